@@ -1,0 +1,131 @@
+"""Sequences from a `.csv` file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from .sequences import DataError, Sequences
+
+
+def load_csv(
+    path: str | os.PathLike,
+    *,
+    sequence_column: str = "sequence",
+    label_column: str = "label",
+    padding_value: float = 0.0,
+) -> Sequences:
+    r"""Loads labelled sequences from a `.csv` file with one line a frame.
+
+    The first line names the columns. One column says which sequence a frame belongs to
+    (any text), one its label (an integer from 0); every other column is a feature. The
+    frames of a sequence stand together, in the order of time.
+
+    Args:
+        path: the file, in UTF-8.
+        sequence_column: the name of the column that tells the sequences apart.
+        label_column: the name of the column with the label.
+        padding_value: the value to pad with.
+
+    Returns:
+        The sequences, checked.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: a column is missing, a cell is no number, a line has too few or too
+            many cells, a sequence is in pieces or has two labels, or there are no
+            frames. The message names the line.
+
+    Example:
+        >>> text = "sequence,label,f0,f1\na,0,1,2\na,0,3,4\nb,1,5,6\n"
+        >>> _ = open("mine.csv", "w").write(text)
+        >>> load_csv("mine.csv").lengths
+        array([2, 1], dtype=int32)
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: there is no such data file.")
+    frames: list[list[float]] = []
+    lengths: list[int] = []
+    labels: list[int] = []
+    seen: dict[str, int] = {}
+    last = None
+    for place, sequence, label, features in _rows(path, sequence_column, label_column):
+        if sequence != last:
+            if sequence in seen:
+                raise DataError(
+                    f"{place}: sequence {sequence!r} began before, and others came "
+                    "between. Let the frames of a sequence stand together."
+                )
+            seen[sequence] = label
+            lengths.append(0)
+            labels.append(label)
+            last = sequence
+        if label != seen[sequence]:
+            raise DataError(
+                f"{place}: a sequence has one label; {sequence!r} had "
+                f"{seen[sequence]} before, and {label} here."
+            )
+        lengths[-1] += 1
+        frames.append(features)
+    if not frames:
+        raise DataError(f"{path}: expected one line a frame; there are none.")
+    return Sequences.from_packed(
+        np.array(frames),
+        np.array(lengths),
+        np.array(labels),
+        padding_value=padding_value,
+        source=str(path),
+    )
+
+
+def _rows(
+    path: str | os.PathLike, sequence_column: str, label_column: str
+) -> Iterator[tuple[str, str, int, list[float]]]:
+    """Yields the place, the sequence's name, the label and the features of a line."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            _check_header(path, header, sequence_column, label_column)
+            for row in reader:
+                if not row:
+                    continue  # csv's answer to an empty line
+                place = f"{path}, line {reader.line_num}"
+                if len(row) != len(header):
+                    raise DataError(
+                        f"{place}: expected {len(header)} cells, as the first line "
+                        f"has; there are {len(row)}."
+                    )
+                cells = dict(zip(header, row, strict=True))
+                sequence = cells.pop(sequence_column)
+                label = _number(int, cells.pop(label_column), place, label_column)
+                features = [_number(float, v, place, k) for k, v in cells.items()]
+                yield place, sequence, label, features
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a .csv file in UTF-8 ({error}).") from error
+
+
+def _check_header(path, header, sequence_column, label_column) -> None:
+    for key, name in (("sequence", sequence_column), ("label", label_column)):
+        if name not in header:
+            raise DataError(
+                f"{path}: the column {name!r} is missing; the first line has "
+                f"{', '.join(header) or 'nothing'}. Name yours with `{key}_column`."
+            )
+    if len(set(header)) < len(header):
+        raise DataError(f"{path}: two columns of the first line have one name.")
+    if len(header) < 3:
+        raise DataError(f"{path}: expected at least one column of features.")
+
+
+def _number(kind: type, text: str, place: str, column: str):
+    try:
+        return kind(text)
+    except ValueError:
+        expected = "an integer" if kind is int else "a number"
+        raise DataError(
+            f"{place}, column {column!r}: expected {expected}; got {text!r}."
+        ) from None
