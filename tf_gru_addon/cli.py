@@ -1,0 +1,197 @@
+"""The command line: `python -m tf_gru_addon train --config ... --workdir ...`.
+
+A command is an entry of `COMMANDS`: its flags and what it does. Flags live in a
+`FlagValues` of their own, so that importing this module leaves absl's global one alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .config.errors import did_you_mean
+from .config.extras import missing_extra
+
+try:
+    from absl import flags
+except ImportError as error:
+    raise missing_extra(error) from error
+
+PROGRAM = "python -m tf_gru_addon"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        summary: what it does, in a sentence.
+        define: defines its flags.
+        required: the flags that must be given.
+        run: does it.
+    """
+
+    summary: str
+    define: Callable[[flags.FlagValues], None]
+    required: tuple[str, ...]
+    run: Callable[[flags.FlagValues], None]
+
+
+class UsageError(ValueError):
+    """The command line is not understood."""
+
+
+def _define_train(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "config", None, "the config file; with --resume, that of the run", values
+    )
+    flags.DEFINE_multi_string(
+        "set", [], "change a key: --set training.epochs=5; may be repeated", values
+    )
+    flags.DEFINE_string("workdir", None, "the folder to write to", values)
+    flags.DEFINE_boolean("resume", False, "go on with the run in --workdir", values)
+
+
+def _train(values: flags.FlagValues) -> None:
+    from .config import load_config
+    from .training import train
+    from .training.report import print_report
+
+    path, overrides = values["config"].value, values["set"].value
+    if path is None and values.resume:
+        path = os.path.join(values.workdir, "config.yaml")
+        if not os.path.exists(path):
+            raise UsageError(
+                f"{values.workdir}: there is no run to resume. Give --config."
+            )
+    elif path is None:
+        raise UsageError("train needs --config (or --resume).")
+    config = load_config(path, overrides)
+    print_report(train(config, values.workdir, resume=values.resume), values.workdir)
+
+
+def _define_evaluate(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("workdir", None, "the folder of a finished run", values)
+
+
+def _evaluate(values: flags.FlagValues) -> None:
+    from .training import evaluate
+    from .training.report import print_report
+
+    print_report(evaluate(values.workdir), values.workdir)
+
+
+def _define_export(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("workdir", None, "the folder of a finished run", values)
+    flags.DEFINE_string("output", None, "the SavedModel to write", values)
+
+
+def _export(values: flags.FlagValues) -> None:
+    from .training import export
+
+    parity = export(values.workdir, values.output)
+    print(
+        f"{values.output}: written; reloaded, it differs from the trained model by "
+        f"{parity['max_difference']:.1e} (allowed: {parity['tolerance']:.0e})"
+    )
+
+
+COMMANDS = {
+    "train": Command(
+        "Train what a config describes.", _define_train, ("workdir",), _train
+    ),
+    "evaluate": Command(
+        "Measure a trained model again.", _define_evaluate, ("workdir",), _evaluate
+    ),
+    "export": Command(
+        "Write a trained model as a SavedModel.",
+        _define_export,
+        ("workdir", "output"),
+        _export,
+    ),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Does what a command line says.
+
+    Args:
+        arguments: the command line, without the program's name.
+
+    Returns:
+        The exit code: 0 if all went well, 1 if a run failed, 2 if what was asked for
+        cannot be done.
+    """
+    try:
+        return _dispatch(arguments)
+    except KeyboardInterrupt:
+        print("interrupted; `train --resume` goes on", file=sys.stderr)
+        return 130
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return code
+
+
+def run() -> None:
+    """Runs the command line of this process, and exits."""
+    # TensorFlow's greeting; an error of its C++ part still shows.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.exit(main(sys.argv[1:]))
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("help", "--help", "-h"):
+        print(_help())
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise UsageError(f"{name!r} is not a command. {did_you_mean(name, COMMANDS)}")
+    command = COMMANDS[name]
+    values = flags.FlagValues()
+    command.define(values)
+    if "--help" in rest or "-h" in rest:
+        print(_command_help(name, command, values))
+        return 0
+    try:
+        _, *surplus = values([name, *rest])
+    except flags.Error as error:
+        raise UsageError(f"{error} See `{PROGRAM} {name} --help`.") from error
+    missing = [flag for flag in command.required if values[flag].value is None]
+    if surplus or missing:
+        wrong = f"takes no {surplus[0]!r}" if surplus else f"needs --{missing[0]}"
+        raise UsageError(f"{name} {wrong}. See `{PROGRAM} {name} --help`.")
+    command.run(values)
+    return 0
+
+
+def _exit_code(error: Exception) -> int | None:
+    """Returns the exit code of an error that a user can act on; None for any other."""
+    if isinstance(error, (UsageError, FileNotFoundError, ImportError)):
+        return 2
+    # What these modules raise can only come from a command that has imported them.
+    from .config import ConfigError
+    from .datasets import DataError
+    from .training.errors import RunError, WorkdirError
+
+    if isinstance(error, (ConfigError, DataError, WorkdirError)):
+        return 2
+    return 1 if isinstance(error, RunError) else None
+
+
+def _help() -> str:
+    lines = [f"usage: {PROGRAM} COMMAND [--flag ...]", "", "commands:"]
+    lines += [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join([*lines, "", f"{PROGRAM} COMMAND --help lists a command's flags."])
+
+
+def _command_help(name: str, command: Command, values: flags.FlagValues) -> str:
+    lines = [f"usage: {PROGRAM} {name} [--flag ...]", "", command.summary, "", "flags:"]
+    for flag in values:
+        needed = " (required)" if flag in command.required else ""
+        lines.append(f"  --{flag:10} {values[flag].help}{needed}")
+    return "\n".join(lines)

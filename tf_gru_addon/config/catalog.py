@@ -1,0 +1,109 @@
+"""Things that a config writes as a name with arguments: `{GRU: {units: 64}}`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ConfigError, did_you_mean, shown
+from .kinds import Kind
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """A fixed set of classes that a config can name, and what their arguments may be.
+
+    Attributes:
+        what: what the classes are: "layer".
+        names: the names in the config, and where a name's class comes from.
+        arguments: the kinds of the arguments, by name. A class takes those of them that
+            its constructor has; an argument not listed here cannot be given.
+        hints: what to say of a name that is left out on purpose.
+    """
+
+    what: str
+    names: Mapping[str, Callable[[], type]]
+    arguments: Callable[[], Mapping[str, Kind]]
+    hints: Mapping[str, str]
+
+    def check(self, value: Any, where: str) -> dict[str, dict[str, Any]]:
+        """Returns `{name: {argument: value}}`, however it was written.
+
+        Raises:
+            ConfigError: the name, or an argument's name or value, is not known.
+        """
+        name, given = self._split(value, where)
+        where = f"{where}.{name}"
+        signature = self.signature(name)
+        checked = {}
+        for key, argument in given.items():
+            if key not in signature:
+                known = did_you_mean(key, signature)
+                raise ConfigError(
+                    f"{where}.{key}", f"{name} has no such argument here. {known}"
+                )
+            kind, parameter = signature[key]
+            if argument is None and parameter.default is None:
+                checked[key] = None
+            else:
+                checked[key] = kind.check(argument, f"{where}.{key}")
+        for key, (_, parameter) in signature.items():
+            if parameter.default is parameter.empty and key not in checked:
+                raise ConfigError(f"{where}.{key}", f"missing; {name} needs it.")
+        return {name: checked}
+
+    def make(self, value: Any, where: str) -> Any:
+        """Returns the object that a value checked before describes.
+
+        Raises:
+            ConfigError: the class refuses the arguments.
+        """
+        ((name, given),) = value.items()
+        where = f"{where}.{name}"
+        signature = self.signature(name)
+        arguments = {
+            key: None
+            if argument is None
+            else signature[key][0].make(argument, f"{where}.{key}")
+            for key, argument in given.items()
+        }
+        try:
+            return self.names[name]()(**arguments)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise ConfigError(
+                where, f"{name} refuses its arguments: {error}"
+            ) from error
+
+    @functools.cache  # noqa: B019  (catalogs live for ever)
+    def signature(self, name: str) -> dict[str, tuple[Kind, inspect.Parameter]]:
+        """Returns the kind and the parameter of each argument that `name` takes."""
+        kinds = self.arguments()
+        taken = inspect.signature(self.names[name]()).parameters
+        return {key: (kinds[key], taken[key]) for key in taken if key in kinds}
+
+    def _split(self, value: Any, where: str) -> tuple[str, dict[str, Any]]:
+        if isinstance(value, str):
+            name, given = value, {}
+        elif isinstance(value, dict) and len(value) == 1:
+            ((name, given),) = value.items()
+            given = {} if given is None else given
+        else:
+            raise ConfigError(
+                where,
+                f"expected one {self.what}, as `Name` or "
+                f"`{{Name: {{argument: value}}}}`; got {shown(value)}.",
+            )
+        if name not in self.names:
+            hint = self.hints.get(name) or did_you_mean(name, self.names)
+            raise ConfigError(
+                where, f"{name!r} is not a {self.what} that a config can name. {hint}"
+            )
+        if not isinstance(given, dict):
+            raise ConfigError(
+                f"{where}.{name}",
+                f"expected arguments, as `{{argument: value}}`; got {shown(given)}.",
+            )
+        return name, given

@@ -1,0 +1,11 @@
+"""What an install without the extra `[train]` says."""
+
+from __future__ import annotations
+
+
+def missing_extra(error: ImportError) -> ImportError:
+    """Returns the error to raise when a package of the extra `[train]` is missing."""
+    return ImportError(
+        f"Config files and the command line need {error.name!r}, which is not "
+        'installed. Run: pip install "tf_gru_addon[train]"'
+    )

@@ -1,0 +1,109 @@
+"""What the arguments of a layer may be in a config.
+
+A kind checks a plain value from YAML and makes an argument of it. Numbers, choices and
+the like are `Plain`; what is itself written as a name with arguments is a `Catalog`
+(see `catalog.py`). There is no kind that imports, looks up a registered object or
+deserialises: a config can say only what these kinds let through.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .errors import ConfigError, did_you_mean, shown
+
+
+class Kind(Protocol):
+    """How to check a value from a config, and what to make of it."""
+
+    def check(self, value: Any, where: str) -> Any:
+        """Returns the value as it is to stand in a resolved config.
+
+        Raises:
+            ConfigError: the value is not of this kind.
+        """
+
+    def make(self, value: Any, where: str) -> Any:
+        """Returns what a checked value stands for."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Values that stand for themselves."""
+
+    expected: str
+    accepts: Callable[[Any], bool]
+
+    def check(self, value: Any, where: str) -> Any:
+        """Returns the value."""
+        if not self.accepts(value):
+            raise ConfigError(where, f"expected {self.expected}; got {shown(value)}.")
+        return value
+
+    def make(self, value: Any, where: str) -> Any:
+        """Returns the value."""
+        return value
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def check(self, value: Any, where: str) -> Any:
+        """Returns the word."""
+        if not isinstance(value, str) or value not in self.words:
+            known = did_you_mean(value, self.words)
+            raise ConfigError(where, f"expected a name; got {shown(value)}. {known}")
+        return value
+
+    def make(self, value: Any, where: str) -> Any:
+        """Returns the word."""
+        return value
+
+
+@dataclass(frozen=True)
+class Many:
+    """A list of one kind, with at least one entry."""
+
+    kind: Kind
+
+    def check(self, value: Any, where: str) -> Any:
+        """Returns the list."""
+        if not isinstance(value, list) or not value:
+            raise ConfigError(where, f"expected a list; got {shown(value)}.")
+        return [self.kind.check(v, f"{where}[{i}]") for i, v in enumerate(value)]
+
+    def make(self, value: Any, where: str) -> Any:
+        """Returns the list of what the entries stand for."""
+        return [self.kind.make(v, f"{where}[{i}]") for i, v in enumerate(value)]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+FLAG = Plain("true or false", lambda value: isinstance(value, bool))
+TEXT = Plain("text", lambda value: isinstance(value, str) and value != "")
+WHOLE = Plain("a whole number", _is_whole)
+COUNT = Plain("a whole number from 1", lambda value: _is_whole(value) and value >= 1)
+SEED = Plain("a whole number from 0", lambda value: _is_whole(value) and value >= 0)
+NUMBER = Plain("a number", _is_number)
+RATE = Plain(
+    "a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1
+)
+ACTIVATION = Choice(
+    (
+        *("elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "linear", "mish"),
+        *("relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus"),
+        *("softsign", "tanh"),
+    )
+)

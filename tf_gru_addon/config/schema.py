@@ -1,0 +1,125 @@
+"""What a config file says: one class a section, every key with its type."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+from .extras import missing_extra
+
+try:
+    import pydantic
+except ImportError as error:
+    raise missing_extra(error) from error
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from .catalog import Catalog
+from .parts import LAYERS, OPTIMIZERS
+
+Count = Annotated[int, Field(ge=1)]
+AbsolutePath = Annotated[str, AfterValidator(os.path.abspath)]
+
+
+def _one_of(catalog: Catalog) -> BeforeValidator:
+    """Lets the catalog check a value; the place is put in front of its errors later."""
+    return BeforeValidator(lambda value: catalog.check(value, ""))
+
+
+Layer = Annotated[dict[str, dict[str, Any]], _one_of(LAYERS)]
+Optimizer = Annotated[dict[str, dict[str, Any]], _one_of(OPTIMIZERS)]
+
+
+class Section(pydantic.BaseModel):
+    """Keys with types: no key beside them, and no silent conversion."""
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
+    )
+
+
+class Data(Section):
+    """What to train and test on: a data set of the package, or two files.
+
+    Attributes:
+        dataset: a data set that comes with the package; or
+        train: the `.npz` or `.csv` file to train on, and
+        test: the one to test on. If both name one `.npz` file, its arrays' names begin
+            with `train_` and `test_`. Paths are relative to the current directory.
+        sequence_column: the `.csv` column that tells the sequences apart.
+        label_column: the `.csv` column with the label.
+        padding_value: what to pad with; no real frame may consist of it alone.
+    """
+
+    dataset: Literal["japanese_vowels"] | None = None
+    train: AbsolutePath | None = None
+    test: AbsolutePath | None = None
+    sequence_column: str = "sequence"
+    label_column: str = "label"
+    padding_value: float = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _one_source(self) -> Data:
+        files = (self.train is not None) + (self.test is not None)
+        if (self.dataset is None) != (files == 2) or files == 1:
+            raise ValueError(
+                "expected either `dataset`, or both `train` and `test`; got "
+                f"{sorted(self.model_fields_set) or 'nothing'}."
+            )
+        return self
+
+
+class Model(Section):
+    """The layers, from the first to the last.
+
+    Attributes:
+        features: the size of a frame.
+        layers: the layers. The last gives one number a class: probabilities if its
+            activation is softmax, else logits.
+    """
+
+    features: Count
+    layers: Annotated[list[Layer], Field(min_length=1)]
+
+
+class Training(Section):
+    """How to train.
+
+    Attributes:
+        epochs: how often to go through the training data.
+        batch_size: sequences in a batch.
+        seed: what every random number follows from.
+        learning_rate_schedule: "constant"; or "cosine": from the optimizer's learning
+            rate down to nearly 0 in half a cosine over the epochs.
+        validation_fraction: the part of the training data, the same of each class, that
+            is held out to validate on after each epoch.
+    """
+
+    epochs: Count
+    batch_size: Count = 32
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Export(Section):
+    """What to write for others to load.
+
+    Attributes:
+        formats: "saved_model": a TensorFlow SavedModel, which needs neither Keras nor
+            this package.
+        tolerance: how far the exported model's numbers may be from the trained one's.
+    """
+
+    formats: list[Literal["saved_model"]] = ["saved_model"]
+    tolerance: Annotated[float, Field(gt=0)] = 1e-5
+
+
+class Config(Section):
+    """A whole config. Read one with `load_config`."""
+
+    data: Data
+    model: Model
+    optimizer: Optimizer = Field({"Adam": {}}, validate_default=True)
+    training: Training
+    export: Export = Export()

@@ -1,0 +1,98 @@
+"""The sequences that a config names, and how training goes through them."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+
+import numpy as np
+
+from ..datasets import (
+    DataError,
+    Sequences,
+    Splits,
+    load_csv,
+    load_japanese_vowels,
+    load_npz,
+)
+
+if typing.TYPE_CHECKING:
+    from ..config.schema import Data
+
+
+def load_data(data: Data) -> Splits:
+    """Loads what the section `data` of a config names.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        DataError: a file cannot be used.
+    """
+    if data.dataset == "japanese_vowels":
+        return load_japanese_vowels(padding_value=data.padding_value)
+    return Splits(*(_load_file(data, split) for split in Splits._fields))
+
+
+def _load_file(data: Data, split: str) -> Sequences:
+    path = Path(getattr(data, split))
+    is_shared = data.train == data.test
+    if path.suffix == ".npz":
+        return load_npz(
+            path,
+            split=split if is_shared else None,
+            padding_value=data.padding_value,
+        )
+    if path.suffix != ".csv":
+        raise DataError(f"{path}: expected a file named .npz or .csv (`data.{split}`).")
+    if is_shared:
+        raise DataError(
+            f"{path}: a .csv file holds one set; `data.train` and `data.test` both "
+            "name this one. Give each its own."
+        )
+    return load_csv(
+        path,
+        sequence_column=data.sequence_column,
+        label_column=data.label_column,
+        padding_value=data.padding_value,
+    )
+
+
+def hold_out(
+    sequences: Sequences, fraction: float, seed: int
+) -> tuple[Sequences, Sequences | None]:
+    """Parts training data into what to train on and what to validate on.
+
+    Args:
+        sequences: the training data.
+        fraction: the part of each class to validate on.
+        seed: what the choice follows from.
+
+    Returns:
+        The two parts, each in the order of the data; None for validation if `fraction`
+        is 0.
+
+    Raises:
+        DataError: one of the parts would be empty.
+    """
+    if fraction == 0:
+        return sequences, None
+    held = np.zeros(len(sequences), bool)
+    shuffled = np.random.default_rng([seed]).permutation(len(sequences))
+    for label in np.unique(sequences.labels):
+        members = shuffled[sequences.labels[shuffled] == label]
+        held[members[: round(fraction * len(members))]] = True
+    if held.all() or not held.any():
+        raise DataError(
+            f"`training.validation_fraction` of {fraction} leaves nothing to "
+            f"{'train' if held.all() else 'validate'} on, with "
+            f"{len(sequences)} sequences. Choose another fraction."
+        )
+    return sequences.take(np.flatnonzero(~held)), sequences.take(np.flatnonzero(held))
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Returns the order in which an epoch goes through `count` sequences.
+
+    It depends on the arguments alone, so that a resumed run goes on in the order that
+    it would have had.
+    """
+    return np.random.default_rng([seed, epoch]).permutation(count)

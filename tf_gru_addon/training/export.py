@@ -1,0 +1,98 @@
+"""A SavedModel of a trained model, checked by loading it again."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import typing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import RunError, WorkdirError
+from .files import whole
+from .workdir import Workdir
+
+if typing.TYPE_CHECKING:
+    import keras
+
+
+def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, Any]:
+    """Exports the trained model of a run.
+
+    The SavedModel loads with TensorFlow alone: `tf.saved_model.load(output).serve(x)`
+    takes float32 `(batch, timesteps, features)`, any number of both, padded with the
+    `data.padding_value` of the config.
+
+    Args:
+        workdir: the folder of a finished run.
+        output: the folder to write; it must not exist.
+
+    Returns:
+        "max_difference", of the exported model's numbers from the trained model's on
+        the test data, and "tolerance", what it may be.
+
+    Raises:
+        WorkdirError: there is no finished run in the folder, or `output` exists.
+        RunError: `output` cannot be written, or the numbers differ.
+
+    Example:
+        >>> export("runs/jv", "served/jv")["max_difference"] < 1e-5
+        True
+    """
+    from .evaluate import load_run
+
+    output = Path(output)
+    if output.exists():
+        raise WorkdirError(f"{output}: exists already. Choose another --output.")
+    config, model, parts = load_run(Workdir(workdir))
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{output}: cannot be made ({error}).") from error
+    return export_saved_model(
+        model, output, parts["test"].frames, config.export.tolerance
+    )
+
+
+def export_saved_model(
+    model: keras.Model, path: Path, sequences: np.ndarray, tolerance: float
+) -> dict[str, float]:
+    """Writes a SavedModel, and puts it in place if it gives the model's numbers.
+
+    Args:
+        model: the trained model.
+        path: the folder to write, replaced if there.
+        sequences: what to compare the numbers on, `(batch, timesteps, features)`.
+        tolerance: the largest difference allowed; of numbers above 1, relative.
+
+    Returns:
+        "max_difference" and "tolerance".
+
+    Raises:
+        RunError: it cannot be written, or the numbers differ; `path` is as it was.
+    """
+    with whole(path) as unfinished:
+        with contextlib.redirect_stdout(io.StringIO()):  # Keras describes its artifact
+            model.export(unfinished)
+        difference = _difference(model, unfinished, sequences)
+        if not difference <= tolerance:  # so that NaN fails too
+            raise RunError(
+                f"{path}: the reloaded SavedModel differs from the trained model by "
+                f"{difference:.2g} on the test data; `export.tolerance` is "
+                f"{tolerance:.2g}. It was not put in place."
+            )
+    return {"max_difference": difference, "tolerance": tolerance}
+
+
+def _difference(model: keras.Model, path: Path, sequences: np.ndarray) -> float:
+    import tensorflow as tf
+
+    expected = np.asarray(model(sequences, training=False))
+    # Held by a name: what was loaded lives no longer than the object that holds it.
+    loaded = tf.saved_model.load(str(path))
+    received = np.asarray(loaded.serve(sequences))
+    scale = np.maximum(1.0, np.abs(expected))
+    return float(np.max(np.abs(received - expected) / scale))

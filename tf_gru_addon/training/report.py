@@ -1,0 +1,59 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich.box
+import rich.console
+import rich.table
+
+
+def print_report(metrics: dict[str, Any], title: str) -> None:
+    """Prints metrics as a table that a person can read.
+
+    Args:
+        metrics: what `train` or `evaluate` returns.
+        title: what stands above the table.
+    """
+    table = rich.table.Table(
+        title=title, box=rich.box.SIMPLE_HEAD, title_justify="left"
+    )
+    table.add_column("data")
+    for heading in ("sequences", "loss", "accuracy"):
+        table.add_column(heading, justify="right")
+    for name, part in metrics["parts"].items():
+        table.add_row(
+            name,
+            str(part["sequences"]),
+            f"{part['loss']:.4f}",
+            f"{part['accuracy']:.4f}",
+        )
+    console = rich.console.Console(highlight=False)
+    console.print(table)
+    facts = rich.table.Table(box=None, show_header=False, padding=(0, 2))
+    for name, value in _facts(metrics):
+        facts.add_row(name, value)
+    console.print(facts)
+
+
+def _facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    facts = [("parameters", f"{metrics['parameters']:,}")]
+    if "seconds" in metrics:
+        facts.append(("epochs", str(metrics["epochs"])))
+        facts.append(("seconds of training", f"{metrics['seconds']:.1f}"))
+    for name, count in metrics.get("files", {}).items():
+        facts.append((name, _readable(count)))
+    if parity := metrics.get("saved_model"):
+        facts.append(
+            (
+                "SavedModel reloaded",
+                f"gives the model's numbers: difference "
+                f"{parity['max_difference']:.1e}, allowed {parity['tolerance']:.0e}",
+            )
+        )
+    return facts
+
+
+def _readable(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"

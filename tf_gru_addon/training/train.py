@@ -1,0 +1,190 @@
+"""Training a config to the end, from wherever it stands."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..config import Config, build_model
+from ..datasets import Sequences
+from .data import epoch_order
+from .errors import RunError, WorkdirError
+from .evaluate import load_parts, measure, require_fit
+from .export import export_saved_model
+from .files import size, whole
+from .plot import plot_history
+from .state import Progress, load_state, save_state
+from .workdir import Workdir
+
+if typing.TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def train(
+    config: Config | None, workdir: str | os.PathLike, *, resume: bool = False
+) -> dict[str, Any]:
+    """Trains what a config describes, and writes everything to a folder.
+
+    Killed at any moment, a run goes on with `resume=True` from its last finished epoch,
+    and ends with the weights of a run that was never killed, bit for bit if the number
+    of threads is the same. A finished run is not trained again.
+
+    Args:
+        config: what `load_config` returns; None to take the config of the run to
+            resume.
+        workdir: the folder for `config.yaml` (with every default filled in),
+            `model.keras`, `saved_model/`, `metrics.json`, `history.csv`,
+            `training.png`, `tensorboard/` and `resume.npz`.
+        resume: whether to go on with the run in the folder, if there is one.
+
+    Returns:
+        The metrics, as in `metrics.json`.
+
+    Raises:
+        WorkdirError: the folder holds something else, or a run of another config.
+        ConfigError: Keras refuses a layer or the optimizer.
+        FileNotFoundError: a data file is not there.
+        DataError: a data file cannot be used, or does not fit the model.
+        RunError: a file cannot be written, the loss is not finite, or the exported
+            model gives other numbers than the trained one.
+
+    Example:
+        >>> metrics = train(load_config("configs/tiny.yaml"), "runs/tiny")
+        >>> metrics["parts"]["test"]["accuracy"]
+        0.8...
+    """
+    place = Workdir(workdir)
+    if config is not None and not place.path.exists():
+        _load(config)  # a mistake shows before the folder is made
+    config = place.begin(config, resume=resume)
+    if metrics := place.finished(config.training.epochs):
+        return metrics
+    model, parts = _load(config)
+    rate = float(model.optimizer.learning_rate)
+    progress = Progress()
+    if place.state.exists():
+        progress = load_state(place.state, model)
+        if progress.epochs > config.training.epochs:
+            raise WorkdirError(
+                f"{place.path}: the run has done {progress.epochs} epochs; "
+                f"`training.epochs` asks for {config.training.epochs}."
+            )
+    _run_epochs(model, parts, config, rate, progress, place)
+    return _finish(model, parts, config, progress, place)
+
+
+def _load(config: Config) -> tuple[keras.Model, dict[str, Sequences]]:
+    parts = load_parts(config)
+    model = build_model(config)
+    require_fit(model, parts)
+    return model, parts
+
+
+def _run_epochs(
+    model: keras.Model,
+    parts: Mapping[str, Sequences],
+    config: Config,
+    rate: float,
+    progress: Progress,
+    place: Workdir,
+) -> None:
+    writer = _summary_writer(place)
+    for epoch in range(progress.epochs, config.training.epochs):
+        start = time.perf_counter()
+        model.optimizer.learning_rate = _scheduled(rate, epoch, config)
+        measured = _run_epoch(model, parts, config, epoch)
+        seconds = time.perf_counter() - start
+        if not math.isfinite(measured["loss"]):
+            raise RunError(
+                f"the loss is {measured['loss']} in epoch {epoch + 1}. Lower the "
+                "learning rate, or set the optimizer's `clipnorm`. The epochs before "
+                "are kept."
+            )
+        progress.history.append(measured)
+        progress.seconds += seconds
+        save_state(place.state, model, progress)
+        place.write_history(progress.history)
+        _summarise(writer, measured, epoch)
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in measured.items())
+        count = f"{epoch + 1:{len(str(config.training.epochs))}}"
+        print(
+            f"epoch {count}/{config.training.epochs}  {numbers}  {seconds:.1f} s",
+            flush=True,
+        )
+
+
+def _run_epoch(
+    model: keras.Model, parts: Mapping[str, Sequences], config: Config, epoch: int
+) -> dict[str, float]:
+    train, validation = parts["train"], parts.get("validation")
+    order = epoch_order(len(train), config.training.seed, epoch)
+    history = model.fit(
+        train.frames[order],
+        train.labels[order],
+        batch_size=config.training.batch_size,
+        shuffle=False,
+        verbose=0,
+        validation_data=validation and (validation.frames, validation.labels),
+    )
+    return {name: float(values[-1]) for name, values in history.history.items()}
+
+
+def _scheduled(rate: float, epoch: int, config: Config) -> float:
+    if config.training.learning_rate_schedule == "constant":
+        return rate
+    return rate * (1 + math.cos(math.pi * epoch / config.training.epochs)) / 2
+
+
+def _summary_writer(place: Workdir) -> tf.summary.SummaryWriter:
+    import tensorflow as tf
+
+    return tf.summary.create_file_writer(str(place.tensorboard))
+
+
+def _summarise(
+    writer: tf.summary.SummaryWriter, measured: Mapping[str, float], epoch: int
+) -> None:
+    import tensorflow as tf
+
+    with writer.as_default(step=epoch + 1):
+        for name, value in measured.items():
+            tf.summary.scalar(name, value)
+    writer.flush()
+
+
+def _finish(
+    model: keras.Model,
+    parts: Mapping[str, Sequences],
+    config: Config,
+    progress: Progress,
+    place: Workdir,
+) -> dict[str, Any]:
+    """Writes what is made of a trained model, and returns the metrics."""
+    metrics: dict[str, Any] = {
+        "epochs": progress.epochs,
+        "seconds": progress.seconds,
+        "parameters": model.count_params(),
+        "parts": measure(model, parts, config.training.batch_size),
+        "versions": {"keras": keras.__version__, "numpy": np.__version__},
+    }
+    with whole(place.model) as unfinished:
+        # Keras wants the suffix, which `unfinished` has too.
+        model.save(unfinished)
+    written = [place.model]
+    if "saved_model" in config.export.formats:
+        metrics["saved_model"] = export_saved_model(
+            model, place.saved_model, parts["test"].frames, config.export.tolerance
+        )
+        written.append(place.saved_model)
+    place.write_history(progress.history)
+    plot_history(progress.history, place.plot, title=place.path.resolve().name)
+    metrics["files"] = {path.name: size(path) for path in written}
+    place.write_metrics(metrics)
+    return metrics
