@@ -180,7 +180,7 @@ def _exit_code(error: Exception) -> int | None:
 
     if isinstance(error, (ConfigError, DataError, WorkdirError)):
         return 2
-    return 1 if isinstance(error, RunError) else None
+    return 1 if isinstance(error, (RunError, OSError)) else None
 
 
 def _help() -> str:

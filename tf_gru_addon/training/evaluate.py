@@ -9,6 +9,7 @@ from typing import Any
 
 from ..datasets import Sequences
 from .data import hold_out, load_data
+from .errors import WorkdirError
 from .workdir import Workdir
 
 if typing.TYPE_CHECKING:
@@ -78,7 +79,13 @@ def load_run(workdir: Workdir) -> tuple[Config, keras.Model, dict[str, Sequences
     # The layers of this package register themselves when imported.
     from ..layers import gru, gru_cell  # noqa: F401
 
-    model = keras.saving.load_model(workdir.model)
+    try:
+        model = keras.saving.load_model(workdir.model)
+    except Exception as error:  # damage shows in many ways
+        raise WorkdirError(
+            f"{workdir.model}: cannot be loaded ({error}). Delete it, and write it "
+            "again with `train --resume`."
+        ) from error
     parts = load_parts(config)
     require_fit(model, parts)
     return config, model, parts

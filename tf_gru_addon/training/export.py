@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from .errors import RunError, WorkdirError
-from .files import whole
+from .files import whole, writing
 from .workdir import Workdir
 
 if typing.TYPE_CHECKING:
     import keras
+
+_BATCH = 256  # sequences at a time, whatever the size of the data
 
 
 def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, Any]:
@@ -48,10 +50,8 @@ def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, A
     if output.exists():
         raise WorkdirError(f"{output}: exists already. Choose another --output.")
     config, model, parts = load_run(Workdir(workdir))
-    try:
+    with writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{output}: cannot be made ({error}).") from error
     return export_saved_model(
         model, output, parts["test"].frames, config.export.tolerance
     )
@@ -90,9 +90,13 @@ def export_saved_model(
 def _difference(model: keras.Model, path: Path, sequences: np.ndarray) -> float:
     import tensorflow as tf
 
-    expected = np.asarray(model(sequences, training=False))
     # Held by a name: what was loaded lives no longer than the object that holds it.
     loaded = tf.saved_model.load(str(path))
-    received = np.asarray(loaded.serve(sequences))
-    scale = np.maximum(1.0, np.abs(expected))
-    return float(np.max(np.abs(received - expected) / scale))
+    differences = []
+    for start in range(0, len(sequences), _BATCH):
+        batch = sequences[start : start + _BATCH]
+        expected = np.asarray(model(batch, training=False))
+        received = np.asarray(loaded.serve(batch))
+        scale = np.maximum(1.0, np.abs(expected))
+        differences.append(np.max(np.abs(received - expected) / scale))
+    return float(np.max(differences))

@@ -14,6 +14,27 @@ _UNFINISHED = ".unfinished-"
 
 
 @contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Says what a user can do when something cannot be written.
+
+    Args:
+        path: what is being written.
+
+    Raises:
+        RunError: it cannot be: a full disk, say.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise RunError(
+            f"{path}: cannot be written ({error}). What was there before is untouched. "
+            "Make room or choose another place; a run goes on with --resume."
+        ) from error
+
+
+@contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Gives a path to write a file or folder to, and moves it to `path` when done.
 
@@ -26,27 +47,20 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         RunError: it cannot be written: a full disk, say.
     """
-    import tensorflow as tf
-
     unfinished = path.with_name(_UNFINISHED + path.name)
-    try:
+    with writing(path):
         _remove(unfinished)
-        yield unfinished
-        _sync(unfinished)
-        if path.is_dir():
-            _remove(path)  # a folder cannot be replaced; the new one is whole
-        os.replace(unfinished, path)
-        _sync(path.parent)
-    except (OSError, tf.errors.OpError) as error:
-        with contextlib.suppress(OSError):
-            _remove(unfinished)
-        raise RunError(
-            f"{path}: cannot be written ({error}). What was there before is untouched. "
-            "Make room or choose another place, then go on with --resume."
-        ) from error
-    except BaseException:
-        _remove(unfinished)
-        raise
+        try:
+            yield unfinished
+            _sync(unfinished)
+            if path.is_dir():
+                _remove(path)  # a folder cannot be replaced; the new one is whole
+            os.replace(unfinished, path)
+            _sync(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                _remove(unfinished)
+            raise
 
 
 def is_unfinished(path: Path) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 import time
-import typing
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ..config import Config, build_model
 from ..datasets import Sequences
@@ -18,17 +18,14 @@ from .data import epoch_order
 from .errors import RunError, WorkdirError
 from .evaluate import load_parts, measure, require_fit
 from .export import export_saved_model
-from .files import size, whole
+from .files import size, whole, writing
 from .plot import plot_history
 from .state import Progress, load_state, save_state
 from .workdir import Workdir
 
-if typing.TYPE_CHECKING:
-    import tensorflow as tf
-
 
 def train(
-    config: Config | None, workdir: str | os.PathLike, *, resume: bool = False
+    config: Config, workdir: str | os.PathLike, *, resume: bool = False
 ) -> dict[str, Any]:
     """Trains what a config describes, and writes everything to a folder.
 
@@ -37,8 +34,7 @@ def train(
     of threads is the same. A finished run is not trained again.
 
     Args:
-        config: what `load_config` returns; None to take the config of the run to
-            resume.
+        config: what `load_config` returns.
         workdir: the folder for `config.yaml` (with every default filled in),
             `model.keras`, `saved_model/`, `metrics.json`, `history.csv`,
             `training.png`, `tensorboard/` and `resume.npz`.
@@ -61,30 +57,22 @@ def train(
         0.8...
     """
     place = Workdir(workdir)
-    if config is not None and not place.path.exists():
-        _load(config)  # a mistake shows before the folder is made
-    config = place.begin(config, resume=resume)
+    place.check(config, resume=resume)
     if metrics := place.finished(config.training.epochs):
         return metrics
-    model, parts = _load(config)
-    rate = float(model.optimizer.learning_rate)
-    progress = Progress()
-    if place.state.exists():
-        progress = load_state(place.state, model)
-        if progress.epochs > config.training.epochs:
-            raise WorkdirError(
-                f"{place.path}: the run has done {progress.epochs} epochs; "
-                f"`training.epochs` asks for {config.training.epochs}."
-            )
-    _run_epochs(model, parts, config, rate, progress, place)
-    return _finish(model, parts, config, progress, place)
-
-
-def _load(config: Config) -> tuple[keras.Model, dict[str, Sequences]]:
     parts = load_parts(config)
     model = build_model(config)
     require_fit(model, parts)
-    return model, parts
+    rate = float(model.optimizer.learning_rate)
+    progress = load_state(place.state, model) if place.state.exists() else Progress()
+    if progress.epochs > config.training.epochs:
+        raise WorkdirError(
+            f"{place.path}: the run has done {progress.epochs} epochs; "
+            f"`training.epochs` asks for {config.training.epochs}."
+        )
+    place.begin(config)
+    _run_epochs(model, parts, config, rate, progress, place)
+    return _finish(model, parts, config, progress, place)
 
 
 def _run_epochs(
@@ -95,7 +83,7 @@ def _run_epochs(
     progress: Progress,
     place: Workdir,
 ) -> None:
-    writer = _summary_writer(place)
+    writer = tf.summary.create_file_writer(str(place.tensorboard))
     for epoch in range(progress.epochs, config.training.epochs):
         start = time.perf_counter()
         model.optimizer.learning_rate = _scheduled(rate, epoch, config)
@@ -111,7 +99,10 @@ def _run_epochs(
         progress.seconds += seconds
         save_state(place.state, model, progress)
         place.write_history(progress.history)
-        _summarise(writer, measured, epoch)
+        with writing(place.tensorboard), writer.as_default(step=epoch + 1):
+            for name, value in measured.items():
+                tf.summary.scalar(name, value)
+            writer.flush()
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in measured.items())
         count = f"{epoch + 1:{len(str(config.training.epochs))}}"
         print(
@@ -140,23 +131,6 @@ def _scheduled(rate: float, epoch: int, config: Config) -> float:
     if config.training.learning_rate_schedule == "constant":
         return rate
     return rate * (1 + math.cos(math.pi * epoch / config.training.epochs)) / 2
-
-
-def _summary_writer(place: Workdir) -> tf.summary.SummaryWriter:
-    import tensorflow as tf
-
-    return tf.summary.create_file_writer(str(place.tensorboard))
-
-
-def _summarise(
-    writer: tf.summary.SummaryWriter, measured: Mapping[str, float], epoch: int
-) -> None:
-    import tensorflow as tf
-
-    with writer.as_default(step=epoch + 1):
-        for name, value in measured.items():
-            tf.summary.scalar(name, value)
-    writer.flush()
 
 
 def _finish(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, load_config, save_config
-from .errors import RunError, WorkdirError
-from .files import is_unfinished, whole
+from .errors import WorkdirError
+from .files import is_unfinished, whole, writing
 from .state import History
 
 
@@ -32,20 +32,16 @@ class Workdir:
         self.plot = self.path / "training.png"
         self.tensorboard = self.path / "tensorboard"
 
-    def begin(self, config: Config | None, *, resume: bool) -> Config:
-        """Checks that a run may use the folder, and makes it.
+    def check(self, config: Config, *, resume: bool) -> None:
+        """Checks that a run may use the folder; touches nothing.
 
         Args:
-            config: what to train; None to take the config of the run to resume.
+            config: what to train.
             resume: whether to go on with the run in the folder, if there is one.
-
-        Returns:
-            The config to train.
 
         Raises:
             WorkdirError: there is something else in the folder, or a run with another
-                config. Nothing was touched.
-            RunError: the folder cannot be made or written to.
+                config.
         """
         if self.path.exists() and not self.path.is_dir():
             raise WorkdirError(f"{self.path}: expected a folder; this is a file.")
@@ -56,29 +52,26 @@ class Workdir:
                 "--resume, or choose another --workdir."
             )
         if self.config.exists():
-            config = self._resumed(config)
+            self._check_same(config)
         elif not all(map(is_unfinished, found)):
             raise WorkdirError(
                 f"{self.path}: there is no run to resume: config.yaml is missing. "
                 "Choose another --workdir."
             )
-        if config is None:
-            raise WorkdirError(
-                f"{self.path}: there is no run to resume. Give --config."
-            )
-        try:
+
+    def begin(self, config: Config) -> None:
+        """Makes the folder, and writes the config of the run.
+
+        Raises:
+            RunError: the folder cannot be made or written to.
+        """
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{self.path}: cannot be made ({error}).") from error
         with whole(self.config) as unfinished:
             save_config(config, unfinished)
-        return config
 
-    def _resumed(self, config: Config | None) -> Config:
-        """Returns the config to go on with."""
+    def _check_same(self, config: Config) -> None:
         before = load_config(self.config)
-        if config is None:
-            return before
         may_differ = set()
         if before.training.learning_rate_schedule == "constant":
             may_differ.add("training.epochs")  # else each epoch's rate depends on it
@@ -95,7 +88,6 @@ class Workdir:
                 f"its own, or choose another --workdir. They differ in:"
                 f"{''.join(differing)}"
             )
-        return config
 
     def load_config(self) -> Config:
         """Returns the config of a finished run.
