@@ -6,6 +6,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from typing import BinaryIO
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def load_npz(
     prefix = f"{split}_" if split else ""
     packed = [prefix + name for name in ("frames", "lengths", labels)]
     padded = [prefix + name for name in ("x", "y")]
-    with _open(path) as file:
+    with open(path, "rb") as stream, _open(stream, path) as file:
         if packed[0] in file:
             arrays = [_array(file, path, name) for name in packed]
             make = Sequences.from_packed
@@ -74,9 +75,9 @@ def load_npz(
     return make(*arrays, padding_value=padding_value, source=str(path))
 
 
-def _open(path: str | os.PathLike) -> np.lib.npyio.NpzFile:
+def _open(stream: BinaryIO, path: str | os.PathLike) -> np.lib.npyio.NpzFile:
     try:
-        file = np.load(path, allow_pickle=False)
+        file = np.load(stream, allow_pickle=False)
     except _UNREADABLE as error:
         raise DataError(
             f"{path}: not an .npz file, or one cut short. Write it anew with "
