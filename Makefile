@@ -1,0 +1,57 @@
+# make demo    a GRU trained, evaluated, saved and exported on real speech data
+# make test    the test suite
+# make lint    ruff
+# make bench   ratios against keras.layers.GRU
+# make help    this
+# Everything happens in .venv, which the first of them makes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help demo test test-peers lint bench clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+$(VENV)/demo.stamp: pyproject.toml setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -e ".[cpu,train]"
+	@touch $@
+
+# tf_keras requires the distribution `tensorflow`, which pip would install over
+# tensorflow-cpu; without its dependencies it takes the TensorFlow that is here.
+$(VENV)/test.stamp: $(VENV)/demo.stamp
+	$(PIP) install -e ".[cpu,train,test]"
+	$(PIP) install --no-deps "tf_keras==$$($(BIN)/python -c \
+	  'from importlib.metadata import version; \
+	   print(".".join(version("tensorflow-cpu").split(".")[:2]))').*"
+	@touch $@
+
+$(VENV)/peers.stamp: $(VENV)/test.stamp
+	$(PIP) install -e ".[cpu,train,test,peers]"
+	@touch $@
+
+# A run that is complete prints its table again; one that was stopped goes on.
+demo: $(VENV)/demo.stamp
+	$(BIN)/python -m tf_gru_addon train --config configs/japanese_vowels.yaml \
+	  --workdir runs/japanese_vowels --resume
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m "not peer"
+
+test-peers: $(VENV)/peers.stamp
+	$(BIN)/python -m pytest -m peer
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.portable
+
+clean:
+	rm -rf $(VENV) build *.egg-info runs

@@ -1,0 +1,30 @@
+"""The GRU for TensorFlow and Keras: TF r2.0's cell and a fast layer, on Keras 3."""
+
+# First, for it says what to do where TensorFlow or Keras 3 is missing.
+from tf_gru_addon import _compat as _compat
+from tf_gru_addon.layers.dropout_rnn_cell_mixin import (
+    DropoutRNNCellMixin as DropoutRNNCellMixin,
+)
+from tf_gru_addon.layers.gru import GRU as GRU
+from tf_gru_addon.layers.gru_cell import GRUCell as GRUCell
+from tf_gru_addon.ops.engines import use_engine as use_engine
+from tf_gru_addon.version import __version__ as __version__
+
+__all__ = [
+    "GRU",
+    "DropoutRNNCellMixin",
+    "GRUCell",
+    "__version__",
+    "build_model",
+    "load_config",
+    "use_engine",
+]
+
+
+def __getattr__(name: str):
+    # What needs the extra [train] is loaded when it is asked for.
+    if name in ("build_model", "load_config"):
+        from tf_gru_addon import config
+
+        return getattr(config, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,114 @@
+"""What depends on a version of TensorFlow or Keras, or on a private name of theirs.
+
+The one module that may import `keras.src` and `tensorflow.python`. It checks the
+environment before anything else of the package is imported, so that a missing or
+unsuitable installation gives one sentence that says what to do.
+"""
+
+import importlib.util
+import os
+import sys
+import warnings
+
+from tf_gru_addon.version import MIN_KERAS, MIN_TENSORFLOW
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+def _check_environment() -> None:
+    """Raises ImportError unless TensorFlow and Keras 3 on TensorFlow are here."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ImportError(
+            f"tf_gru_addon needs TensorFlow {MIN_TENSORFLOW} or later, and found none. "
+            'Install a build: pip install "tf_gru_addon[cpu]" for CPUs, '
+            '"tf_gru_addon[gpu]" for NVIDIA GPUs, or any other TensorFlow.'
+        )
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise ImportError(
+            "tf_gru_addon runs on Keras' TensorFlow backend, and the environment "
+            f"variable KERAS_BACKEND is {backend!r}. Set KERAS_BACKEND=tensorflow, or "
+            "unset it, before Keras is first imported."
+        )
+    import tensorflow as tf
+
+    if _release(tf.__version__) < _release(MIN_TENSORFLOW):
+        raise ImportError(
+            f"tf_gru_addon needs TensorFlow {MIN_TENSORFLOW} or later, and found "
+            f"{tf.__version__}. Upgrade it: pip install --upgrade tensorflow."
+        )
+    import keras
+
+    if _release(keras.__version__) < _release(MIN_KERAS):
+        raise ImportError(
+            f"tf_gru_addon needs Keras {MIN_KERAS} or later, and found "
+            f"{keras.__version__}. Upgrade it: pip install --upgrade keras."
+        )
+    if keras.backend.backend() != "tensorflow":
+        raise ImportError(
+            "tf_gru_addon runs on Keras' TensorFlow backend, and Keras is configured "
+            f"for {keras.backend.backend()!r}. Set the environment variable "
+            "KERAS_BACKEND=tensorflow, or change `backend` in keras.json."
+        )
+    if os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true"):
+        warnings.warn(
+            "TF_USE_LEGACY_KERAS is set, so tf.keras is Keras 2, whose models cannot "
+            "hold the Keras 3 layers of tf_gru_addon. Build models with `import "
+            "keras`, or unset TF_USE_LEGACY_KERAS.",
+            stacklevel=2,
+        )
+
+
+_check_environment()
+
+import tensorflow as tf  # noqa: E402
+from keras.src.layers.rnn.dropout_rnn_cell import (  # noqa: E402
+    DropoutRNNCell as KerasDropoutRNNCell,
+)
+from tensorflow.python.ops.control_flow_v2_func_graphs import (  # noqa: E402
+    CondBranchFuncGraph,
+    WhileBodyFuncGraph,
+    WhileCondFuncGraph,
+)
+
+__all__ = ["KerasDropoutRNNCell", "enclosing_graph", "refuse_legacy_keras"]
+
+
+def enclosing_graph() -> tf.Graph | None:
+    """Returns the graph being built, out of loop bodies and branches.
+
+    What is made there has one value for all iterations of the loops inside, and is
+    captured by them. None in eager execution.
+    """
+    if tf.executing_eagerly():
+        return None
+    graph = tf.compat.v1.get_default_graph()
+    while isinstance(
+        graph, (CondBranchFuncGraph, WhileBodyFuncGraph, WhileCondFuncGraph)
+    ):
+        graph = graph.outer_graph
+    return graph
+
+
+def refuse_legacy_keras(layer_name: str) -> None:
+    """Raises TypeError when a layer of Keras 2 (tf_keras) is calling.
+
+    Keras 2 hands a Keras 3 layer placeholders and states that it does not understand,
+    and the error that follows says nothing of the cause.
+    """
+    if "tf_keras" not in sys.modules:
+        return
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(
+            ("tf_keras.src.layers.", "tf_keras.src.engine.base_layer")
+        ):
+            raise TypeError(
+                f"{layer_name} is a Keras 3 layer, and a layer of Keras 2 (tf_keras) "
+                "is calling it. Build the model with `import keras` (Keras 3); if "
+                "`tf.keras` is Keras 2 here, unset TF_USE_LEGACY_KERAS before "
+                "TensorFlow is first imported."
+            )
+        frame = frame.f_back

@@ -1,0 +1,208 @@
+"""Dropout masks of a recurrent cell, the same at every timestep of a batch."""
+
+import contextlib
+import weakref
+
+import keras
+import tensorflow as tf
+
+from tf_gru_addon._compat import KerasDropoutRNNCell, enclosing_graph
+from tf_gru_addon.ops.dropout import dropout_masks
+
+_GRAPH_ATTRIBUTE = "_tf_gru_addon_mask_seeds"
+
+
+class DropoutRNNCellMixin(KerasDropoutRNNCell):
+    """Gives a cell dropout masks that last for a batch.
+
+    The mixin of TensorFlow r2.0's cells, on Keras 3. A cell asks for its masks at every
+    timestep and is given the same ones until they are reset; `keras.layers.RNN` resets
+    them around every batch, and a loop written by hand does so with
+    `reset_dropout_mask()` and `reset_recurrent_dropout_mask()`.
+
+    What is kept is not the masks but the seed they are made from, drawn once a batch in
+    the function (or eagerly) that holds the time loop. So a mask never leaves the graph
+    it belongs to, a `tf.function` draws anew at every call, and a graph traced for
+    inference holds no random op.
+
+    To use it, name it before `keras.layers.Layer` among the bases, call
+    `super().__init__`, and set `dropout` and `recurrent_dropout`:
+
+        class MyCell(DropoutRNNCellMixin, keras.layers.Layer):
+            def __init__(self, units, dropout=0.0, seed=None, **kwargs):
+                super().__init__(seed=seed, **kwargs)
+                self.state_size = self.units = units
+                self.dropout = dropout
+                self.recurrent_dropout = 0.0
+
+    Args:
+        seed: None or an integer. The same seed gives the same masks, batch by batch;
+            None draws a seed that `keras.utils.set_random_seed` determines.
+
+    Attributes:
+        dropout: Fraction of the inputs to drop, in [0, 1].
+        recurrent_dropout: Fraction of the state to drop, in [0, 1].
+        seed_generator: The `keras.random.SeedGenerator` that the masks come from.
+
+    Reference:
+        Gal and Ghahramani 2016, "A Theoretically Grounded Application of Dropout in
+        Recurrent Neural Networks" (https://arxiv.org/abs/1512.05287).
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tf_gru_addon
+        >>> cell = tf_gru_addon.GRUCell(2, dropout=0.5, seed=1)
+        >>> first, = cell.get_dropout_mask_for_cell(tf.ones([1, 8]), training=True)
+        >>> again, = cell.get_dropout_mask_for_cell(tf.ones([1, 8]), training=True)
+        >>> bool(tf.reduce_all(first == again))
+        True
+        >>> cell.reset_dropout_mask()
+        >>> other, = cell.get_dropout_mask_for_cell(tf.ones([1, 8]), training=True)
+        >>> bool(tf.reduce_all(first == other))
+        False
+    """
+
+    def __init__(self, *args, seed: int | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._mask_seeds = _MaskSeeds()
+
+    def get_dropout_mask_for_cell(
+        self, inputs: tf.Tensor, training: bool | tf.Tensor | None, count: int = 1
+    ) -> list[tf.Tensor] | None:
+        """Returns the masks of the inputs, new ones if there are none yet.
+
+        Args:
+            inputs: The tensor to be masked, whose shape and dtype the masks take.
+            training: True for dropout, False or None for ones, or a scalar boolean
+                tensor that decides when the graph runs.
+            count: How many masks; they are independent of each other.
+
+        Returns:
+            None where `dropout` is 0, else a list of `count` tensors.
+
+        Raises:
+            ValueError: The batch has another size than the one that the masks are of.
+        """
+        return self._masks("dropout", self.dropout, inputs, training, count)
+
+    def get_recurrent_dropout_mask_for_cell(
+        self, inputs: tf.Tensor, training: bool | tf.Tensor | None, count: int = 1
+    ) -> list[tf.Tensor] | None:
+        """Returns the masks of the state; as `get_dropout_mask_for_cell`.
+
+        Args:
+            inputs: The state, whose shape and dtype the masks take.
+            training: As there.
+            count: As there.
+
+        Returns:
+            None where `recurrent_dropout` is 0, else a list of `count` tensors.
+
+        Raises:
+            ValueError: As there.
+        """
+        return self._masks(
+            "recurrent_dropout", self.recurrent_dropout, inputs, training, count
+        )
+
+    def reset_dropout_mask(self) -> None:
+        """Forgets the masks of the inputs: the next batch gets new ones."""
+        self._seeds().clear("dropout")
+
+    def reset_recurrent_dropout_mask(self) -> None:
+        """Forgets the masks of the state: the next batch gets new ones."""
+        self._seeds().clear("recurrent_dropout")
+
+    # `keras.layers.RNN` calls these two before its loop, to fill a cache of Keras' own
+    # cells. It is the sign that a batch begins.
+
+    def get_dropout_mask(self, step_input):
+        """Called by `keras.layers.RNN` when a batch begins; gives no mask."""
+        self.reset_dropout_mask()
+
+    def get_recurrent_dropout_mask(self, step_input):
+        """Called by `keras.layers.RNN` when a batch begins; gives no mask."""
+        self.reset_recurrent_dropout_mask()
+
+    def _seeds(self) -> "_MaskSeeds":
+        try:
+            return self._mask_seeds
+        except AttributeError:
+            raise TypeError(
+                f"{type(self).__name__} uses DropoutRNNCellMixin, whose __init__ was "
+                "not called. Name the mixin before keras.layers.Layer among the bases, "
+                "and call super().__init__(**kwargs)."
+            ) from None
+
+    def _masks(self, kind, rate, inputs, training, count):
+        if rate == 0:
+            return None
+        inputs = tf.convert_to_tensor(inputs)
+        training = resolve_training(training)
+        if training is False:
+            return [tf.ones_like(inputs)] * count
+        seed = self._seeds().get(kind, count, inputs.shape, self.seed_generator)
+        return dropout_masks(
+            seed, tf.shape(inputs), rate, count, inputs.dtype, training
+        )
+
+
+def resolve_training(training: bool | tf.Tensor | None) -> bool | tf.Tensor:
+    """Returns True, False, or a boolean tensor whose value is not known yet."""
+    if tf.is_tensor(training):
+        static = tf.get_static_value(training)
+        return training if static is None else bool(static)
+    return bool(training)
+
+
+class _MaskSeeds:
+    """The seeds of a cell's masks, by the graph that they are drawn in.
+
+    Those of a graph stand on the graph, which a tensor keeps alive: they go with it.
+    Copying gives an empty one, as a copied cell starts a batch of its own.
+    """
+
+    def __init__(self):
+        self._eager: dict = {}
+
+    def __deepcopy__(self, memo):
+        return _MaskSeeds()
+
+    def __reduce__(self):
+        return _MaskSeeds, ()
+
+    def _of(self, graph: tf.Graph | None) -> dict:
+        if graph is None:
+            return self._eager
+        by_cell = graph.__dict__.setdefault(
+            _GRAPH_ATTRIBUTE, weakref.WeakKeyDictionary()
+        )
+        return by_cell.setdefault(self, {})
+
+    def clear(self, kind: str) -> None:
+        seeds = self._of(enclosing_graph())
+        for key in [key for key in seeds if key[0] == kind]:
+            del seeds[key]
+
+    def get(
+        self,
+        kind: str,
+        count: int,
+        shape: tf.TensorShape,
+        generator: keras.random.SeedGenerator,
+    ) -> tf.Tensor:
+        graph = enclosing_graph()
+        seeds = self._of(graph)
+        if (kind, count) not in seeds:
+            with contextlib.nullcontext() if graph is None else graph.as_default():
+                seeds[kind, count] = generator.next(), shape
+        seed, cached_shape = seeds[kind, count]
+        if not shape.is_compatible_with(cached_shape):
+            raise ValueError(
+                f"inputs has the shape {tuple(shape)}, and the {kind} masks of the "
+                f"current batch have the shape {tuple(cached_shape)}. Call "
+                f"reset_{kind}_mask() on the cell where a new batch begins."
+            )
+        return seed

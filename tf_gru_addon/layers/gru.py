@@ -1,0 +1,343 @@
+"""The GRU layer."""
+
+import inspect
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_gru_addon._compat import refuse_legacy_keras
+from tf_gru_addon.layers.dropout_rnn_cell_mixin import resolve_training
+from tf_gru_addon.layers.gru_cell import GRUCell
+from tf_gru_addon.ops import engines
+from tf_gru_addon.ops.dropout import dropout_masks
+
+
+def _of_cell(name: str) -> property:
+    return property(
+        lambda layer: getattr(layer.cell, name), doc=f"The cell's `{name}`."
+    )
+
+
+@keras.saving.register_keras_serializable(package="tf_gru_addon")
+class GRU(keras.layers.RNN):
+    """A gated recurrent unit over whole sequences.
+
+    Takes the place of `keras.layers.GRU`: the same arguments in the same order with the
+    same defaults, the same weights under the same names, the same numbers. Two things
+    differ: the *name* "hard_sigmoid" is TensorFlow r2.0's function (pass
+    `keras.activations.hard_sigmoid` for Keras 3's), and dropout draws other random
+    numbers.
+
+    The equations are those of `GRUCell`, which the layer holds as `cell`. An *engine*
+    runs a whole sequence of them at once.
+
+    Args:
+        units: Size of the state and of the output, a positive integer.
+        activation: Activation of the candidate: a name, a callable, or None for linear.
+        recurrent_activation: Activation of the update and the reset gate, likewise.
+        use_bias: Whether there is a bias.
+        kernel_initializer: Initializer of the cell's `kernel`.
+        recurrent_initializer: Initializer of its `recurrent_kernel`.
+        bias_initializer: Initializer of its `bias`.
+        kernel_regularizer: Regularizer of `kernel`.
+        recurrent_regularizer: Regularizer of `recurrent_kernel`.
+        bias_regularizer: Regularizer of `bias`.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on `kernel`.
+        recurrent_constraint: Constraint on `recurrent_kernel`.
+        bias_constraint: Constraint on `bias`.
+        dropout: Fraction of the inputs to drop in training, in [0, 1].
+        recurrent_dropout: Fraction of the state to drop in training, in [0, 1].
+        seed: None or an integer, the seed of the dropout masks.
+        return_sequences: Whether to return the output of every timestep, and not of the
+            last one alone.
+        return_state: Whether to return the last state too.
+        go_backwards: Whether to start at the last timestep; the outputs come in that
+            order.
+        stateful: Whether a batch starts from the states that the one before it ended
+            with.
+        unroll: Whether to build the timesteps side by side in place of a loop.
+        reset_after: Whether the reset gate is applied after the recurrent product
+            (True, the convention of cuDNN) or before it (False).
+        use_cudnn: "auto", True or False: as Keras has it. True demands the cuDNN
+            engine.
+        implementation: 1 for a dropout mask of its own for each gate, 2 for one mask
+            that the gates share. None is 2, or 1 with `recurrent_dropout`.
+        engine: "auto", or the name of the engine that every call is to take.
+        **kwargs: `zero_output_for_mask` (whether the output of a masked timestep is 0
+            and not the previous output), `name`, `dtype`, `trainable`.
+
+    Call arguments:
+        sequences: x, (batch, timesteps, features); any number of timesteps, also 0.
+        initial_state: None for zeros, or h, (batch, units), or a list of it.
+        mask: None, or booleans (batch, timesteps): where False, the state is carried
+            on, and the inputs are not looked at.
+        training: True to apply dropout; None takes what the calling layer or model was
+            told, or else False.
+
+    Returns:
+        The output, (batch, timesteps, units) or (batch, units); with `return_state`
+        a tuple of the output and the last state, (batch, units).
+
+    Weights, the gates in the order z, r, h:
+        cell.kernel: (features, 3 * units).
+        cell.recurrent_kernel: (units, 3 * units).
+        cell.bias: (2, 3 * units); (3 * units,) without `reset_after`.
+
+    Raises:
+        ValueError: An argument is out of its range, or a shape at call time does not
+            fit; the message names the argument, what was expected and what came.
+
+    Reference:
+        Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder for
+        Statistical Machine Translation" (https://arxiv.org/abs/1406.1078).
+
+    Example:
+        >>> import tensorflow as tf
+        >>> import tf_gru_addon
+        >>> layer = tf_gru_addon.GRU(4, return_sequences=True, return_state=True)
+        >>> outputs, state = layer(tf.ones([2, 10, 3]))
+        >>> outputs.shape, state.shape
+        (TensorShape([2, 10, 4]), TensorShape([2, 4]))
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        reset_after: bool = True,
+        use_cudnn: bool | str = "auto",
+        *,
+        implementation: int | None = None,
+        engine: str = "auto",
+        **kwargs,
+    ):
+        if kwargs.pop("time_major", False):
+            raise ValueError(
+                "time_major=True is not supported (nor is it by Keras 3): transpose "
+                "the inputs to (batch, timesteps, features), and the outputs back."
+            )
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(
+                f'use_cudnn must be "auto", True or False; received: {use_cudnn!r}.'
+            )
+        engines.check_name(engine)
+        if implementation is None:
+            implementation = 1 if recurrent_dropout else 2
+        cell = GRUCell(
+            units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            implementation=implementation,
+            reset_after=reset_after,
+            seed=seed,
+            name="gru_cell",
+            dtype=kwargs.get("dtype"),
+            trainable=kwargs.get("trainable", True),
+        )
+        super().__init__(
+            cell,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        self.use_cudnn = use_cudnn
+        self.engine = engine
+
+    units = _of_cell("units")
+    activation = _of_cell("activation")
+    recurrent_activation = _of_cell("recurrent_activation")
+    use_bias = _of_cell("use_bias")
+    kernel_initializer = _of_cell("kernel_initializer")
+    recurrent_initializer = _of_cell("recurrent_initializer")
+    bias_initializer = _of_cell("bias_initializer")
+    kernel_regularizer = _of_cell("kernel_regularizer")
+    recurrent_regularizer = _of_cell("recurrent_regularizer")
+    bias_regularizer = _of_cell("bias_regularizer")
+    kernel_constraint = _of_cell("kernel_constraint")
+    recurrent_constraint = _of_cell("recurrent_constraint")
+    bias_constraint = _of_cell("bias_constraint")
+    dropout = _of_cell("dropout")
+    recurrent_dropout = _of_cell("recurrent_dropout")
+    seed = _of_cell("seed")
+    reset_after = _of_cell("reset_after")
+    implementation = _of_cell("implementation")
+
+    def __call__(self, *args, **kwargs):
+        """Calls the layer; a TypeError where a layer of Keras 2 is calling."""
+        refuse_legacy_keras("tf_gru_addon.GRU")
+        return super().__call__(*args, **kwargs)
+
+    def call(self, sequences, initial_state=None, mask=None, training=None):
+        """Runs the sequences; see the class."""
+        sequences = tf.cast(sequences, self.compute_dtype)
+        self._check_inputs(sequences.shape)
+        h0 = self._initial_state(sequences, initial_state)
+        mask = self._mask(sequences.shape, mask)
+        training = resolve_training(training)
+
+        if sequences.shape[1] == 0:
+            output, state = self._no_timesteps(h0), h0
+        else:
+            kernel, recurrent_kernel, bias = self.cell.tensors()
+            output, state = engines.engine_for(self.engine, self.use_cudnn)(
+                sequences,
+                h0,
+                kernel,
+                recurrent_kernel,
+                bias,
+                reset_after=self.cell.reset_after,
+                activation=self.cell.activation,
+                recurrent_activation=self.cell.recurrent_activation,
+                mask=mask,
+                input_masks=self._dropout_masks(
+                    self.cell.dropout, sequences[:, 0], training
+                ),
+                recurrent_masks=self._dropout_masks(
+                    self.cell.recurrent_dropout, h0, training
+                ),
+                zero_output_for_mask=self.zero_output_for_mask,
+                go_backwards=self.go_backwards,
+                return_sequences=self.return_sequences,
+                unroll=self.unroll,
+                training=training is True,
+            )
+        if self.stateful:
+            self.states[0].assign(tf.cast(state, self.states[0].dtype))
+        return (output, state) if self.return_state else output
+
+    def _dropout_masks(self, rate, inputs, training):
+        """Masks of this batch; made here, so that they are outside of every loop."""
+        if rate == 0 or training is False:
+            return None
+        return dropout_masks(
+            self.cell.seed_generator.next(),
+            tf.shape(inputs),
+            rate,
+            self.cell.mask_count,
+            inputs.dtype,
+            training,
+        )
+
+    def _initial_state(self, sequences, initial_state):
+        if isinstance(initial_state, list | tuple):
+            if len(initial_state) != 1:
+                raise ValueError(
+                    f"initial_state of {self.name} must hold one tensor; received "
+                    f"{len(initial_state)}."
+                )
+            initial_state = initial_state[0]
+        if initial_state is None and self.stateful:
+            initial_state = self.states[0]
+        if initial_state is None:
+            batch = sequences.shape[0]
+            batch = tf.shape(sequences)[0] if batch is None else batch
+            return self.cell.get_initial_state(batch_size=batch)
+        h0 = keras.ops.cast(initial_state, self.compute_dtype)
+        expected = [sequences.shape[0], self.units]
+        if not h0.shape.is_compatible_with(expected):
+            cause = (
+                " A stateful layer keeps the batch size that it was built with."
+                if self.stateful
+                else ""
+            )
+            raise ValueError(
+                f"initial_state of {self.name} must have the shape (batch, units), "
+                f"here {tuple(expected)}; received {tuple(h0.shape)}.{cause}"
+            )
+        return h0
+
+    def _mask(self, sequences: tf.TensorShape, mask):
+        if isinstance(mask, list | tuple):
+            mask = mask[0]
+        if mask is None:
+            return None
+        mask = tf.cast(mask, tf.bool)
+        if mask.shape.rank == 3 and mask.shape[2] == 1:
+            mask = tf.squeeze(mask, axis=2)
+        if not mask.shape.is_compatible_with(sequences[:2]):
+            raise ValueError(
+                f"mask of {self.name} must have the shape (batch, timesteps), here "
+                f"{tuple(sequences[:2])}; received {tuple(mask.shape)}."
+            )
+        return mask
+
+    def _check_inputs(self, sequences: tf.TensorShape) -> None:
+        features = self.cell.kernel.shape[0]
+        if sequences.rank != 3 or sequences[2] not in (None, features):
+            raise ValueError(
+                f"sequences of {self.name} must have the shape (batch, timesteps, "
+                f"features), here (batch, timesteps, {features}); received "
+                f"{tuple(sequences)}."
+            )
+        if self.unroll and sequences[1] is None:
+            raise ValueError(
+                f"{self.name} cannot unroll an unknown number of timesteps: the shape "
+                f"of sequences is {tuple(sequences)}. Give the timesteps in "
+                "keras.Input(shape=(timesteps, features)), or pass unroll=False."
+            )
+
+    def _no_timesteps(self, h0):
+        if not self.return_sequences:
+            return tf.zeros_like(h0)
+        return tf.zeros_like(h0)[:, tf.newaxis][:, :0]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments from which `from_config` makes the same layer."""
+        config = super().get_config()
+        del config["cell"]
+        arguments = {
+            **self.cell.get_config(),
+            **config,
+            "activity_regularizer": keras.regularizers.serialize(
+                self.activity_regularizer
+            ),
+            "use_cudnn": self.use_cudnn,
+            "engine": self.engine,
+        }
+        return {**config, **{name: arguments[name] for name in _ARGUMENTS}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "GRU":
+        """Returns the layer of a config, of this class or of `keras.layers.GRU`."""
+        return cls(**config)
+
+
+_ARGUMENTS = tuple(inspect.signature(GRU.__init__).parameters)[1:-1]

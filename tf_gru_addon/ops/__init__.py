@@ -1,0 +1,1 @@
+"""What the layers compute: functions of tensors, without layers or variables."""

@@ -1,0 +1,318 @@
+"""A whole sequence in standard TensorFlow ops, with its own gradient.
+
+The input products of all timesteps are made before the loop, one large product a gate;
+only the recurrent part runs in it. The gradient is one loop backward over time for the
+gradients of the gates; those of the weights are then a few large products, where
+TensorFlow's gradient of a loop would add up a small one a timestep.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tf_gru_addon.activations import Activation
+from tf_gru_addon.ops import gru_step as step
+from tf_gru_addon.ops.gru_step import Gates, Masks, Recurrence
+
+_Body = Callable[[list[tf.Tensor], tf.Tensor], tuple[list[tf.Tensor], tf.Tensor]]
+
+
+def gru_portable(
+    inputs: tf.Tensor,
+    initial_state: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor | None,
+    *,
+    reset_after: bool,
+    activation: Activation,
+    recurrent_activation: Activation,
+    mask: tf.Tensor | None = None,
+    input_masks: Masks = None,
+    recurrent_masks: Masks = None,
+    zero_output_for_mask: bool = False,
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+    unroll: bool = False,
+    training: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Runs a GRU over a sequence.
+
+    Args:
+        inputs: x, (batch, timesteps, features), of a floating-point dtype that all
+            other tensors have too.
+        initial_state: The state before the first timestep, (batch, units).
+        kernel: W, (features, 3 * units), the gates in the order z, r, h.
+        recurrent_kernel: U, (units, 3 * units).
+        bias: None, or (3 * units,), or with `reset_after` (2, 3 * units).
+        reset_after: The convention; see `gru_step`.
+        activation: The candidate's activation.
+        recurrent_activation: The activation of z and r.
+        mask: None, or booleans (batch, timesteps), False where the state is carried on.
+        input_masks: Dropout masks of the inputs, each (batch, features).
+        recurrent_masks: Dropout masks of the state, each (batch, units).
+        zero_output_for_mask: Whether the output of a masked timestep is 0, and not the
+            previous output.
+        go_backwards: Start at the last timestep; outputs come in that order.
+        return_sequences: Whether to return the outputs of all timesteps.
+        unroll: Build the timesteps side by side in place of a loop.
+        training: Keep what the gradient needs instead of computing it again there.
+
+    Returns:
+        The outputs, (batch, timesteps, units) or the last one, (batch, units); and the
+        last state, (batch, units).
+    """
+    x = _time_major(inputs, go_backwards)  # [T, B, F]
+    if mask is not None:
+        mask = _time_major(mask, go_backwards)[..., tf.newaxis]  # [T, B, 1]
+        # What stands in the padding, NaN too, must reach no weight's gradient.
+        x = tf.where(mask, x, tf.zeros_like(x))
+
+    biases, recurrent_bias = step.split_bias(bias, reset_after)
+    projected = step.project_inputs(x, kernel, biases, input_masks)  # 3 * [T, B, U]
+    recurrence = Recurrence(
+        kernels=tuple(tf.split(recurrent_kernel, 3, axis=1)),
+        bias=recurrent_bias,
+        masks=recurrent_masks,
+        reset_after=reset_after,
+        activation=activation,
+        recurrent_activation=recurrent_activation,
+    )
+    states, state = _recur(
+        projected, initial_state, recurrence, mask, return_sequences, unroll, training
+    )
+    has_output = _has_output(mask, inputs, zero_output_for_mask)
+    if return_sequences:
+        if mask is not None:
+            states = tf.where(has_output, states, tf.zeros_like(states))
+        return tf.transpose(states, [1, 0, 2]), state
+    if has_output is None:
+        return state, state
+    return tf.where(has_output[-1], state, tf.zeros_like(state)), state
+
+
+def _time_major(x: tf.Tensor, reverse: bool) -> tf.Tensor:
+    """Swaps the first two axes, timesteps reversed if asked."""
+    x = tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
+    return tf.reverse(x, [0]) if reverse else x
+
+
+def _has_output(
+    mask: tf.Tensor | None, inputs: tf.Tensor, zero_output_for_mask: bool
+) -> tf.Tensor | None:
+    """Where the output is the state, [T, B, 1], and not 0; None for everywhere.
+
+    That is from the first unmasked timestep on, because an output that is carried on
+    equals the state that is.
+    """
+    if mask is not None:
+        if zero_output_for_mask:
+            return mask
+        return tf.cumsum(tf.cast(mask, tf.int32)) > 0
+    if inputs.shape[1] is None:
+        return (tf.shape(inputs)[1] > 0)[tf.newaxis]
+    return None
+
+
+def _scan(
+    body: _Body,
+    sequences: list[tf.Tensor],
+    state: tf.Tensor,
+    outputs: int,
+    *,
+    backwards: bool = False,
+    unroll: bool = False,
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Carries `state` through `body` along the first axis of `sequences`.
+
+    Args:
+        body: Takes a timestep's inputs and the state; gives the timestep's outputs,
+            each of the state's shape, and the state.
+        sequences: The inputs, each [T, ...].
+        state: The state before the first timestep, [B, U].
+        outputs: How many outputs the body gives.
+        backwards: Start at the last timestep. The outputs keep the inputs' order.
+        unroll: Repeat the body in place of a loop; T must be static.
+
+    Returns:
+        The outputs, each [T, B, U], and the last state.
+    """
+    if unroll:
+        rows = list(zip(*(tf.unstack(sequence) for sequence in sequences), strict=True))
+        results = []
+        for row in reversed(rows) if backwards else rows:
+            result, state = body(list(row), state)
+            results.append(result)
+        results = results[::-1] if backwards else results
+        return [tf.stack(column) for column in zip(*results, strict=True)], state
+
+    timesteps = tf.shape(sequences[0])[0]
+    reads = [
+        tf.TensorArray(s.dtype, timesteps, element_shape=s.shape[1:]).unstack(s)
+        for s in sequences
+    ]
+    writes = [
+        tf.TensorArray(state.dtype, timesteps, element_shape=state.shape)
+        for _ in range(outputs)
+    ]
+
+    def loop_body(t, state, writes):
+        i = timesteps - 1 - t if backwards else t
+        result, state = body([array.read(i) for array in reads], state)
+        writes = [a.write(i, value) for a, value in zip(writes, result, strict=True)]
+        return t + 1, state, writes
+
+    _, state, writes = tf.while_loop(
+        lambda t, *_: t < timesteps,
+        loop_body,
+        (tf.constant(0), state, writes),
+        # XLA needs the bound to differentiate the loop once more.
+        maximum_iterations=timesteps,
+    )
+    return [_stack(array, state) for array in writes], state
+
+
+def _stack(array: tf.TensorArray, element: tf.Tensor) -> tf.Tensor:
+    if tf.executing_eagerly():
+        return array.stack()
+    # `array.stack()` fails on no timesteps when the batch size is unknown.
+    stacked = tf.raw_ops.TensorListStack(
+        input_handle=array.flow,
+        element_shape=tf.shape(element),
+        element_dtype=element.dtype,
+    )
+    return tf.ensure_shape(stacked, [None, *element.shape])
+
+
+def _forward(
+    x: list[tf.Tensor],
+    h0: tf.Tensor,
+    p: Recurrence,
+    mask: tf.Tensor | None,
+    unroll: bool,
+    keep_gates: bool,
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Returns the states, and behind them the gates if kept; and the last state."""
+
+    def body(row, h):
+        new, gates = step.gru_step(row[:3], h, p)
+        if mask is not None:
+            new = tf.where(row[3], new, h)
+        return [new, *(gates if keep_gates else ())], new
+
+    sequences = x if mask is None else [*x, mask]
+    return _scan(body, sequences, h0, 5 if keep_gates else 1, unroll=unroll)
+
+
+def _backward(
+    d_states: tf.Tensor | None,
+    d_state: tf.Tensor,
+    h: tf.Tensor,
+    gates: Gates,
+    p: Recurrence,
+    mask: tf.Tensor | None,
+    unroll: bool,
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Returns the gradients of the projected inputs, and of the initial state.
+
+    Args:
+        d_states: Gradient of the states, [T, B, U]; None where only the last was used.
+        d_state: Gradient of the last state, [B, U].
+        h: The state before each timestep, [T, B, U].
+        gates: Those of all timesteps, each [T, B, U].
+        p: The recurrence.
+        mask: As in `_recur`.
+        unroll: As in `_recur`.
+    """
+    transposed = p._replace(kernels=tuple(tf.transpose(u) for u in p.kernels))
+
+    def body(row, dh):
+        h, *gates = row[:5]
+        rest = row[5:]
+        if d_states is not None:
+            dh += rest.pop(0)
+        if mask is None:
+            return step.gru_step_gradient(dh, h, Gates(*gates), transposed)
+        zero = tf.zeros_like(dh)
+        active, carried = tf.where(rest[0], dh, zero), tf.where(rest[0], zero, dh)
+        d_x, dh = step.gru_step_gradient(active, h, Gates(*gates), transposed)
+        return d_x, dh + carried
+
+    optional = [sequence for sequence in (d_states, mask) if sequence is not None]
+    sequences = [h, *gates, *optional]
+    return _scan(body, sequences, d_state, 3, backwards=True, unroll=unroll)
+
+
+def _recur(
+    x: list[tf.Tensor],
+    h0: tf.Tensor,
+    p: Recurrence,
+    mask: tf.Tensor | None,
+    return_sequences: bool,
+    unroll: bool,
+    keep_gates: bool,
+) -> tuple[tf.Tensor | None, tf.Tensor]:
+    """The recurrent part of a sequence, with its gradient.
+
+    Args:
+        x: The projected inputs of z, r, h, each [T, B, U].
+        h0: The state before the first timestep, [B, U].
+        p: The recurrence.
+        mask: None, or booleans [T, B, 1].
+        return_sequences: Whether to return all states.
+        unroll: Build the timesteps side by side in place of a loop.
+        keep_gates: Whether to keep the gates for the gradient.
+
+    Returns:
+        The states [T, B, U], or None; and the last state [B, U].
+    """
+    if not (step.derivative(p.activation) and step.derivative(p.recurrent_activation)):
+        # An activation of the user's own: TensorFlow differentiates the loop.
+        (states,), state = _forward(x, h0, p, mask, unroll, keep_gates=False)
+        return states if return_sequences else None, state
+
+    @tf.custom_gradient
+    def recur(x_z, x_r, x_h, h0, U_z, U_r, U_h, bias):
+        x = [x_z, x_r, x_h]
+        q = p._replace(kernels=(U_z, U_r, U_h), bias=None if p.bias is None else bias)
+        (states, *gates), state = _forward(x, h0, q, mask, unroll, keep_gates)
+
+        def gradient(*upstream):
+            d_states = upstream[0] if return_sequences else None
+            h = tf.concat([h0[tf.newaxis], states], axis=0)[:-1]
+            kept = Gates(*gates) if keep_gates else step.gru_gates(x, h, q)
+            d_x, d_h0 = _backward(d_states, upstream[-1], h, kept, q, mask, unroll)
+            d_kernels, d_bias = _weight_gradients(d_x, h, kept, q)
+            if d_bias is None:
+                d_bias = tf.zeros_like(bias)
+            return *d_x, d_h0, *d_kernels, d_bias
+
+        return ((states, state) if return_sequences else (state,)), gradient
+
+    # A gradient function takes tensors alone, so that "no bias" is an empty one.
+    bias = tf.zeros([0], h0.dtype) if p.bias is None else p.bias
+    results = recur(*x, h0, *p.kernels, bias)
+    return (results[0] if return_sequences else None), results[-1]
+
+
+def _weight_gradients(
+    d_x: list[tf.Tensor], h: tf.Tensor, gates: Gates, p: Recurrence
+) -> tuple[list[tf.Tensor], tf.Tensor | None]:
+    """Returns the gradients of the three recurrent kernels and of the bias."""
+    h_z, h_r, h_h = step.masked(h, p.masks)
+    d_z, d_r, d_h = d_x
+    if p.reset_after:
+        d_h = d_h * gates.reset
+    else:
+        h_h = gates.product
+
+    def product(operand, gradient):
+        units = operand.shape[-1]
+        return tf.matmul(
+            tf.reshape(operand, [-1, units]),
+            tf.reshape(gradient, [-1, units]),
+            transpose_a=True,
+        )
+
+    d_kernels = [product(h_z, d_z), product(h_r, d_r), product(h_h, d_h)]
+    return d_kernels, None if p.bias is None else tf.reduce_sum(d_h, axis=[0, 1])

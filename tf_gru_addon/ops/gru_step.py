@@ -1,0 +1,239 @@
+r"""The equations of the GRU, one timestep, forward and backward.
+
+Cho et al. 2014 (https://arxiv.org/abs/1406.1078) in the two conventions of Keras, with
+the update gate z, the reset gate r and the candidate c, `sigma` the recurrent
+activation and `phi` the activation:
+
+    z  = sigma(x Wz + h Uz + bz)
+    r  = sigma(x Wr + h Ur + br)
+    c  = phi(x Wh + (r * h) Uh + bh)                          reset_after=False
+    c  = phi(x Wh + bh_input + r * (h Uh + bh_recurrent))     reset_after=True
+    h' = z * h + (1 - z) * c
+
+A recurrent dropout mask multiplies `h` where it enters a product, never the state that
+is carried on. The tensors of the three gates are kept apart, in the order z, r, c: a
+slice along the last axis would cost a copy a timestep.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_gru_addon import activations
+from tf_gru_addon.activations import Activation
+
+#: Dropout masks: none, one that the gates share, or one for each of z, r, h.
+Masks = list[tf.Tensor] | None
+
+
+class Recurrence(NamedTuple):
+    """The part of a GRU that acts on the state.
+
+    Attributes:
+        kernels: The three recurrent kernels, each (U, U).
+        bias: The candidate's recurrent bias (U,), or None. Only with `reset_after`;
+            every other bias is in the projected inputs.
+        masks: Recurrent dropout masks, each (B, U).
+        reset_after: Where the reset gate is applied.
+        activation: The candidate's activation.
+        recurrent_activation: The activation of the gates.
+    """
+
+    kernels: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+    bias: tf.Tensor | None
+    masks: Masks
+    reset_after: bool
+    activation: Activation
+    recurrent_activation: Activation
+
+
+class Gates(NamedTuple):
+    """What a timestep computes on its way, as far as its gradient needs it.
+
+    Attributes:
+        update: z.
+        reset: r.
+        candidate: c.
+        product: h Uh + bh_recurrent with `reset_after`, else r * h (masked).
+    """
+
+    update: tf.Tensor
+    reset: tf.Tensor
+    candidate: tf.Tensor
+    product: tf.Tensor
+
+
+def matmul(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Returns x [..., N] times kernel [N, M], as one product of two matrices."""
+    if x.shape.rank == 2:
+        return tf.matmul(x, kernel)
+    flat = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel)
+    leading = [
+        static if static is not None else dynamic
+        for static, dynamic in zip(
+            x.shape[:-1], tf.unstack(tf.shape(x)[:-1]), strict=True
+        )
+    ]
+    return tf.reshape(flat, [*leading, kernel.shape[-1]])
+
+
+def split_bias(
+    bias: tf.Tensor | None, reset_after: bool
+) -> tuple[list[tf.Tensor | None], tf.Tensor | None]:
+    """Returns the biases of the projected inputs, and the candidate's recurrent one.
+
+    The recurrent biases of z and r are added where their gate's input is: the sum is
+    all that matters.
+    """
+    if bias is None:
+        return [None, None, None], None
+    if not reset_after:
+        return tf.split(bias, 3), None
+    (z, r, h), (recurrent_z, recurrent_r, recurrent_h) = (
+        tf.split(row, 3) for row in tf.unstack(bias)
+    )
+    return [z + recurrent_z, r + recurrent_r, h], recurrent_h
+
+
+def project_inputs(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    biases: list[tf.Tensor | None],
+    masks: Masks = None,
+) -> list[tf.Tensor]:
+    """Returns x Wg + bg for the gates z, r, h.
+
+    Args:
+        inputs: x, shape [..., B, F].
+        kernel: W, shape [F, 3*U].
+        biases: The three biases, each [U] or None.
+        masks: Dropout masks, each [B, F].
+    """
+    kernels = tf.split(kernel, 3, axis=1)
+    products = [
+        matmul(x, w) for x, w in zip(masked(inputs, masks), kernels, strict=True)
+    ]
+    return [
+        product if bias is None else tf.nn.bias_add(product, bias)
+        for product, bias in zip(products, biases, strict=True)
+    ]
+
+
+def _times(x: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+    return x if mask is None else x * mask
+
+
+def masked(x: tf.Tensor, masks: Masks) -> list[tf.Tensor]:
+    """Returns `x` as each of the three gates' products takes it."""
+    operands = [_times(x, mask) for mask in masks or [None]]
+    return operands if len(operands) == 3 else operands * 3
+
+
+def gru_gates(x: list[tf.Tensor], h: tf.Tensor, p: Recurrence) -> Gates:
+    """Returns the gates of a timestep, or of many at once.
+
+    Args:
+        x: The projected inputs of z, r, h, each [..., B, U].
+        h: The state before the timestep, [..., B, U].
+        p: The recurrence.
+    """
+    x_z, x_r, x_h = x
+    h_z, h_r, h_h = masked(h, p.masks)
+    U_z, U_r, U_h = p.kernels
+    z = p.recurrent_activation(x_z + matmul(h_z, U_z))
+    r = p.recurrent_activation(x_r + matmul(h_r, U_r))
+    if p.reset_after:
+        product = matmul(h_h, U_h)
+        if p.bias is not None:
+            product = tf.nn.bias_add(product, p.bias)
+        c = p.activation(x_h + r * product)
+    else:
+        product = r * h_h
+        c = p.activation(x_h + matmul(product, U_h))
+    return Gates(z, r, c, product)
+
+
+def gru_step(
+    x: list[tf.Tensor], h: tf.Tensor, p: Recurrence
+) -> tuple[tf.Tensor, Gates]:
+    """Returns the state after a timestep, and its gates; arguments as `gru_gates`."""
+    gates = gru_gates(x, h, p)
+    z, c = gates.update, gates.candidate
+    return z * h + (1 - z) * c, gates
+
+
+def gru_step_gradient(
+    dh: tf.Tensor, h: tf.Tensor, gates: Gates, p: Recurrence
+) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Returns the gradients of a timestep.
+
+    Args:
+        dh: Gradient of the state after the timestep, [B, U].
+        h: The state before it, [B, U].
+        gates: What `gru_gates` gave.
+        p: The recurrence, with each of its kernels transposed.
+
+    Returns:
+        The gradients of the projected inputs of z, r, h, and of the state before the
+        timestep.
+    """
+    z, r, c, product = gates
+    U_z, U_r, U_h = p.kernels
+    masks = p.masks or [None]
+    mask_z, mask_r, mask_h = masks if len(masks) == 3 else masks * 3
+    d_sigma = derivative(p.recurrent_activation)
+    d_phi = derivative(p.activation)
+    d_z = dh * (h - c) * d_sigma(z)
+    d_c = dh * (1 - z) * d_phi(c)
+    if p.reset_after:
+        d_r = d_c * product * d_sigma(r)
+        d_h = _times(tf.matmul(d_c * r, U_h), mask_h)
+    else:
+        d_product = tf.matmul(d_c, U_h)
+        d_r = d_product * _times(h, mask_h) * d_sigma(r)
+        d_h = _times(d_product * r, mask_h)
+    d_h += _times(tf.matmul(d_z, U_z), mask_z)
+    d_h += _times(tf.matmul(d_r, U_r), mask_r)
+    return [d_z, d_r, d_c], dh * z + d_h
+
+
+def _sigmoid(y: tf.Tensor) -> tf.Tensor:
+    return y * (1 - y)
+
+
+def _tanh(y: tf.Tensor) -> tf.Tensor:
+    return 1 - y * y
+
+
+def _relu(y: tf.Tensor) -> tf.Tensor:
+    return tf.cast(y > 0, y.dtype)
+
+
+def _hard(slope: float) -> Callable[[tf.Tensor], tf.Tensor]:
+    def of_output(y):
+        return slope * tf.cast((y > 0) & (y < 1), y.dtype)
+
+    return of_output
+
+
+#: The derivative of an activation as a function of its output.
+_DERIVATIVES: dict[Activation, Callable[[tf.Tensor], tf.Tensor]] = {
+    keras.activations.sigmoid: _sigmoid,
+    tf.sigmoid: _sigmoid,
+    keras.activations.tanh: _tanh,
+    tf.tanh: _tanh,
+    keras.activations.relu: _relu,
+    tf.nn.relu: _relu,
+    keras.activations.linear: tf.ones_like,
+    activations.hard_sigmoid: _hard(0.2),
+    keras.activations.hard_sigmoid: _hard(1 / 6),
+}
+
+
+def derivative(
+    activation: Activation,
+) -> Callable[[tf.Tensor], tf.Tensor] | None:
+    """Returns the derivative as a function of the output, or None if not known."""
+    return _DERIVATIVES.get(activation)
