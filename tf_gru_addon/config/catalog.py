@@ -99,7 +99,7 @@ class Catalog:
         if name not in self.names:
             hint = self.hints.get(name) or did_you_mean(name, self.names)
             raise ConfigError(
-                where, f"{name!r} is not a {self.what} that a config can name. {hint}"
+                where, f"{name!r} is no {self.what} that a config can name. {hint}"
             )
         if not isinstance(given, dict):
             raise ConfigError(

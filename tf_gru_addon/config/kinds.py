@@ -53,9 +53,12 @@ class Choice:
     """One of a few words."""
 
     words: tuple[str, ...]
+    or_none: bool = False
 
     def check(self, value: Any, where: str) -> Any:
         """Returns the word."""
+        if value is None and self.or_none:
+            return value
         if not isinstance(value, str) or value not in self.words:
             known = did_you_mean(value, self.words)
             raise ConfigError(where, f"expected a name; got {shown(value)}. {known}")
@@ -75,7 +78,9 @@ class Many:
     def check(self, value: Any, where: str) -> Any:
         """Returns the list."""
         if not isinstance(value, list) or not value:
-            raise ConfigError(where, f"expected a list; got {shown(value)}.")
+            raise ConfigError(
+                where, f"expected a list of one or more; got {shown(value)}."
+            )
         return [self.kind.check(v, f"{where}[{i}]") for i, v in enumerate(value)]
 
     def make(self, value: Any, where: str) -> Any:
@@ -105,5 +110,6 @@ ACTIVATION = Choice(
         *("elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "linear", "mish"),
         *("relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus"),
         *("softsign", "tanh"),
-    )
+    ),
+    or_none=True,  # linear
 )

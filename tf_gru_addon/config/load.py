@@ -20,6 +20,16 @@ except ImportError as error:
 
 from .schema import Config
 
+# What pydantic expects, by the type of its error, where its own words are not ours.
+_EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "too_short": "a list with at least 1 entry",
+}
+
 
 def load_config(path: str | os.PathLike, overrides: Iterable[str] = ()) -> Config:
     """Reads a config file.
@@ -62,8 +72,6 @@ def parse_config(content: Mapping[str, Any], *, source: str = "config") -> Confi
         return Config.model_validate(content)
     except pydantic.ValidationError as error:
         problems = [_explain(problem) for problem in error.errors()]
-    except RecursionError:
-        raise ConfigError(source, "nested too deep, or within itself.") from None
     if len(problems) == 1:
         raise problems[0]
     lines = "".join(f"\n  {problem}" for problem in problems)
@@ -96,7 +104,8 @@ def _explain(problem: Mapping[str, Any]) -> ConfigError:
             return ConfigError(where, "missing; the config needs it.")
         case "model_type" | "dict_type" | "invalid_key":
             return ConfigError(where, f"expected keys and values; got {shown(got)}.")
-    expected = problem["msg"].removeprefix("Input should be ")
+    expected = _EXPECTED.get(problem["type"]) or problem["msg"]
+    expected = expected.removeprefix("Input should be ")
     return ConfigError(where, f"expected {expected}; got {shown(got)}.")
 
 

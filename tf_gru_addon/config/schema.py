@@ -60,11 +60,12 @@ class Data(Section):
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Data:
-        files = (self.train is not None) + (self.test is not None)
-        if (self.dataset is None) != (files == 2) or files == 1:
+        keys = ("dataset", "train", "test")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if given not in (["dataset"], ["train", "test"]):
             raise ValueError(
                 "expected either `dataset`, or both `train` and `test`; got "
-                f"{sorted(self.model_fields_set) or 'nothing'}."
+                f"{', '.join(given) or 'neither'}. `null` unsets a key."
             )
         return self
 

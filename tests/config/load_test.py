@@ -1,0 +1,296 @@
+import math
+import re
+
+import pytest
+
+from tf_gru_addon.config import (
+    ConfigError,
+    load_config,
+    parse_config,
+    save_config,
+)
+
+CONFIG = """
+data: {dataset: japanese_vowels}
+model:
+  features: 12
+  layers:
+    - Bidirectional: {layer: {GRU: {units: 4, kernel_regularizer: {l2: {l2: 1e-4}}}}}
+    - RNN: {cell: {StackedRNNCells: {cells: [{GRUCell: {units: 3}}, LSTMCell]}}}
+    - Dense: {units: 9, activation: softmax}
+training: {epochs: 2}
+""".replace("LSTMCell", "{LSTMCell: {units: 3}}")
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_defaults_are_filled_in(path):
+    config = load_config(path)
+    assert config.training.batch_size == 32
+    assert config.optimizer == {"Adam": {}}
+    assert config.export.formats == ["saved_model"]
+    assert config.model.layers[2] == {"Dense": {"units": 9, "activation": "softmax"}}
+
+
+def test_what_is_saved_is_read_back(path, tmp_path):
+    config = load_config(path)
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml") == config
+
+
+def test_a_name_alone_is_a_part_without_arguments():
+    layers = ["LayerNormalization", {"GRU": {"units": 2}}, {"BatchNormalization": None}]
+    content = {
+        "data": {"dataset": "japanese_vowels"},
+        "model": {"features": 12, "layers": layers},
+        "optimizer": "SGD",
+        "training": {"epochs": 1},
+    }
+    config = parse_config(content)
+    assert config.model.layers[0] == {"LayerNormalization": {}}
+    assert config.model.layers[2] == {"BatchNormalization": {}}
+    assert config.optimizer == {"SGD": {}}
+
+
+def test_paths_of_data_are_made_absolute(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = ["data={train: a.npz, test: b.csv}"]
+    assert load_config(path, files).data.train == str(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("override", "place", "value"),
+    [
+        ("training.epochs=7", "training.epochs", 7),
+        ("training.validation_fraction=1e-1", "training.validation_fraction", 0.1),
+        ("export.formats=[]", "export.formats", []),
+        ("optimizer={SGD: {momentum: 0.9}}", "optimizer", {"SGD": {"momentum": 0.9}}),
+        ("model.layers[2].Dense.units=5", "model.layers.2.Dense.units", 5),
+        (
+            "model.layers.2.Dense.activation=null",
+            "model.layers.2.Dense.activation",
+            None,
+        ),
+        (" training.seed = 3", "training.seed", 3),
+        (
+            "model.layers[1].RNN.cell.StackedRNNCells.cells[0].GRUCell.units=2",
+            "model.layers.1.RNN.cell.StackedRNNCells.cells.0.GRUCell.units",
+            2,
+        ),
+    ],
+)
+def test_override(path, override, place, value):
+    found = load_config(path, [override]).model_dump()
+    for step in place.split("."):
+        found = found[int(step) if step.isdecimal() else step]
+    assert found == value
+
+
+def test_the_last_override_wins(path):
+    overrides = ["training.epochs=7", "training.epochs=8"]
+    assert load_config(path, overrides).training.epochs == 8
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "training.epochs",
+            "training.epochs: expected `key.path=value`; there is no `=",
+        ),
+        ("=5", "expected a path such as `training.epochs`"),
+        ("training..epochs=5", "expected a path such as"),
+        (".training=5", "expected a path such as"),
+        ("training.epochs=[1", "training.epochs: cannot read the value '[1'"),
+        ("training.epochs={a: 1, a: 2}", "the key 'a' is there twice"),
+        ("training.epochs.more=5", "what stands before it is 2 (int)"),
+        ("model.layers[3].Dense.units=5", "expected the number of an entry, 0..2"),
+        ("model.layers.Dense.units=5", "the number of an entry, 0..2; got 'Dense'"),
+        # Keys of sections.
+        (
+            "training.epohcs=5",
+            "training.epohcs: there is no such key. Did you mean 'epoc",
+        ),
+        (
+            "trainign.epochs=5",
+            "trainign: there is no such key. Did you mean 'training'",
+        ),
+        ("data.datset=x", "data.datset: there is no such key. Did you mean 'dataset'?"),
+        (
+            "export.format=x",
+            "export.format: there is no such key. Did you mean 'formats",
+        ),
+        # Types and ranges of values.
+        (
+            "training.epochs=five",
+            "training.epochs: expected a whole number; got 'five'",
+        ),
+        (
+            "training.epochs='5'",
+            "training.epochs: expected a whole number; got '5' (str)",
+        ),
+        (
+            "training.epochs=2.5",
+            "training.epochs: expected a whole number; got 2.5 (flo",
+        ),
+        ("training.epochs=true", "expected a whole number; got True (bool)"),
+        ("training.epochs=0", "expected greater than or equal to 1; got 0 (int)"),
+        ("training.validation_fraction=1", "expected less than 1; got 1 (int)"),
+        ("training.validation_fraction=.nan", "expected a finite number; got nan"),
+        ("training.seed=-1", "expected greater than or equal to 0; got -1"),
+        ("training=5", "training: expected keys and values; got 5 (int)"),
+        ("training={batch_size: 3}", "training.epochs: missing"),
+        (
+            "model.layers=[]",
+            "model.layers: expected a list with at least 1 entry; got []",
+        ),
+        ("model.layers=GRU", "model.layers: expected a list; got 'GRU' (str)"),
+        ("data.dataset=cifar", "data.dataset: expected 'japanese_vowels'; got 'cifar'"),
+        (
+            "data.dataset=null",
+            "data: expected either `dataset`, or both `train` and `te",
+        ),
+        ("data.train=a.npz", "got dataset, train"),
+        ("data={train: a.npz}", "got train"),
+        (
+            "export.formats=[onxx]",
+            "export.formats[0]: expected 'saved_model'; got 'onxx'",
+        ),
+        # Layers, their arguments, and what stands within them.
+        (
+            "model.layers[0]={Gru: {}}",
+            "model.layers[0]: 'Gru' is no layer that a config",
+        ),
+        ("model.layers[0]={Gru: {}}", "Did you mean 'GRU'?"),
+        ("model.layers[0]={Biderectional: {}}", "Did you mean 'Bidirectional'?"),
+        ("model.layers[0]=3", "model.layers[0]: expected one layer, as `Name` or"),
+        (
+            "model.layers[0]={GRU: {units: 3}, Dense: {}}",
+            "expected one layer, as `Name`",
+        ),
+        ("model.layers[0]={GRU: 3}", "model.layers[0].GRU: expected arguments, as"),
+        (
+            "model.layers[0]={GRU: {unit: 3}}",
+            "model.layers[0].GRU.unit: GRU has no such",
+        ),
+        ("model.layers[0]={GRU: {unit: 3}}", "Did you mean 'units'?"),
+        (
+            "model.layers[0]={GRU: {}}",
+            "model.layers[0].GRU.units: missing; GRU needs it",
+        ),
+        (
+            "model.layers[0]={GRU: {units: 0}}",
+            "units: expected a whole number from 1; g",
+        ),
+        (
+            "model.layers[0]={GRU: {units: a}}",
+            "units: expected a whole number from 1; g",
+        ),
+        ("model.layers[0]={GRU: {units: null}}", "got None (NoneType)"),
+        (
+            "model.layers[0]={GRU: {units: 2, dropout: 2}}",
+            "a number from 0 to 1; got 2",
+        ),
+        (
+            "model.layers[0]={GRU: {units: 2, unroll: 1}}",
+            "expected true or false; got 1",
+        ),
+        ("model.layers[0]={GRU: {units: 2, activation: tahn}}", "Did you mean 'tanh'?"),
+        (
+            "model.layers[0]={GRU: {units: 2, kernel_initializer: glorot_unifrom}}",
+            "model.layers[0].GRU.kernel_initializer: 'glorot_unifrom' is no init",
+        ),
+        (
+            "model.layers[0]={GRU: {units: 2, kernel_regularizer: {l2: {l: 1}}}}",
+            "model.layers[0].GRU.kernel_regularizer.l2.l: l2 has no such argument here",
+        ),
+        (
+            "model.layers[1]={RNN: {cell: {GRUCel: {units: 2}}}}",
+            "model.layers[1].RNN.cell: 'GRUCel' is no cell that a config can name",
+        ),
+        (
+            "model.layers[1]={RNN: {cell: {StackedRNNCells: {cells: [Dense]}}}}",
+            "model.layers[1].RNN.cell.StackedRNNCells.cells[0]: 'Dense' is no cell",
+        ),
+        (
+            "model.layers[1]={RNN: {cell: {StackedRNNCells: {cells: []}}}}",
+            "model.layers[1].RNN.cell.StackedRNNCells.cells: expected a list of one",
+        ),
+        ("model.layers[0].Bidirectional.merge_mode=cat", "Did you mean 'concat'?"),
+        ("model.layers[0]=Masking", "It is there already: a model begins by masking"),
+        (
+            "optimizer={Adma: {}}",
+            "optimizer: 'Adma' is no optimizer that a config can na",
+        ),
+        ("optimizer={Adamm: {}}", "Did you mean 'Adam'?"),
+        ("optimizer={Adam: {lr: 0.1}}", "optimizer.Adam.lr: Adam has no such argument"),
+        (
+            "optimizer={Adam: {learning_rate: a}}",
+            "learning_rate: expected a number; got",
+        ),
+    ],
+)
+def test_bad_override(path, override, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config(path, [override])
+
+
+def test_all_problems_are_told_at_once(path):
+    overrides = ["training.epohcs=5", "model.features=a", "optimizer={Adma: {}}"]
+    with pytest.raises(ConfigError, match="3 problems") as caught:
+        load_config(path, overrides)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    for part in ("training.epohcs: ", "model.features: ", "optimizer: 'Adma'"):
+        assert f"\n  {part}" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "expected keys and values; got None"),
+        ("- 1", "expected keys and values; got [1] (list)"),
+        ("a: [", "not the YAML of a config"),
+        ("a: 1\nb: 2\na: 3", "line 3: the key 'a' is there twice"),
+        ("training: {epochs: 1, epochs: 2}", "line 1: the key 'epochs' is there twice"),
+        ("1: 2", "line 1: expected text as key; got 1 (int)"),
+        ("on: 2", "expected text as key; got True (bool)"),
+        ("[a]: 2", "expected text as key"),
+        ("a: &a [*a]", "found unconstructable recursive node"),
+        ("a: b: c", "mapping values are not allowed here"),
+        ("a: \x07", "special characters are not allowed"),
+    ],
+)
+def test_bad_file(path, content, message):
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_nested_too_deep(path):
+    path.write_text("a: " + "[" * 5000)
+    with pytest.raises(ConfigError, match="nested too deep"):
+        load_config(path)
+
+
+def test_not_text(path):
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not a text file in UTF-8"):
+        load_config(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no such config file"):
+        load_config(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("text", ["3e-3", "3.0e-3", "0.003", "+3e-3", "3E-3"])
+def test_numbers_as_everybody_writes_them(path, text):
+    config = load_config(path, [f"optimizer={{Adam: {{learning_rate: {text}}}}}"])
+    assert math.isclose(config.optimizer["Adam"]["learning_rate"], 0.003)
