@@ -14,7 +14,7 @@ def dropout_masks(
     """Returns `count` independent masks of inverted dropout.
 
     An element is 0 with probability `rate`, else 1 / (1 - rate). The same seed gives
-    the same masks, inside and outside of XLA, wherever they are made.
+    the same masks wherever they are made (and others, but always the same, inside XLA).
 
     Args:
         seed: Two integers, shape (2,).
@@ -28,7 +28,7 @@ def dropout_masks(
         tf.concat([[count], shape], axis=0), tf.cast(seed, tf.int64), alg="philox"
     )
     scale = 0.0 if rate == 1 else 1.0 / (1.0 - rate)
-    masks = tf.cast(uniform >= rate, dtype) * tf.cast(scale, dtype)
+    masks = tf.cast(uniform >= rate, dtype) * tf.constant(scale, dtype)
     if isinstance(training, tf.Tensor):
         masks = tf.where(tf.cast(training, tf.bool), masks, tf.ones_like(masks))
     return tf.unstack(masks, num=count, axis=0)
