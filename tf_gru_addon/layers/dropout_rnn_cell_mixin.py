@@ -176,10 +176,9 @@ class _MaskSeeds:
     def _of(self, graph: tf.Graph | None) -> dict:
         if graph is None:
             return self._eager
-        by_cell = graph.__dict__.setdefault(
-            _GRAPH_ATTRIBUTE, weakref.WeakKeyDictionary()
-        )
-        return by_cell.setdefault(self, {})
+        if not hasattr(graph, _GRAPH_ATTRIBUTE):
+            setattr(graph, _GRAPH_ATTRIBUTE, weakref.WeakKeyDictionary())
+        return getattr(graph, _GRAPH_ATTRIBUTE).setdefault(self, {})
 
     def clear(self, kind: str) -> None:
         seeds = self._of(enclosing_graph())
