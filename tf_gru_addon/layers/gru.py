@@ -332,7 +332,8 @@ class GRU(keras.layers.RNN):
             "use_cudnn": self.use_cudnn,
             "engine": self.engine,
         }
-        return {**config, **{name: arguments[name] for name in _ARGUMENTS}}
+        rest = {name: config[name] for name in config if name not in _ARGUMENTS}
+        return {**rest, **{name: arguments[name] for name in _ARGUMENTS}}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "GRU":

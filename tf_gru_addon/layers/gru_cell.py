@@ -1,5 +1,6 @@
 """The GRU cell of TensorFlow r2.0, on Keras 3."""
 
+import numbers
 import operator
 from typing import Any
 
@@ -311,7 +312,8 @@ def _positive_integer(name: str, value: Any) -> int:
 
 
 def _rate(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not 0 <= value <= 1:
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (number and 0 <= value <= 1):
         raise ValueError(
             f"{name} must be a fraction between 0 and 1; received: {value!r}."
         )
