@@ -11,13 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .config.errors import did_you_mean
-from .config.extras import missing_extra
+from absl import flags
 
-try:
-    from absl import flags
-except ImportError as error:
-    raise missing_extra(error) from error
+from .config.errors import did_you_mean
 
 PROGRAM = "python -m tf_gru_addon"
 

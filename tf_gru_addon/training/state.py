@@ -64,7 +64,7 @@ def load_state(path: Path, model: keras.Model) -> Progress:
     """
     model.optimizer.build(model.trainable_variables)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file}
             progress = Progress(**json.loads(str(arrays.pop("progress"))))
     except Exception as error:  # damage shows in many ways

@@ -1,0 +1,261 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+
+from tf_gru_addon import cli
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--config", str(ROOT / "configs" / "tiny.yaml")]
+QUICK = [*TINY, "--set", "training.epochs=1", "--set", "model.layers[0].GRU.units=2"]
+
+# Keras' own reading of variables, under NumPy 2.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs a command line; returns the exit code and what was printed."""
+
+    def run(*arguments):
+        code = cli.main(list(map(str, arguments)))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    assert cli.main(["train", *QUICK, "--workdir", str(path)]) == 0
+    return path
+
+
+def test_the_tiny_config_end_to_end(tmp_path):
+    path = tmp_path / "tiny"
+    command = [sys.executable, "-m", "tf_gru_addon", "train", *TINY, "--workdir", path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.search(r"epoch 6/6  accuracy 0\.\d+  loss \d\.\d+  val_", done.stdout)
+    for row in ("train +216", "validation +54", "test +370"):
+        assert re.search(row + r" +0\.\d{4} +0\.\d{4}", done.stdout)
+    for fact in (
+        "parameters",
+        "seconds of training",
+        "model.keras",
+        "SavedModel reloa",
+    ):
+        assert fact in done.stdout
+    accuracy = re.search(r"test +370 +\S+ +(\S+)", done.stdout)[1]
+    assert float(accuracy) > 0.5
+
+
+def test_a_finished_run_is_shown_again(workdir, call):
+    before = sorted(file.stat().st_mtime_ns for file in workdir.rglob("*"))
+    code, out, _ = call("train", "--resume", "--workdir", workdir)
+    assert code == 0
+    assert "test" in out
+    assert "epoch " not in out
+    assert sorted(file.stat().st_mtime_ns for file in workdir.rglob("*")) == before
+
+
+def test_evaluate(workdir, call):
+    code, out, _ = call("evaluate", "--workdir", workdir)
+    assert code == 0
+    assert re.search(r"test +370 +\d\.\d{4} +0\.\d{4}", out)
+
+
+def test_export(workdir, tmp_path, call):
+    arguments = ("export", "--workdir", workdir, "--output", tmp_path / "served")
+    code, out, _ = call(*arguments)
+    assert code == 0
+    assert "it differs from the trained model by" in out
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert "served: exists already" in err
+
+
+def test_resume_with_more_epochs(tmp_path, call):
+    path = tmp_path / "mine"
+    assert call("train", *QUICK, "--set=export.formats=[]", "--workdir", path)[0] == 0
+    more = ("--set", "training.epochs=2")
+    code, out, _ = call("train", "--resume", *more, "--workdir", path)
+    assert code == 0
+    assert "epoch 2/2" in out
+    assert "epoch 1/2" not in out
+
+
+def test_help(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    for name, command in cli.COMMANDS.items():
+        assert name in out
+        assert command.summary in out
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_of_a_command(call, command):
+    code, out, _ = call(command, "--help")
+    assert code == 0
+    assert "--workdir" in out
+    assert "(required)" in out
+
+
+def test_nothing_asked_for(call):
+    code, out, _ = call()
+    assert code == 2
+    assert "usage:" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "'trian' is not a command. Did you mean 'train'?"),
+        (
+            ["train", "--confg", "a"],
+            "Unknown command line flag 'confg'. Did you mean: ",
+        ),
+        (["train", "--workdir"], "Missing value for flag --workdir"),
+        (["train", "--resume=perhaps"], "flag --resume=perhaps"),
+        (
+            ["train", *TINY],
+            "train needs --workdir. See `python -m tf_gru_addon train -",
+        ),
+        (["train", "--workdir", "{tmp}/a"], "train needs --config"),
+        (["train", *TINY, "a", "--workdir", "{tmp}/a"], "train takes no 'a'"),
+        (["train", "--resume", "--workdir", "{tmp}/a"], "a: there is no run to resume"),
+        (
+            ["train", "--config", "{tmp}/a.yaml", "--workdir", "{tmp}/a"],
+            "no such config",
+        ),
+        (["train", *TINY, "--set", "trainin.epochs=1"], "Did you mean 'training'?"),
+        (["train", *TINY, "--set", "model.layers[0]=GUR"], "Did you mean 'GRU'?"),
+        (["train", *TINY, "--set", "training.epochs"], "there is no `=`"),
+        (
+            ["train", *TINY, "--set", "data={train: {tmp}/a.npz, test: {tmp}/b.npz}"],
+            "a.npz: there is no such data file",
+        ),
+        (["train", *TINY, "--set", "model.features=3"], "Set `model.features` to 12"),
+        (
+            ["train", *TINY, "--set", "model.layers[0].GRU.return_sequences=true"],
+            "the last layer must give (batch, classes)",
+        ),
+        (["evaluate", "--workdir", "{tmp}/a"], "there is no trained model"),
+        (["export", "--workdir", "{tmp}/a"], "export needs --output"),
+        (["export", "--workdir", "{tmp}/a", "--output", "{tmp}/b"], "no trained model"),
+    ],
+)
+def test_what_cannot_be_done(call, tmp_path, arguments, message):
+    arguments = [str(part).replace("{tmp}", str(tmp_path)) for part in arguments]
+    if "--set" in arguments:
+        arguments += ["--workdir", str(tmp_path / "a")]
+    code, out, err = call(*arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert message in err
+    assert not out
+    assert not os.listdir(tmp_path)
+
+
+def test_a_folder_with_something_in_it(call, tmp_path):
+    (tmp_path / "thesis.tex").write_text("all of it")
+    code, _, err = call("train", *TINY, "--workdir", tmp_path)
+    assert code == 2
+    assert "the folder is not empty" in err
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04 no more", "not an .npz file, or one cut short"),
+        ({"x": np.ones((2, 3, 12)), "y": [0, 9]}, "labels must be in 0..8"),
+        (
+            {"frames": np.ones((2, 12)), "lengths": [2, 1], "labels": [0, 1]},
+            "lengths must add up",
+        ),
+    ],
+)
+def test_bad_data(call, tmp_path, content, message):
+    path = tmp_path / "a.npz"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.savez(path, **content)
+        other = tmp_path / "b.npz"
+        np.savez(other, x=np.ones((2, 3, 12)), y=[0, 1])
+    data = f"data={{train: {path}, test: {tmp_path / 'b.npz'}}}"
+    changes = ("--set", data, "--set", "training.validation_fraction=0")
+    code, _, err = call("train", *TINY, *changes, "--workdir", tmp_path / "run")
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failed_run(call, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = call("train", *QUICK, "--workdir", tmp_path / "file" / "run")
+    assert code == 1
+    assert "run: cannot be written" in err
+
+
+def test_interrupted(call, monkeypatch, tmp_path):
+    def interrupt(values):
+        raise KeyboardInterrupt
+
+    command = cli.Command("", cli.COMMANDS["train"].define, (), interrupt)
+    monkeypatch.setitem(cli.COMMANDS, "train", command)
+    code, _, err = call("train")
+    assert code == 130
+    assert "`train --resume` goes on" in err
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(call, monkeypatch):
+    def fail(values):
+        raise ZeroDivisionError
+
+    command = cli.Command("", cli.COMMANDS["train"].define, (), fail)
+    monkeypatch.setitem(cli.COMMANDS, "train", command)
+    with pytest.raises(ZeroDivisionError):
+        call("train")
+
+
+def test_absl_s_own_flags_are_left_alone():
+    assert not {"config", "workdir", "resume", "output"} & set(flags.FLAGS)
+
+
+WITHOUT = """
+import sys
+sys.modules[sys.argv[1]] = None
+from tf_gru_addon import cli
+sys.exit(cli.main(["train", *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.parametrize(
+    "package", ["pydantic", "yaml", "matplotlib", "tensorboard", "rich"]
+)
+def test_without_the_extra(package, tmp_path):
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT,
+        package,
+        *TINY,
+        "--workdir",
+        tmp_path / "a",
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert f"need {package!r}, which is not installed" in done.stderr
+    assert 'pip install "tf_gru_addon[train]"' in done.stderr
+    assert not os.listdir(tmp_path)

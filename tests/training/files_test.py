@@ -1,0 +1,106 @@
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from tf_gru_addon.training import RunError
+from tf_gru_addon.training.files import is_unfinished, size, whole
+
+
+def write(path, text):
+    with whole(path) as unfinished:
+        unfinished.write_text(text)
+
+
+def fail_to_write(path, error):
+    with whole(path) as unfinished:
+        unfinished.write_text("ne")
+        raise error
+
+
+def test_a_file_is_replaced(tmp_path):
+    path = tmp_path / "a.txt"
+    write(path, "old")
+    write(path, "new")
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_is_replaced(tmp_path):
+    path = tmp_path / "a"
+    for name in ("old", "new"):
+        with whole(path) as unfinished:
+            (unfinished / "inner").mkdir(parents=True)
+            (unfinished / "inner" / name).write_text(name)
+    assert [file.name for file in path.rglob("*")] == ["inner", "new"]
+    assert size(path) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left"),
+        tf.errors.ResourceExhaustedError(None, None, "full"),
+    ],
+)
+def test_what_cannot_be_written_leaves_the_old(tmp_path, error):
+    path = tmp_path / "a.txt"
+    write(path, "old")
+    with pytest.raises(RunError, match=r"a\.txt: cannot be written .*on with --resume"):
+        fail_to_write(path, error)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_any_other_error_passes_and_leaves_the_old(tmp_path):
+    path = tmp_path / "a.txt"
+    write(path, "old")
+    with pytest.raises(KeyError):
+        fail_to_write(path, KeyError())
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(RunError, match="cannot be written"):
+        write(tmp_path / "no" / "a.txt", "new")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tf_gru_addon.training.files import whole
+with whole(Path(sys.argv[1])) as unfinished:
+    unfinished.write_text("ne")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_while_writing(tmp_path):
+    path = tmp_path / "a.txt"
+    write(path, "old")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    (left,) = [file for file in tmp_path.iterdir() if file != path]
+    assert is_unfinished(left)
+    write(path, "new")
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk(tmp_path):
+    path = tmp_path / "a.txt"
+    write(path, "old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(RunError, match=r"cannot be written \(.*File too large"):
+            write(path, "new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]

@@ -1,0 +1,287 @@
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tf_gru_addon.config import load_config, parse_config
+from tf_gru_addon.datasets import DataError, load_npz
+from tf_gru_addon.training import RunError, WorkdirError, evaluate, export, train
+from tf_gru_addon.training.export import export_saved_model
+from tf_gru_addon.training.plot import plot_history
+
+# Keras' own reading of variables, under NumPy 2.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+CELLS = [
+    {"GaussianNoise": {"stddev": 0.1}},
+    {
+        "RNN": {
+            "cell": {
+                "StackedRNNCells": {
+                    "cells": [
+                        {"GRUCell": {"units": 4, "dropout": 0.2}},
+                        {"GRUCell": {"units": 3, "recurrent_dropout": 0.2}},
+                    ]
+                }
+            }
+        }
+    },
+    "BatchNormalization",
+    {"Dense": {"units": 3}},
+]
+SMALL = [{"GRU": {"units": 2, "dropout": 0.1}}, {"Dense": {"units": 3}}]
+ALL = [{"GRU": {"units": 3, "dropout": 0.2, "recurrent_dropout": 0.2}}, *CELLS[2:]]
+LONG = {"epochs": 8, "validation_fraction": 0.25, "formats": ["saved_model"]}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, make_config):
+    """The folder of a finished run, and its metrics."""
+    path = tmp_path_factory.mktemp("runs") / "mine"
+    return path, train(make_config(**LONG), path)
+
+
+@pytest.fixture(scope="module")
+def test_data(data_file):
+    return load_npz(data_file, split="test")
+
+
+def state(path):
+    with np.load(path / "resume.npz") as file:
+        return {key: file[key] for key in file if key != "progress"}
+
+
+def assert_same_state(one, two):
+    one, two = state(one), state(two)
+    assert one.keys() == two.keys()
+    for key in one:
+        np.testing.assert_array_equal(one[key], two[key], err_msg=key)
+
+
+def test_everything_is_written(run):
+    assert {file.name for file in run[0].iterdir()} == {
+        *("config.yaml", "history.csv", "metrics.json", "model.keras", "resume.npz"),
+        *("saved_model", "tensorboard", "training.png"),
+    }
+
+
+def test_the_config_as_resolved(run, make_config):
+    config = make_config(**LONG)
+    assert load_config(run[0] / "config.yaml") == config
+
+
+def test_metrics(run):
+    path, metrics = run
+    assert json.loads((path / "metrics.json").read_text()) == metrics
+    assert metrics["epochs"] == 8
+    assert metrics["parameters"] == 2 * (3 * 4 * (2 + 4 + 2)) + 3 * (2 * 4 + 1)
+    sizes = {name: part["sequences"] for name, part in metrics["parts"].items()}
+    assert sizes == {"train": 18, "validation": 6, "test": 10}
+    assert metrics["parts"]["train"]["accuracy"] > 0.5
+    assert metrics["saved_model"]["max_difference"] < 1e-5
+    assert metrics["files"]["model.keras"] == (path / "model.keras").stat().st_size
+
+
+def test_history(run):
+    with open(run[0] / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == [str(i) for i in range(1, 9)]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} < set(rows[0])
+
+
+def test_tensorboard(run):
+    events = EventAccumulator(str(run[0] / "tensorboard"), size_guidance={"tensors": 0})
+    events.Reload()
+    assert [event.step for event in events.Tensors("val_loss")] == list(range(1, 9))
+
+
+def test_the_plot_is_a_picture(run):
+    content = (run[0] / "training.png").read_bytes()
+    assert content.startswith(b"\x89PNG")
+    width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
+    assert (width, height) == (1350, 540)
+
+
+def test_a_plot_of_a_long_run_without_validation(tmp_path):
+    path = tmp_path / "a.png"
+    history = [{"loss": 0.8**i, "accuracy": 1 - 0.8**i} for i in range(60)]
+    plot_history(history, path, "mine")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_model_is_the_one_measured(run, test_data):
+    path, metrics = run
+    model = keras.saving.load_model(path / "model.keras")
+    result = model.evaluate(
+        test_data.frames, test_data.labels, verbose=0, return_dict=True
+    )
+    for name, value in result.items():
+        assert value == pytest.approx(metrics["parts"]["test"][name], abs=1e-6)
+
+
+def test_evaluate_gives_the_same_again(run):
+    path, metrics = run
+    again = evaluate(path)
+    assert again["parameters"] == metrics["parameters"]
+    for name, part in metrics["parts"].items():
+        assert again["parts"][name] == pytest.approx(part, abs=1e-6)
+
+
+SERVE = """
+import sys
+import numpy as np
+import tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+with np.load(sys.argv[2]) as file:
+    outputs = {key: loaded.serve(file[key]).numpy() for key in file}
+assert "tf_gru_addon" not in sys.modules
+np.savez(sys.argv[3], **outputs)
+"""
+
+
+def test_the_saved_model_needs_tensorflow_alone(run, test_data, tmp_path):
+    path, _ = run
+    model = keras.saving.load_model(path / "model.keras")
+    frames = test_data.frames
+    inputs = {
+        "as trained": frames,
+        "one": frames[:1],
+        "one frame": frames[:, :1],
+        "longer": np.pad(frames, ((0, 0), (0, 20), (0, 0))),
+        "more": np.tile(frames, (30, 1, 1)),
+    }
+    np.savez(tmp_path / "in.npz", **inputs)
+    arguments = (path / "saved_model", tmp_path / "in.npz", tmp_path / "out.npz")
+    command = [sys.executable, "-c", SERVE, *map(str, arguments)]
+    subprocess.run(command, check=True, cwd=tmp_path, env={"PATH": ""})
+    with np.load(tmp_path / "out.npz") as outputs:
+        for key, x in inputs.items():
+            np.testing.assert_allclose(outputs[key], model(x), atol=1e-5, err_msg=key)
+        np.testing.assert_allclose(outputs["longer"], outputs["as trained"], atol=1e-5)
+
+
+def test_export(run, tmp_path, test_data):
+    output = tmp_path / "served" / "mine"
+    assert export(run[0], output)["max_difference"] < 1e-5
+    assert (output / "saved_model.pb").exists()
+    with pytest.raises(WorkdirError, match="exists already"):
+        export(run[0], output)
+
+
+def test_export_where_nothing_can_be_written(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"mine: cannot be written"):
+        export(run[0], tmp_path / "file" / "mine")
+
+
+def test_an_export_that_differs_is_not_put_in_place(run, tmp_path, test_data):
+    model = keras.saving.load_model(run[0] / "model.keras")
+    output = tmp_path / "mine"
+    output.mkdir()
+    (output / "old").write_text("")
+    frames = np.full_like(test_data.frames, np.nan)
+    with pytest.raises(RunError, match="differs from the trained model by nan"):
+        export_saved_model(model, output, frames, 1e-5)
+    assert [file.name for file in tmp_path.rglob("*")] == ["mine", "old"]
+
+
+def test_a_damaged_model_is_told(run, tmp_path):
+    for name in ("config.yaml", "model.keras"):
+        (tmp_path / name).write_bytes((run[0] / name).read_bytes())
+    (tmp_path / "model.keras").write_bytes(b"PK")
+    with pytest.raises(WorkdirError, match=r"model\.keras: cannot be loaded"):
+        evaluate(tmp_path)
+
+
+def test_a_finished_run_is_not_trained_again(run, make_config, monkeypatch):
+    monkeypatch.setattr(sys.modules[train.__module__], "build_model", None)
+    config = make_config(**LONG)
+    assert train(config, run[0], resume=True) == run[1]
+
+
+@pytest.mark.parametrize("layers", [CELLS, ALL], ids=["cells", "all dropouts"])
+def test_resumed_is_never_stopped(tmp_path, make_config, layers):
+    """Bit for bit, here within a process; `resume_test.py` kills for real."""
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    train(make_config(layers, epochs=3), whole)
+    train(make_config(layers, epochs=1), parted)
+    keras.utils.set_random_seed(99)  # what the process drew since is of no account
+    metrics = train(make_config(layers, epochs=3), parted, resume=True)
+    assert_same_state(whole, parted)
+    assert metrics["epochs"] == 3
+    assert len((parted / "history.csv").read_text().split()) == 4
+
+
+def test_resumed_under_a_schedule(tmp_path, make_config, monkeypatch):
+    config = make_config(SMALL, epochs=3, learning_rate_schedule="cosine")
+    train(config, tmp_path / "whole")
+    module = sys.modules[train.__module__]
+    run_epoch = module._run_epoch
+
+    def stop_in_epoch_3(*arguments):
+        if arguments[-1] == 2:
+            raise KeyboardInterrupt
+        return run_epoch(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_run_epoch", stop_in_epoch_3)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "parted")
+    train(config, tmp_path / "parted", resume=True)
+    assert_same_state(tmp_path / "whole", tmp_path / "parted")
+
+
+def test_the_seed_decides_everything(tmp_path, make_config):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        keras.utils.set_random_seed(len(name))
+        train(make_config(SMALL, epochs=1, seed=seed), tmp_path / name)
+    assert_same_state(tmp_path / "a", tmp_path / "b")
+    one, other = state(tmp_path / "a"), state(tmp_path / "c")
+    assert not np.array_equal(one["model/0000"], other["model/0000"])
+
+
+def test_fewer_epochs_than_are_done(run, make_config):
+    config = make_config(**LONG | {"epochs": 3})
+    with pytest.raises(WorkdirError, match="the run has done 8 epochs"):
+        train(config, run[0], resume=True)
+
+
+def test_a_loss_that_is_not_finite(tmp_path, make_config):
+    config = make_config(SMALL)
+    config.optimizer["Adam"]["learning_rate"] = 1e38
+    with pytest.raises(
+        RunError, match=r"the loss is (nan|inf) in epoch \d\. Lower the"
+    ):
+        train(config, tmp_path / "mine")
+
+
+def test_a_mistake_in_the_data_makes_no_folder(tmp_path, make_config):
+    config = make_config([{"GRU": {"units": 2}}, {"Dense": {"units": 2}}])
+    with pytest.raises(DataError, match=r"train data: labels must be in 0\.\.1, as"):
+        train(config, tmp_path / "mine")
+    content = make_config().model_dump()
+    content["model"]["features"] = 5
+    with pytest.raises(DataError, match=re.escape("Set `model.features` to 2")):
+        train(parse_config(content), tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_no_export_if_none_is_asked_for(tmp_path, make_config):
+    metrics = train(make_config(SMALL, epochs=1), tmp_path)
+    assert "saved_model" not in metrics
+    assert not (tmp_path / "saved_model").exists()
+
+
+def test_configs_say_how_to_run_them():
+    for path in (Path(__file__).parents[2] / "configs").glob("*.yaml"):
+        command = f"python -m tf_gru_addon train --config configs/{path.name} --workdir"
+        assert command in path.read_text()

@@ -1,0 +1,146 @@
+import json
+import os
+import re
+
+import pytest
+
+from tf_gru_addon.training import RunError, WorkdirError
+from tf_gru_addon.training.workdir import Workdir
+
+
+def tree(path):
+    """Returns what is in a folder, to see that nothing was touched."""
+    return {
+        file.relative_to(path): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in path.rglob("*")
+        if file.is_file()
+    }
+
+
+def begun(path, config):
+    place = Workdir(path)
+    place.check(config, resume=False)
+    place.begin(config)
+    return place
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_new_run(tmp_path, make_config, exists, resume):
+    path = tmp_path / "runs" / "mine"
+    if exists:
+        path.mkdir(parents=True)
+    place = Workdir(path)
+    place.check(make_config(), resume=resume)
+    place.begin(make_config())
+    assert os.listdir(path) == ["config.yaml"]
+
+
+def test_a_folder_with_anything_in_it_is_refused(tmp_path, make_config):
+    (tmp_path / "thesis.tex").write_text("")
+    before = tree(tmp_path)
+    with pytest.raises(
+        WorkdirError, match=r"not empty\. Go on .* with --resume, or choos"
+    ):
+        Workdir(tmp_path).check(make_config(), resume=False)
+    with pytest.raises(
+        WorkdirError, match=r"no run to resume: config\.yaml is missing"
+    ):
+        Workdir(tmp_path).check(make_config(), resume=True)
+    assert tree(tmp_path) == before
+
+
+def test_a_run_is_not_overwritten(tmp_path, make_config):
+    begun(tmp_path, make_config())
+    before = tree(tmp_path)
+    with pytest.raises(WorkdirError, match="the folder is not empty"):
+        Workdir(tmp_path).check(make_config(), resume=False)
+    Workdir(tmp_path).check(make_config(), resume=True)
+    assert tree(tmp_path) == before
+
+
+def test_killed_before_the_config_was_written(tmp_path, make_config):
+    (tmp_path / ".unfinished-config.yaml").write_text("da")
+    Workdir(tmp_path).check(make_config(), resume=True)
+    Workdir(tmp_path).begin(make_config())
+    assert os.listdir(tmp_path) == ["config.yaml"]
+
+
+def test_a_file_is_no_folder(tmp_path, make_config):
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(WorkdirError, match="expected a folder; this is a file"):
+        Workdir(path).check(make_config(), resume=True)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, make_config):
+    (tmp_path / "file").write_text("")
+    place = Workdir(tmp_path / "file" / "mine")
+    place.check(make_config(), resume=False)
+    with pytest.raises(RunError, match=r"mine: cannot be written \(.*Not a directory"):
+        place.begin(make_config())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 3}, "training.batch_size: 7 in the run, 3 now"),
+        ({"seed": 1}, "training.seed: 0 in the run, 1 now"),
+        (
+            {"validation_fraction": 0.5},
+            "training.validation_fraction: 0.0 in the run, 0.",
+        ),
+        (
+            {"layers": [{"GRU": {"units": 5}}, {"Dense": {"units": 3}}]},
+            "model.layers[0].GRU.units: nothing in the run, 5 now",
+        ),
+    ],
+)
+def test_another_config_is_refused(tmp_path, make_config, change, message):
+    place = begun(tmp_path, make_config())
+    before = tree(tmp_path)
+    with pytest.raises(
+        WorkdirError, match=r"They differ in:[^$]*" + re.escape(message)
+    ):
+        place.check(make_config(**change), resume=True)
+    assert tree(tmp_path) == before
+
+
+def test_more_epochs_are_not_another_config(tmp_path, make_config):
+    begun(tmp_path, make_config()).check(make_config(epochs=9), resume=True)
+
+
+def test_more_epochs_under_a_schedule_are_another_config(tmp_path, make_config):
+    cosine = {"learning_rate_schedule": "cosine"}
+    place = begun(tmp_path, make_config(**cosine))
+    with pytest.raises(WorkdirError, match=r"training\.epochs: 2 in the run, 9 now"):
+        place.check(make_config(**cosine, epochs=9), resume=True)
+
+
+def test_finished(tmp_path):
+    place = Workdir(tmp_path)
+    assert place.finished(3) is None
+    place.write_metrics({"epochs": 3, "loss": 0.5})
+    assert place.finished(3) == {"epochs": 3, "loss": 0.5}
+    assert place.finished(4) is None
+    assert json.loads(place.metrics.read_text())["epochs"] == 3
+
+
+def test_history(tmp_path):
+    place = Workdir(tmp_path)
+    place.write_history([{"loss": 0.5, "accuracy": 0.25}, {"loss": 0.1, "accuracy": 1}])
+    assert place.history.read_text().split() == [
+        "epoch,loss,accuracy",
+        "1,0.5,0.25",
+        "2,0.1,1",
+    ]
+
+
+def test_no_trained_model(tmp_path, make_config):
+    with pytest.raises(
+        WorkdirError, match=r"no trained model: config\.yaml is missing"
+    ):
+        Workdir(tmp_path).load_config()
+    begun(tmp_path, make_config())
+    with pytest.raises(WorkdirError, match=r"model.keras is missing.*`train --resume`"):
+        Workdir(tmp_path).load_config()
