@@ -1,0 +1,40 @@
+"""The hard sigmoid that the name means, and the one that the function is."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_gru_addon import activations
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_hard_sigmoid_is_that_of_r2_0(dtype, tf_keras):
+    x = tf.cast(tf.linspace(-5.0, 5.0, 101), dtype)
+    y = activations.hard_sigmoid(x)
+    assert y.dtype == dtype
+    np.testing.assert_allclose(
+        y,
+        tf_keras.activations.hard_sigmoid(x),
+        rtol=2e-3 if dtype == "float16" else 1e-6,
+    )
+    assert (y.numpy()[[0, -1]] == [0, 1]).all()
+
+
+def test_name_and_function_stay_apart():
+    assert activations.get("hard_sigmoid") is activations.hard_sigmoid
+    theirs = keras.activations.hard_sigmoid
+    assert activations.get(theirs) is theirs
+    for function in (activations.hard_sigmoid, theirs):
+        assert activations.get(activations.serialize(function)) is function
+    assert activations.serialize(activations.hard_sigmoid) == "hard_sigmoid"
+    assert isinstance(activations.serialize(theirs), dict)
+
+
+def test_everything_else_is_as_in_keras():
+    assert activations.get(None) is keras.activations.linear
+    assert activations.get("tanh") is keras.activations.tanh
+    assert activations.serialize(keras.activations.tanh) == "tanh"
+    assert activations.get(tf.sin) is tf.sin
+    with pytest.raises(ValueError, match="sigmoidd"):
+        activations.get("sigmoidd")
