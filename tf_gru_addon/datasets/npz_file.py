@@ -47,9 +47,9 @@ def load_npz(
             array's rank, type, size or values are wrong.
 
     Example:
-        >>> frames = np.ones((5, 3))
-        >>> np.savez("mine.npz", frames=frames, lengths=[2, 3], labels=[0, 1])
-        >>> load_npz("mine.npz").frames.shape
+        >>> arrays = {"frames": np.ones((5, 3)), "lengths": [2, 3], "labels": [0, 1]}
+        >>> np.savez("mine.npz", **arrays)  # doctest: +SKIP
+        >>> load_npz("mine.npz").frames.shape  # doctest: +SKIP
         (2, 3, 3)
     """
     if not os.path.isfile(path):

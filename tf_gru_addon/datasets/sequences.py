@@ -28,11 +28,12 @@ class Sequences:
             alone, so a `Masking(padding_value)` layer finds exactly the padding.
 
     Example:
-        >>> train, test = load_japanese_vowels()
-        >>> train.frames.shape
-        (270, 26, 12)
-        >>> train.mask.sum() == train.lengths.sum()
-        True
+        >>> frames = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+        >>> sequences = Sequences.from_packed(frames, lengths=[2, 1], labels=[0, 1])
+        >>> sequences.frames.shape
+        (2, 2, 2)
+        >>> sequences.mask.tolist()
+        [[True, True], [True, False]]
     """
 
     frames: np.ndarray

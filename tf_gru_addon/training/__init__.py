@@ -7,7 +7,6 @@ from ..config.extras import missing_extra
 
 try:  # and not at the end of a run, where the plot or the table would fail
     import matplotlib as matplotlib
-    import rich as rich
     import tensorboard as tensorboard
 except ImportError as error:
     raise missing_extra(error) from error

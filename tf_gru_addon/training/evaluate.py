@@ -107,8 +107,8 @@ def evaluate(workdir: str | os.PathLike) -> dict[str, Any]:
         DataError: a data file cannot be used.
 
     Example:
-        >>> evaluate("runs/jv")["parts"]["test"]["accuracy"]
-        0.98...
+        >>> evaluate("runs/tiny")["parts"]["test"]  # doctest: +SKIP
+        {'accuracy': 0.827, 'loss': 0.7101, 'sequences': 370}
     """
     config, model, parts = load_run(Workdir(workdir))
     return {

@@ -41,8 +41,8 @@ def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, A
         RunError: `output` cannot be written, or the numbers differ.
 
     Example:
-        >>> export("runs/jv", "served/jv")["max_difference"] < 1e-5
-        True
+        >>> export("runs/tiny", "served/tiny")  # doctest: +SKIP
+        {'max_difference': 0.0, 'tolerance': 1e-05}
     """
     from .evaluate import load_run
 
