@@ -65,18 +65,20 @@ class Gates(NamedTuple):
     product: tf.Tensor
 
 
-def matmul(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Returns x [..., N] times kernel [N, M], as one product of two matrices."""
+def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
+    """Returns x [..., N] times kernel [N, M] plus bias [M], as one matrix product."""
+    y = tf.matmul(x if x.shape.rank == 2 else tf.reshape(x, [-1, x.shape[-1]]), kernel)
+    if bias is not None:
+        y = tf.nn.bias_add(y, bias)
     if x.shape.rank == 2:
-        return tf.matmul(x, kernel)
-    flat = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel)
+        return y
     leading = [
         static if static is not None else dynamic
         for static, dynamic in zip(
             x.shape[:-1], tf.unstack(tf.shape(x)[:-1]), strict=True
         )
     ]
-    return tf.reshape(flat, [*leading, kernel.shape[-1]])
+    return tf.reshape(y, [*leading, kernel.shape[-1]])
 
 
 def split_bias(
@@ -111,13 +113,11 @@ def project_inputs(
         biases: The three biases, each [U] or None.
         masks: Dropout masks, each [B, F].
     """
-    kernels = tf.split(kernel, 3, axis=1)
-    products = [
-        matmul(x, w) for x, w in zip(masked(inputs, masks), kernels, strict=True)
-    ]
     return [
-        product if bias is None else tf.nn.bias_add(product, bias)
-        for product, bias in zip(products, biases, strict=True)
+        affine(x, w, b)
+        for x, w, b in zip(
+            masked(inputs, masks), tf.split(kernel, 3, axis=1), biases, strict=True
+        )
     ]
 
 
@@ -142,16 +142,19 @@ def gru_gates(x: list[tf.Tensor], h: tf.Tensor, p: Recurrence) -> Gates:
     x_z, x_r, x_h = x
     h_z, h_r, h_h = masked(h, p.masks)
     U_z, U_r, U_h = p.kernels
-    z = p.recurrent_activation(x_z + matmul(h_z, U_z))
-    r = p.recurrent_activation(x_r + matmul(h_r, U_r))
+    r = p.recurrent_activation(x_r + affine(h_r, U_r))
     if p.reset_after:
-        product = matmul(h_h, U_h)
-        if p.bias is not None:
-            product = tf.nn.bias_add(product, p.bias)
+        product = affine(h_h, U_h, p.bias)
         c = p.activation(x_h + r * product)
+        after = product
     else:
         product = r * h_h
-        c = p.activation(x_h + matmul(product, U_h))
+        after = affine(product, U_h)
+        c = p.activation(x_h + after)
+    # Nothing waits for z but the state: its product fills in while c is made, where
+    # all of them at once would only get in each other's way.
+    with tf.control_dependencies([after]):
+        z = p.recurrent_activation(x_z + affine(h_z, U_z))
     return Gates(z, r, c, product)
 
 
