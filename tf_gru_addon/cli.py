@@ -134,8 +134,6 @@ def main(arguments: Sequence[str]) -> int:
 
 def run() -> None:
     """Runs the command line of this process, and exits."""
-    # TensorFlow's greeting; an error of its C++ part still shows.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.exit(main(sys.argv[1:]))
 
 

@@ -2,6 +2,8 @@ import math
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tf_gru_addon.config import (
     ConfigError,
@@ -9,6 +11,7 @@ from tf_gru_addon.config import (
     parse_config,
     save_config,
 )
+from tf_gru_addon.config.overrides import apply_override
 
 CONFIG = """
 data: {dataset: japanese_vowels}
@@ -238,6 +241,16 @@ def test_the_last_override_wins(path):
 def test_bad_override(path, override, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_config(path, [override])
+
+
+@given(st.text(alphabet="trainig.epochs[0]=5{}: \n", max_size=30))
+def test_any_override_is_made_or_refused(override):
+    content = {"training": {"epochs": 1}, "model": {"layers": ["a"]}}
+    try:
+        apply_override(content, override)
+    except ConfigError:
+        return
+    assert "=" in override
 
 
 def test_all_problems_are_told_at_once(path):

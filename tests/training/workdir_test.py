@@ -121,6 +121,8 @@ def test_finished(tmp_path):
     place = Workdir(tmp_path)
     assert place.finished(3) is None
     place.write_metrics({"epochs": 3, "loss": 0.5})
+    assert place.finished(3) is None  # its model was removed
+    place.model.write_text("")
     assert place.finished(3) == {"epochs": 3, "loss": 0.5}
     assert place.finished(4) is None
     assert json.loads(place.metrics.read_text())["epochs"] == 3

@@ -35,13 +35,13 @@ def load_data(data: Data) -> Splits:
 def _load_file(data: Data, split: str) -> Sequences:
     path = Path(getattr(data, split))
     is_shared = data.train == data.test
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return load_npz(
             path,
             split=split if is_shared else None,
             padding_value=data.padding_value,
         )
-    if path.suffix != ".csv":
+    if path.suffix.lower() != ".csv":
         raise DataError(f"{path}: expected a file named .npz or .csv (`data.{split}`).")
     if is_shared:
         raise DataError(

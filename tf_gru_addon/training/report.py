@@ -16,9 +16,9 @@ def print_report(metrics: dict[str, Any], title: str) -> None:
         metrics: what `train` or `evaluate` returns.
         title: what stands above the table.
     """
-    table = rich.table.Table(
-        title=title, box=rich.box.SIMPLE_HEAD, title_justify="left"
-    )
+    console = rich.console.Console(highlight=False)
+    console.print(f"\n {title}", style="bold", markup=False)
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
     table.add_column("data")
     for heading in ("sequences", "loss", "accuracy"):
         table.add_column(heading, justify="right")
@@ -29,9 +29,8 @@ def print_report(metrics: dict[str, Any], title: str) -> None:
             f"{part['loss']:.4f}",
             f"{part['accuracy']:.4f}",
         )
-    console = rich.console.Console(highlight=False)
     console.print(table)
-    facts = rich.table.Table(box=None, show_header=False, padding=(0, 2))
+    facts = rich.table.Table(box=None, show_header=False, padding=(0, 1))
     for name, value in _facts(metrics):
         facts.add_row(name, value)
     console.print(facts)
@@ -47,9 +46,9 @@ def _facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     if parity := metrics.get("saved_model"):
         facts.append(
             (
-                "SavedModel reloaded",
-                f"gives the model's numbers: difference "
-                f"{parity['max_difference']:.1e}, allowed {parity['tolerance']:.0e}",
+                "SavedModel, reloaded",
+                f"differs from the model by {parity['max_difference']:.0e} "
+                f"(allowed: {parity['tolerance']:.0e})",
             )
         )
     return facts

@@ -124,7 +124,9 @@ def _run_epoch(
         verbose=0,
         validation_data=validation and (validation.frames, validation.labels),
     )
-    return {name: float(values[-1]) for name, values in history.history.items()}
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    measured = history.history
+    return {name: float(measured[name][-1]) for name in names if name in measured}
 
 
 def _scheduled(rate: float, epoch: int, config: Config) -> float:

@@ -105,7 +105,7 @@ class Workdir:
 
     def finished(self, epochs: int) -> dict[str, Any] | None:
         """Returns the metrics of a run that did this many epochs to the end."""
-        if not self.metrics.exists():
+        if not (self.metrics.exists() and self.model.exists()):
             return None
         metrics = json.loads(self.metrics.read_text(encoding="utf-8"))
         return metrics if metrics["epochs"] == epochs else None
