@@ -133,7 +133,7 @@ def test_killed_at_every_step(tmp_path, config_path, never_killed):
 def test_killed_at_any_moment(tmp_path, config_path, never_killed):
     path = tmp_path / "killed"
     train = ["train", "--config", config_path, "--workdir", path, "--resume"]
-    for _ in range(3):
+    for _ in range(2):
         process = python("-m", "tf_gru_addon", *train)
         process.stdout.readline()  # an epoch is done, or all is
         time.sleep(random.uniform(0, 0.4))
