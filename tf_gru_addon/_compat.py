@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sys
 import warnings
+from typing import Any
 
 from tf_gru_addon.version import MIN_KERAS, MIN_TENSORFLOW
 
@@ -39,7 +40,15 @@ def _check_environment() -> None:
             f"tf_gru_addon needs TensorFlow {MIN_TENSORFLOW} or later, and found "
             f"{tf.__version__}. Upgrade it: pip install --upgrade tensorflow."
         )
-    import keras
+    try:
+        import keras
+    except ImportError as error:
+        raise ImportError(
+            "tf_gru_addon needs Keras 3 on TensorFlow, and importing Keras failed: "
+            f"{error}. Install it: pip install keras. If it is configured for another "
+            "backend, set the environment variable KERAS_BACKEND=tensorflow, or change "
+            "`backend` in keras.json."
+        ) from error
 
     if _release(keras.__version__) < _release(MIN_KERAS):
         raise ImportError(
@@ -92,14 +101,28 @@ def enclosing_graph() -> tf.Graph | None:
     return graph
 
 
-def refuse_legacy_keras(layer_name: str) -> None:
-    """Raises TypeError when a layer of Keras 2 (tf_keras) is calling.
+def refuse_legacy_keras(layer_name: str, arguments: Any) -> None:
+    """Raises TypeError when a layer is called by, or for a model of, Keras 2 (tf_keras).
 
     Keras 2 hands a Keras 3 layer placeholders and states that it does not understand,
     and the error that follows says nothing of the cause.
+
+    Args:
+        layer_name: Name of the layer called, for the message.
+        arguments: What it was called with, nested as it comes.
     """
     if "tf_keras" not in sys.modules:
         return
+    remedy = (
+        "Build the model with `import keras` (Keras 3); if `tf.keras` is Keras 2 here, "
+        "unset TF_USE_LEGACY_KERAS before TensorFlow is first imported."
+    )
+    for argument in tf.nest.flatten(arguments):
+        if type(argument).__module__.startswith("tf_keras."):
+            raise TypeError(
+                f"{layer_name} is a Keras 3 layer, and was called with a "
+                f"{type(argument).__name__} of Keras 2 (tf_keras). {remedy}"
+            )
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith(
@@ -107,8 +130,6 @@ def refuse_legacy_keras(layer_name: str) -> None:
         ):
             raise TypeError(
                 f"{layer_name} is a Keras 3 layer, and a layer of Keras 2 (tf_keras) "
-                "is calling it. Build the model with `import keras` (Keras 3); if "
-                "`tf.keras` is Keras 2 here, unset TF_USE_LEGACY_KERAS before "
-                "TensorFlow is first imported."
+                f"is calling it. {remedy}"
             )
         frame = frame.f_back

@@ -202,7 +202,7 @@ class GRU(keras.layers.RNN):
 
     def __call__(self, *args, **kwargs):
         """Calls the layer; a TypeError where a layer of Keras 2 is calling."""
-        refuse_legacy_keras("tf_gru_addon.GRU")
+        refuse_legacy_keras("tf_gru_addon.GRU", (args, kwargs))
         return super().__call__(*args, **kwargs)
 
     def call(self, sequences, initial_state=None, mask=None, training=None):

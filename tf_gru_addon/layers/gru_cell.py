@@ -180,7 +180,7 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
 
     def __call__(self, *args, **kwargs):
         """Calls the cell; a TypeError where a layer of Keras 2 is calling."""
-        refuse_legacy_keras("tf_gru_addon.GRUCell")
+        refuse_legacy_keras("tf_gru_addon.GRUCell", (args, kwargs))
         return super().__call__(*args, **kwargs)
 
     def call(self, inputs, states, training=None):
