@@ -1,0 +1,183 @@
+"""What importing the package does, and what it says where it cannot run."""
+
+import keras
+import pytest
+import tensorflow as tf
+from harness import run_python
+
+import tf_gru_addon
+from tf_gru_addon import _compat
+
+PUBLIC = {
+    "DropoutRNNCellMixin",
+    "GRU",
+    "GRUCell",
+    "__version__",
+    "build_model",
+    "load_config",
+    "use_engine",
+}
+
+HIDE = """
+import sys
+
+class Hide:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in hidden:
+            return None
+        return self.finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+hidden = set()
+sys.meta_path[:] = [Hide(finder) for finder in sys.meta_path]
+"""
+
+
+def test_all_is_complete_and_resolves():
+    assert set(tf_gru_addon.__all__) == PUBLIC
+    assert all(getattr(tf_gru_addon, name) is not None for name in PUBLIC)
+
+
+def test_an_unknown_attribute():
+    with pytest.raises(AttributeError, match="'tf_gru_addon' has no attribute 'LSTM'"):
+        tf_gru_addon.LSTM  # noqa: B018
+
+
+IMPORT_THE_PACKAGE = (
+    HIDE
+    + """
+import keras, tensorflow
+before = set(sys.modules)
+import tf_gru_addon
+ours = {name.partition(".")[0] for name in set(sys.modules) - before}
+assert ours <= {"tf_gru_addon", "keras", "tensorflow", *sys.stdlib_module_names}, ours
+heavy = ("config", "training", "datasets", "cli")
+assert not {f"tf_gru_addon.{name}" for name in heavy} & set(sys.modules)
+
+for missing in ("pydantic", "yaml"):
+    for name in list(sys.modules):
+        if name.partition(".")[0] == missing:
+            del sys.modules[name]
+    hidden.add(missing)
+    for name in ("build_model", "load_config"):
+        try:
+            getattr(tf_gru_addon, name)("configs/tiny.yaml")
+        except ImportError as error:
+            assert 'pip install "tf_gru_addon[train]"' in str(error), error
+            assert missing in str(error), error
+        else:
+            raise SystemExit(f"{name} raises nothing without {missing}")
+    hidden.clear()
+
+assert callable(tf_gru_addon.load_config)
+assert callable(tf_gru_addon.build_model)
+"""
+)
+
+
+def test_importing_loads_nothing_that_only_training_needs():
+    run_python(IMPORT_THE_PACKAGE)
+
+
+def _error_of(code, env=None):
+    """Returns the last line that a process which fails to import says."""
+    process = run_python(code, env=env, check=False)
+    assert process.returncode == 1, process.stderr
+    return process.stderr.strip().splitlines()[-1]
+
+
+def test_without_tensorflow_the_error_says_what_to_install():
+    error = _error_of(HIDE + "hidden.add('tensorflow')\nimport tf_gru_addon")
+    assert error.startswith("ImportError: tf_gru_addon needs TensorFlow 2.16 or later")
+    assert 'pip install "tf_gru_addon[cpu]"' in error
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_in_the_environment(backend):
+    error = _error_of("import tf_gru_addon", {"KERAS_BACKEND": backend})
+    assert error.startswith("ImportError: tf_gru_addon runs on Keras' TensorFlow")
+    assert f"KERAS_BACKEND is {backend!r}. Set KERAS_BACKEND=tensorflow" in error
+
+
+def test_another_backend_in_keras_json(tmp_path):
+    """Where JAX is not installed, Keras itself fails to import, and says less."""
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    error = _error_of("import tf_gru_addon", {"KERAS_HOME": str(tmp_path)})
+    assert error.startswith("ImportError: tf_gru_addon")
+    assert "jax'" in error
+    assert "KERAS_BACKEND=tensorflow, or change `backend` in keras.json" in error
+
+
+def test_keras_running_on_another_backend(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ImportError, match="Keras is configured for 'jax'"):
+        _compat._check_environment()
+
+
+@pytest.mark.parametrize(
+    ("module", "version"),
+    [(tf, "2.15.1"), (tf, "1.15.5"), (keras, "3.2.1"), (keras, "2.15.0")],
+)
+def test_too_old_a_version(monkeypatch, module, version):
+    monkeypatch.setattr(module, "__version__", version)
+    with pytest.raises(ImportError, match=rf"or later, and found {version}\. Upgrade"):
+        _compat._check_environment()
+
+
+@pytest.mark.parametrize(
+    ("module", "version"),
+    [(tf, "2.16.0-rc0"), (tf, "3.0.0"), (keras, "3.3.0"), (keras, "3.20.0.dev202601")],
+)
+def test_new_enough_a_version(monkeypatch, module, version):
+    monkeypatch.setattr(module, "__version__", version)
+    _compat._check_environment()
+
+
+def test_legacy_keras_warns_on_import():
+    code = "import warnings; warnings.simplefilter('error'); import tf_gru_addon"
+    error = _error_of(code, {"TF_USE_LEGACY_KERAS": "1"})
+    assert error.startswith("UserWarning: TF_USE_LEGACY_KERAS is set, so tf.keras is")
+    assert "unset TF_USE_LEGACY_KERAS" in error
+
+
+def _sequential(tf_keras):
+    layer = tf_keras.layers.RNN(tf_gru_addon.GRUCell(2))
+    return tf_keras.Sequential([tf_keras.Input((4, 3)), layer])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda k: k.layers.RNN(tf_gru_addon.GRUCell(2))(tf.ones([2, 4, 3])),
+        lambda k: k.layers.RNN(tf_gru_addon.GRUCell(2))(k.Input((4, 3))),
+        lambda k: k.layers.RNN([tf_gru_addon.GRUCell(2)])(k.Input((4, 3))),
+        _sequential,
+        lambda k: k.layers.Lambda(tf_gru_addon.GRU(2))(tf.ones([2, 4, 3])),
+        lambda k: tf_gru_addon.GRU(2)(k.Input((4, 3))),
+        lambda k: tf_gru_addon.GRU(2)(tf.ones([2, 4, 3]), initial_state=k.Input((2,))),
+        lambda k: tf_gru_addon.GRUCell(2)(k.Input((3,)), [k.Input((2,))]),
+    ],
+    ids=[
+        "rnn_eager",
+        "rnn_functional",
+        "rnn_stacked",
+        "rnn_sequential",
+        "layer_inside",
+        "layer_on_placeholder",
+        "layer_on_placeholder_state",
+        "cell_on_placeholder",
+    ],
+)
+def test_keras_2_is_told_that_this_is_keras_3(tf_keras, use):
+    with pytest.raises(TypeError, match=r"(?s)is a Keras 3 layer.*`import keras`"):
+        use(tf_keras)
+
+
+def test_keras_3_is_left_alone_beside_keras_2(tf_keras):
+    outputs = tf_gru_addon.GRU(2)(keras.Input((4, 3)))
+    assert outputs.shape == (None, 2)
