@@ -76,8 +76,9 @@ import numpy, tensorflow as tf
 for path in pathlib.Path(sys.argv[1]).glob("*/*.npy"):
     loaded = tf.saved_model.load(str(path.with_suffix("")))
     served = loaded.signatures["serving_default"]
-    (name,) = served.structured_input_signature[1]
-    x = tf.constant(numpy.load(path))
+    ((name, spec),) = served.structured_input_signature[1].items()
+    # Older versions of Keras save a half precision model for half precision inputs.
+    x = tf.cast(numpy.load(path), spec.dtype)
     for n in range(2):
         for key, y in served(**{name: x}).items():
             numpy.save(f"{path}.{n}.{key}", tf.cast(y, "float32"))

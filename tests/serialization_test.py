@@ -201,9 +201,10 @@ def test_the_config_carries_what_every_layer_takes(argument, value):
     layer = tf_gru_addon.GRU(2, **{argument: value})
     copied = tf_gru_addon.GRU.from_config(layer.get_config())
     assert copied.get_config() == layer.get_config()
-    attribute = {"dtype": "dtype_policy"}.get(argument, argument)
-    assert getattr(copied, attribute) == getattr(layer, attribute)
-    assert copied.cell.dtype_policy == layer.cell.dtype_policy
+    for name in ("zero_output_for_mask", "trainable"):
+        assert getattr(copied, name) == getattr(layer, name)
+    for name in ("compute_dtype", "variable_dtype", "trainable"):
+        assert getattr(copied.cell, name) == getattr(layer.cell, name)
 
 
 @pytest.mark.parametrize(
