@@ -102,7 +102,7 @@ def enclosing_graph() -> tf.Graph | None:
 
 
 def refuse_legacy_keras(layer_name: str, arguments: Any) -> None:
-    """Raises TypeError when a layer is called by, or for a model of, Keras 2 (tf_keras).
+    """Raises TypeError when called by, or for a model of, Keras 2 (tf_keras).
 
     Keras 2 hands a Keras 3 layer placeholders and states that it does not understand,
     and the error that follows says nothing of the cause.
