@@ -256,7 +256,7 @@ def test_no_random_op_in_an_inference_graph(layer, tmp_path):
     assert random_ops(
         tf.function(lambda x: model(x, training=True)).get_concrete_function(spec)
     )
-    model.export(tmp_path, verbose=False)
+    model.export(tmp_path)
     served = tf.saved_model.load(tmp_path).signatures["serving_default"]
     assert not random_ops(served)
 

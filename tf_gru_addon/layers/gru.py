@@ -319,6 +319,12 @@ class GRU(keras.layers.RNN):
             return tf.zeros_like(h0)
         return tf.zeros_like(h0)[:, tf.newaxis][:, :0]
 
+    def get_initial_state(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
+        """Returns a list of one state of zeros, (batch, units)."""
+        # Keras before 3.8 cannot make the variable of a stateful layer from another
+        # dtype than the variable's.
+        return [self.cell.get_initial_state(None, batch_size, self.variable_dtype)]
+
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments from which `from_config` makes the same layer."""
         config = super().get_config()
