@@ -43,7 +43,7 @@ def _define_train(values: flags.FlagValues) -> None:
         "config", None, "the config file; with --resume, that of the run", values
     )
     flags.DEFINE_multi_string(
-        "set", [], "change a key: --set training.epochs=5; may be repeated", values
+        "set", [], "change a key: --set training.epochs=5", values
     )
     flags.DEFINE_string("workdir", None, "the folder to write to", values)
     flags.DEFINE_boolean("resume", False, "go on with the run in --workdir", values)

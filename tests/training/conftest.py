@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from tf_gru_addon.config import parse_config
+from tf_gru_addon.datasets import load_npz
+from tf_gru_addon.training import train
 
 LAYERS = [
     {"Bidirectional": {"layer": {"GRU": {"units": 4, "dropout": 0.2}}}},
@@ -46,3 +48,20 @@ def make_config(data_file):
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def run_config(make_config):
+    return make_config(epochs=8, validation_fraction=0.25, formats=["saved_model"])
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory, run_config):
+    """The folder of a finished run, and its metrics."""
+    path = tmp_path_factory.mktemp("runs") / "mine"
+    return path, train(run_config, path)
+
+
+@pytest.fixture(scope="session")
+def test_data(data_file):
+    return load_npz(data_file, split="test")

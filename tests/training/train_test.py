@@ -1,7 +1,6 @@
 import csv
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,10 +10,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tf_gru_addon.config import load_config, parse_config
-from tf_gru_addon.datasets import DataError, load_npz
-from tf_gru_addon.training import RunError, WorkdirError, evaluate, export, train
-from tf_gru_addon.training.export import export_saved_model
-from tf_gru_addon.training.plot import plot_history
+from tf_gru_addon.datasets import DataError
+from tf_gru_addon.training import RunError, WorkdirError, train
 
 # Keras' own reading of variables, under NumPy 2.
 pytestmark = pytest.mark.filterwarnings(
@@ -39,19 +36,6 @@ CELLS = [
 ]
 SMALL = [{"GRU": {"units": 2, "dropout": 0.1}}, {"Dense": {"units": 3}}]
 ALL = [{"GRU": {"units": 3, "dropout": 0.2, "recurrent_dropout": 0.2}}, *CELLS[2:]]
-LONG = {"epochs": 8, "validation_fraction": 0.25, "formats": ["saved_model"]}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, make_config):
-    """The folder of a finished run, and its metrics."""
-    path = tmp_path_factory.mktemp("runs") / "mine"
-    return path, train(make_config(**LONG), path)
-
-
-@pytest.fixture(scope="module")
-def test_data(data_file):
-    return load_npz(data_file, split="test")
 
 
 def state(path):
@@ -73,9 +57,8 @@ def test_everything_is_written(run):
     }
 
 
-def test_the_config_as_resolved(run, make_config):
-    config = make_config(**LONG)
-    assert load_config(run[0] / "config.yaml") == config
+def test_the_config_as_resolved(run, run_config):
+    assert load_config(run[0] / "config.yaml") == run_config
 
 
 def test_metrics(run):
@@ -104,108 +87,9 @@ def test_tensorboard(run):
     assert [event.step for event in events.Tensors("val_loss")] == list(range(1, 9))
 
 
-def test_the_plot_is_a_picture(run):
-    content = (run[0] / "training.png").read_bytes()
-    assert content.startswith(b"\x89PNG")
-    width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
-    assert (width, height) == (1350, 540)
-
-
-def test_a_plot_of_a_long_run_without_validation(tmp_path):
-    path = tmp_path / "a.png"
-    history = [{"loss": 0.8**i, "accuracy": 1 - 0.8**i} for i in range(60)]
-    plot_history(history, path, "mine")
-    assert path.read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_model_is_the_one_measured(run, test_data):
-    path, metrics = run
-    model = keras.saving.load_model(path / "model.keras")
-    result = model.evaluate(
-        test_data.frames, test_data.labels, verbose=0, return_dict=True
-    )
-    for name, value in result.items():
-        assert value == pytest.approx(metrics["parts"]["test"][name], abs=1e-6)
-
-
-def test_evaluate_gives_the_same_again(run):
-    path, metrics = run
-    again = evaluate(path)
-    assert again["parameters"] == metrics["parameters"]
-    for name, part in metrics["parts"].items():
-        assert again["parts"][name] == pytest.approx(part, abs=1e-6)
-
-
-SERVE = """
-import sys
-import numpy as np
-import tensorflow as tf
-loaded = tf.saved_model.load(sys.argv[1])
-with np.load(sys.argv[2]) as file:
-    outputs = {key: loaded.serve(file[key]).numpy() for key in file}
-assert "tf_gru_addon" not in sys.modules
-np.savez(sys.argv[3], **outputs)
-"""
-
-
-def test_the_saved_model_needs_tensorflow_alone(run, test_data, tmp_path):
-    path, _ = run
-    model = keras.saving.load_model(path / "model.keras")
-    frames = test_data.frames
-    inputs = {
-        "as trained": frames,
-        "one": frames[:1],
-        "one frame": frames[:, :1],
-        "longer": np.pad(frames, ((0, 0), (0, 20), (0, 0))),
-        "more": np.tile(frames, (30, 1, 1)),
-    }
-    np.savez(tmp_path / "in.npz", **inputs)
-    arguments = (path / "saved_model", tmp_path / "in.npz", tmp_path / "out.npz")
-    command = [sys.executable, "-c", SERVE, *map(str, arguments)]
-    subprocess.run(command, check=True, cwd=tmp_path, env={"PATH": ""})
-    with np.load(tmp_path / "out.npz") as outputs:
-        for key, x in inputs.items():
-            np.testing.assert_allclose(outputs[key], model(x), atol=1e-5, err_msg=key)
-        np.testing.assert_allclose(outputs["longer"], outputs["as trained"], atol=1e-5)
-
-
-def test_export(run, tmp_path, test_data):
-    output = tmp_path / "served" / "mine"
-    assert export(run[0], output)["max_difference"] < 1e-5
-    assert (output / "saved_model.pb").exists()
-    with pytest.raises(WorkdirError, match="exists already"):
-        export(run[0], output)
-
-
-def test_export_where_nothing_can_be_written(run, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"mine: cannot be written"):
-        export(run[0], tmp_path / "file" / "mine")
-
-
-def test_an_export_that_differs_is_not_put_in_place(run, tmp_path, test_data):
-    model = keras.saving.load_model(run[0] / "model.keras")
-    output = tmp_path / "mine"
-    output.mkdir()
-    (output / "old").write_text("")
-    frames = np.full_like(test_data.frames, np.nan)
-    with pytest.raises(RunError, match="differs from the trained model by nan"):
-        export_saved_model(model, output, frames, 1e-5)
-    assert [file.name for file in tmp_path.rglob("*")] == ["mine", "old"]
-
-
-def test_a_damaged_model_is_told(run, tmp_path):
-    for name in ("config.yaml", "model.keras"):
-        (tmp_path / name).write_bytes((run[0] / name).read_bytes())
-    (tmp_path / "model.keras").write_bytes(b"PK")
-    with pytest.raises(WorkdirError, match=r"model\.keras: cannot be loaded"):
-        evaluate(tmp_path)
-
-
-def test_a_finished_run_is_not_trained_again(run, make_config, monkeypatch):
+def test_a_finished_run_is_not_trained_again(run, run_config, monkeypatch):
     monkeypatch.setattr(sys.modules[train.__module__], "build_model", None)
-    config = make_config(**LONG)
-    assert train(config, run[0], resume=True) == run[1]
+    assert train(run_config, run[0], resume=True) == run[1]
 
 
 @pytest.mark.parametrize("layers", [CELLS, ALL], ids=["cells", "all dropouts"])
@@ -250,7 +134,7 @@ def test_the_seed_decides_everything(tmp_path, make_config):
 
 
 def test_fewer_epochs_than_are_done(run, make_config):
-    config = make_config(**LONG | {"epochs": 3})
+    config = make_config(epochs=3, validation_fraction=0.25, formats=["saved_model"])
     with pytest.raises(WorkdirError, match="the run has done 8 epochs"):
         train(config, run[0], resume=True)
 
