@@ -4,7 +4,6 @@
 # make test-oldest   the core tests on the oldest TensorFlow and Keras
 # make lint    ruff
 # make bench   ratios against keras.layers.GRU
-# make help    this
 # Everything happens in .venv, which the first of them makes.
 
 PYTHON ?= python3
@@ -19,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .PHONY: help demo test test-peers test-oldest lint bench clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 $(VENV)/demo.stamp: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)

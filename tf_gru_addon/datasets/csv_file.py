@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .sequences import DataError, Sequences
+from tf_gru_addon.datasets.sequences import DataError, Sequences
 
 
 def load_csv(

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .sequences import DataError, Sequences
+from tf_gru_addon.datasets.sequences import DataError, Sequences
 
 # What a file that is damaged, encrypted or of another kind makes NumPy raise.
 _UNREADABLE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import RunError, WorkdirError
-from .files import whole, writing
-from .workdir import Workdir
+from tf_gru_addon.training.errors import RunError, WorkdirError
+from tf_gru_addon.training.files import whole, writing
+from tf_gru_addon.training.workdir import Workdir
 
 if typing.TYPE_CHECKING:
     import keras
@@ -49,7 +49,7 @@ def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, A
         >>> export("runs/tiny", "served/tiny")
         {'max_difference': ..., 'tolerance': 1e-05}
     """
-    from .evaluate import load_run
+    from tf_gru_addon.training.evaluate import load_run
 
     output = Path(output)
     if output.exists():
