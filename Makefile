@@ -1,21 +1,24 @@
 # make demo    a GRU trained, evaluated, saved and exported on real speech data
 # make test    the test suite
+# make test-peers    the tests against heavier peers (PyTorch)
+# make test-oldest   the core tests on the oldest TensorFlow and Keras
 # make lint    ruff
 # make bench   ratios against keras.layers.GRU
-# make help    this
 # Everything happens in .venv, which the first of them makes.
 
 PYTHON ?= python3
 VENV := .venv
+OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+OLDEST_PIP := $(OLDEST)/bin/python -m pip --disable-pip-version-check -q
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-peers lint bench clean
+.PHONY: help demo test test-peers test-oldest lint bench clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 $(VENV)/demo.stamp: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +49,17 @@ test: $(VENV)/test.stamp
 test-peers: $(VENV)/peers.stamp
 	$(BIN)/python -m pytest -m peer
 
+# TensorFlow 2.16 needs Python 3.12 or earlier.
+$(OLDEST)/test.stamp: pyproject.toml setup.py
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST_PIP) install -e ".[train,test]" "tensorflow-cpu==2.16.2" "keras==3.3.3"
+	$(OLDEST_PIP) install --no-deps "tf_keras==2.16.*"
+	@touch $@
+
+test-oldest: $(OLDEST)/test.stamp
+	$(OLDEST)/bin/python -m pytest -m "not peer" tests/layers tests/ops \
+	  tests/serialization_test.py tests/saved_model_test.py tests/imports_test.py
+
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,4 +68,4 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.portable
 
 clean:
-	rm -rf $(VENV) build *.egg-info runs
+	rm -rf $(VENV) $(OLDEST) build *.egg-info runs

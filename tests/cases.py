@@ -77,7 +77,7 @@ def _nested():
     return _sequential(inner, tf_gru_addon.GRU(2))
 
 
-_EVERY_PART = {
+EVERY_PART = {
     "kernel_initializer": keras.initializers.HeNormal(seed=1),
     "recurrent_initializer": keras.initializers.RandomUniform(-1, 1, seed=2),
     "bias_initializer": "ones",
@@ -101,7 +101,7 @@ CASES = {
         _cell, activation=keras.activations.hard_sigmoid
     ),
     "cell_no_bias": functools.partial(_cell, use_bias=False),
-    "cell_every_part": functools.partial(_cell, **_EVERY_PART),
+    "cell_every_part": functools.partial(_cell, **EVERY_PART),
     "cell_masked": _masked_cell,
     "cells_stacked": _stacked_cells,
     "layer": _layer,
@@ -125,7 +125,7 @@ CASES = {
         _layer, recurrent_activation=keras.activations.hard_sigmoid
     ),
     "layer_every_part": functools.partial(
-        _layer, activity_regularizer="l1", activation=None, **_EVERY_PART
+        _layer, activity_regularizer="l1", activation=None, **EVERY_PART
     ),
     "layer_bfloat16": functools.partial(_layer, dtype="mixed_bfloat16"),
     "bidirectional": _bidirectional,

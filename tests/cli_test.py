@@ -14,11 +14,6 @@ ROOT = Path(__file__).parents[1]
 TINY = ["--config", str(ROOT / "configs" / "tiny.yaml")]
 QUICK = [*TINY, "--set", "training.epochs=1", "--set", "model.layers[0].GRU.units=2"]
 
-# Keras' own reading of variables, under NumPy 2.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
 
 @pytest.fixture
 def call(capsys):

@@ -121,7 +121,7 @@ def test_keras_running_on_another_backend(monkeypatch):
 
 @pytest.mark.parametrize(
     ("module", "version"),
-    [(tf, "2.15.1"), (tf, "1.15.5"), (keras, "3.2.1"), (keras, "2.15.0")],
+    [(tf, "2.15.1"), (tf, "1.15.5"), (keras, "3.3.2"), (keras, "2.15.0")],
 )
 def test_too_old_a_version(monkeypatch, module, version):
     monkeypatch.setattr(module, "__version__", version)
@@ -131,7 +131,7 @@ def test_too_old_a_version(monkeypatch, module, version):
 
 @pytest.mark.parametrize(
     ("module", "version"),
-    [(tf, "2.16.0-rc0"), (tf, "3.0.0"), (keras, "3.3.0"), (keras, "3.20.0.dev202601")],
+    [(tf, "2.16.0-rc0"), (tf, "3.0.0"), (keras, "3.3.3"), (keras, "3.20.0.dev202601")],
 )
 def test_new_enough_a_version(monkeypatch, module, version):
     monkeypatch.setattr(module, "__version__", version)

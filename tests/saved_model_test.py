@@ -8,11 +8,6 @@ import tensorflow as tf
 from harness import assert_close, run_python
 from tensorflow.core.protobuf import saved_model_pb2
 
-# Keras' variables have an __array__ of NumPy 1, which shows where it saves them.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-)
-
 WAYS = {
     "export": lambda model, path: model.export(path),
     "save": lambda model, path: tf.saved_model.save(model, path),

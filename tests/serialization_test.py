@@ -14,11 +14,6 @@ from harness import assert_close, run_python
 import tf_gru_addon
 from tf_gru_addon import activations
 
-# Keras' variables have an __array__ of NumPy 1, which shows where it saves them.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-)
-
 EVERY_CASE = pytest.mark.parametrize("case", cases.CASES)
 EVERY_CLASS = pytest.mark.parametrize("cls", [tf_gru_addon.GRUCell, tf_gru_addon.GRU])
 
@@ -156,7 +151,7 @@ NOT_THE_DEFAULTS = {
     "unroll": True,
     "use_cudnn": False,
     "engine": "portable",
-    **cases._EVERY_PART,
+    **cases.EVERY_PART,
 }
 
 

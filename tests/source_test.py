@@ -7,6 +7,7 @@ import re
 import pytest
 
 import tf_gru_addon
+from tf_gru_addon.version import MIN_KERAS, MIN_TENSORFLOW
 
 PACKAGE = pathlib.Path(tf_gru_addon.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -119,3 +120,10 @@ def test_everything_public_has_a_docstring(path):
 def test_no_path_of_a_machine(path):
     text = path.read_text("utf-8")
     assert not re.search(r"[\"'\s(](/home/|/work/|/root/|/Users/|/tmp/|[A-Z]:\\)", text)
+
+
+def test_pyproject_asks_for_the_versions_that_the_package_checks():
+    text = (PACKAGE.parent / "pyproject.toml").read_text("utf-8")
+    assert f'"keras>={MIN_KERAS},<4"' in text
+    assert f'"tensorflow-cpu>={MIN_TENSORFLOW}"' in text
+    assert f'"tensorflow[and-cuda]>={MIN_TENSORFLOW}"' in text

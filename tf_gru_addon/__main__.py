@@ -1,6 +1,6 @@
 """`python -m tf_gru_addon`."""
 
-from .cli import run
+from tf_gru_addon.cli import run
 
 if __name__ == "__main__":
     run()

@@ -7,6 +7,7 @@ unsuitable installation gives one sentence that says what to do.
 
 import importlib.util
 import os
+import re
 import sys
 import warnings
 from typing import Any
@@ -15,7 +16,7 @@ from tf_gru_addon.version import MIN_KERAS, MIN_TENSORFLOW
 
 
 def _release(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2])
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _check_environment() -> None:

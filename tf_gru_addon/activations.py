@@ -27,8 +27,8 @@ def hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
 
     Example:
         >>> from tf_gru_addon.activations import hard_sigmoid
-        >>> hard_sigmoid(tf.constant([-3.0, 0.0, 1.0])).numpy().round(6).tolist()
-        [0.0, 0.5, 0.7]
+        >>> hard_sigmoid(tf.constant([-3.0, 0.0, 1.25])).numpy().tolist()
+        [0.0, 0.5, 0.75]
     """
     x = tf.convert_to_tensor(x)
     return tf.clip_by_value(0.2 * x + 0.5, tf.cast(0, x.dtype), tf.cast(1, x.dtype))

@@ -50,9 +50,9 @@ def _define_train(values: flags.FlagValues) -> None:
 
 
 def _train(values: flags.FlagValues) -> None:
-    from .config import load_config
-    from .training import train
-    from .training.report import print_report
+    from tf_gru_addon.config import load_config
+    from tf_gru_addon.training import train
+    from tf_gru_addon.training.report import print_report
 
     path, overrides = values["config"].value, values["set"].value
     if path is None and values.resume:
@@ -72,8 +72,8 @@ def _define_evaluate(values: flags.FlagValues) -> None:
 
 
 def _evaluate(values: flags.FlagValues) -> None:
-    from .training import evaluate
-    from .training.report import print_report
+    from tf_gru_addon.training import evaluate
+    from tf_gru_addon.training.report import print_report
 
     print_report(evaluate(values.workdir), values.workdir)
 
@@ -84,7 +84,7 @@ def _define_export(values: flags.FlagValues) -> None:
 
 
 def _export(values: flags.FlagValues) -> None:
-    from .training import export
+    from tf_gru_addon.training import export
 
     parity = export(values.workdir, values.output)
     print(
@@ -143,7 +143,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     name, *rest = arguments
     if name not in COMMANDS:
-        from .config.errors import did_you_mean
+        from tf_gru_addon.config.errors import did_you_mean
 
         raise UsageError(f"{name!r} is not a command. {did_you_mean(name, COMMANDS)}")
     command = COMMANDS[name]
@@ -169,9 +169,9 @@ def _exit_code(error: Exception) -> int | None:
     if isinstance(error, (UsageError, FileNotFoundError, ImportError)):
         return 2
     # What these modules raise can only come from a command that has imported them.
-    from .config import ConfigError
-    from .datasets import DataError
-    from .training.errors import RunError, WorkdirError
+    from tf_gru_addon.config import ConfigError
+    from tf_gru_addon.datasets import DataError
+    from tf_gru_addon.training.errors import RunError, WorkdirError
 
     if isinstance(error, (ConfigError, DataError, WorkdirError)):
         return 2

@@ -3,11 +3,6 @@ import pytest
 
 from tf_gru_addon.training import WorkdirError, evaluate
 
-# Keras' own reading of variables, under NumPy 2.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
 
 def test_the_model_is_the_one_measured(run, test_data):
     path, metrics = run

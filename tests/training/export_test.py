@@ -8,12 +8,6 @@ import pytest
 from tf_gru_addon.training import RunError, WorkdirError, export
 from tf_gru_addon.training.export import export_saved_model
 
-# Keras' own reading of variables, under NumPy 2.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
-
 SERVE = """
 import sys
 import numpy as np

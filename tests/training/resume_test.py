@@ -127,9 +127,6 @@ def test_killed_at_every_step(tmp_path, config_path, never_killed):
     assert_same_end(path, never_killed)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 def test_killed_at_any_moment(tmp_path, config_path, never_killed):
     path = tmp_path / "killed"
     train = ["train", "--config", config_path, "--workdir", path, "--resume"]

@@ -18,12 +18,6 @@ NOISY = [
 ]
 
 
-# Keras' own reading of variables, under NumPy 2.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
-
-
 @pytest.fixture(scope="module")
 def trained(make_config):
     model = build_model(make_config(NOISY))

@@ -13,10 +13,6 @@ from tf_gru_addon.config import load_config, parse_config
 from tf_gru_addon.datasets import DataError
 from tf_gru_addon.training import RunError, WorkdirError, train
 
-# Keras' own reading of variables, under NumPy 2.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 CELLS = [
     {"GaussianNoise": {"stddev": 0.1}},
     {

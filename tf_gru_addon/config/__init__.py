@@ -3,9 +3,9 @@
 Needs the packages of the extra `[train]`.
 """
 
-from .build import build_model as build_model
-from .errors import ConfigError as ConfigError
-from .load import load_config as load_config
-from .load import parse_config as parse_config
-from .load import save_config as save_config
-from .schema import Config as Config
+from tf_gru_addon.config.build import build_model as build_model
+from tf_gru_addon.config.errors import ConfigError as ConfigError
+from tf_gru_addon.config.load import load_config as load_config
+from tf_gru_addon.config.load import parse_config as parse_config
+from tf_gru_addon.config.load import save_config as save_config
+from tf_gru_addon.config.schema import Config as Config

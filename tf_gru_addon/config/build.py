@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typing
 
-from .errors import ConfigError, shown
-from .parts import LAYERS, OPTIMIZERS
+from tf_gru_addon.config.errors import ConfigError, shown
+from tf_gru_addon.config.parts import LAYERS, OPTIMIZERS
 
 if typing.TYPE_CHECKING:
     import keras
 
-    from .schema import Config
+    from tf_gru_addon.config.schema import Config
 
 
 def build_model(config: Config) -> keras.Model:

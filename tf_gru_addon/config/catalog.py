@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import ConfigError, did_you_mean, shown
-from .kinds import Kind
+from tf_gru_addon.config.errors import ConfigError, did_you_mean, shown
+from tf_gru_addon.config.kinds import Kind
 
 
 @dataclass(frozen=True, eq=False)

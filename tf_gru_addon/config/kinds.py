@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .errors import ConfigError, did_you_mean, shown
+from tf_gru_addon.config.errors import ConfigError, did_you_mean, shown
 
 
 class Kind(Protocol):

@@ -7,18 +7,18 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .errors import ConfigError, did_you_mean, shown
-from .extras import missing_extra
-from .overrides import apply_override
+from tf_gru_addon.config.errors import ConfigError, did_you_mean, shown
+from tf_gru_addon.config.extras import missing_extra
+from tf_gru_addon.config.overrides import apply_override
 
 try:
     import pydantic
 
-    from . import yaml_file
+    from tf_gru_addon.config import yaml_file
 except ImportError as error:
     raise missing_extra(error) from error
 
-from .schema import Config
+from tf_gru_addon.config.schema import Config
 
 # What pydantic expects, by the type of its error, where its own words are not ours.
 _EXPECTED = {

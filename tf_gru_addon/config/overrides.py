@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .errors import ConfigError, shown
+from tf_gru_addon.config.errors import ConfigError, shown
 
 _STEP = re.compile(r"\.?(?P<key>[^.\[\]=]+)|\[(?P<index>\d+)\]")
 
@@ -29,7 +29,7 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         >>> content
         {'training': {'epochs': 5}}
     """
-    from . import yaml_file
+    from tf_gru_addon.config import yaml_file
 
     path, equals, text = override.partition("=")
     path = path.strip()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
-from . import kinds
-from .catalog import Catalog
+from tf_gru_addon.config import kinds
+from tf_gru_addon.config.catalog import Catalog
 
 
 def _keras(module: str, *names: str) -> Mapping[str, Callable[[], type]]:
@@ -24,13 +24,13 @@ def _keras(module: str, *names: str) -> Mapping[str, Callable[[], type]]:
 
 
 def _gru() -> type:
-    from ..layers.gru import GRU
+    from tf_gru_addon.layers.gru import GRU
 
     return GRU
 
 
 def _gru_cell() -> type:
-    from ..layers.gru_cell import GRUCell
+    from tf_gru_addon.layers.gru_cell import GRUCell
 
     return GRUCell
 

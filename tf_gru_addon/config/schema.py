@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal
 
-from .extras import missing_extra
+from tf_gru_addon.config.extras import missing_extra
 
 try:
     import pydantic
@@ -14,8 +14,8 @@ except ImportError as error:
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from .catalog import Catalog
-from .parts import LAYERS, OPTIMIZERS
+from tf_gru_addon.config.catalog import Catalog
+from tf_gru_addon.config.parts import LAYERS, OPTIMIZERS
 
 Count = Annotated[int, Field(ge=1)]
 AbsolutePath = Annotated[str, AfterValidator(os.path.abspath)]

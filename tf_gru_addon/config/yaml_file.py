@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .errors import ConfigError, shown
+from tf_gru_addon.config.errors import ConfigError, shown
 
 
 class _Loader(yaml.SafeLoader):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .sequences import DataError, Sequences
+from tf_gru_addon.datasets.sequences import DataError, Sequences
 
 
 def load_csv(
@@ -40,12 +40,10 @@ def load_csv(
             frames. The message names the line.
 
     Example:
-        >>> print(open("mine.csv").read())  # doctest: +SKIP
-        sequence,label,f0,f1
-        a,0,1,2
-        a,0,3,4
-        b,1,5,6
-        >>> load_csv("mine.csv").lengths  # doctest: +SKIP
+        >>> with open("mine.csv", "w") as file:
+        ...     for line in ("sequence,label,f0,f1", "a,0,1,2", "a,0,3,4", "b,1,5,6"):
+        ...         print(line, file=file)
+        >>> load_csv("mine.csv").lengths
         array([2, 1], dtype=int32)
     """
     if not os.path.isfile(path):

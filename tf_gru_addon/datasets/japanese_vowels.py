@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib import resources
 
-from .npz_file import load_npz
-from .sequences import Splits
+from tf_gru_addon.datasets.npz_file import load_npz
+from tf_gru_addon.datasets.sequences import Splits
 
 
 def load_japanese_vowels(*, padding_value: float = 0.0) -> Splits:

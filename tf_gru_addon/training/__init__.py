@@ -3,7 +3,7 @@
 Needs the packages of the extra `[train]`.
 """
 
-from ..config.extras import missing_extra
+from tf_gru_addon.config.extras import missing_extra
 
 try:  # and not at the end of a run, where the plot or the table would fail
     import matplotlib as matplotlib
@@ -11,8 +11,8 @@ try:  # and not at the end of a run, where the plot or the table would fail
 except ImportError as error:
     raise missing_extra(error) from error
 
-from .errors import RunError as RunError
-from .errors import WorkdirError as WorkdirError
-from .evaluate import evaluate as evaluate
-from .export import export as export
-from .train import train as train
+from tf_gru_addon.training.errors import RunError as RunError
+from tf_gru_addon.training.errors import WorkdirError as WorkdirError
+from tf_gru_addon.training.evaluate import evaluate as evaluate
+from tf_gru_addon.training.export import export as export
+from tf_gru_addon.training.train import train as train

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets import (
+from tf_gru_addon.datasets import (
     DataError,
     Sequences,
     Splits,
@@ -17,7 +17,7 @@ from ..datasets import (
 )
 
 if typing.TYPE_CHECKING:
-    from ..config.schema import Data
+    from tf_gru_addon.config.schema import Data
 
 
 def load_data(data: Data) -> Splits:

@@ -7,15 +7,15 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ..datasets import Sequences
-from .data import hold_out, load_data
-from .errors import WorkdirError
-from .workdir import Workdir
+from tf_gru_addon.datasets import Sequences
+from tf_gru_addon.training.data import hold_out, load_data
+from tf_gru_addon.training.errors import WorkdirError
+from tf_gru_addon.training.workdir import Workdir
 
 if typing.TYPE_CHECKING:
     import keras
 
-    from ..config import Config
+    from tf_gru_addon.config import Config
 
 
 def load_parts(config: Config) -> dict[str, Sequences]:
@@ -77,7 +77,7 @@ def load_run(workdir: Workdir) -> tuple[Config, keras.Model, dict[str, Sequences
     import keras
 
     # The layers of this package register themselves when imported.
-    from ..layers import gru, gru_cell  # noqa: F401
+    from tf_gru_addon.layers import gru, gru_cell  # noqa: F401
 
     try:
         model = keras.saving.load_model(workdir.model)
@@ -107,8 +107,13 @@ def evaluate(workdir: str | os.PathLike) -> dict[str, Any]:
         DataError: a data file cannot be used.
 
     Example:
-        >>> evaluate("runs/tiny")["parts"]["test"]  # doctest: +SKIP
-        {'accuracy': 0.827, 'loss': 0.7101, 'sequences': 370}
+        >>> from tf_gru_addon import load_config
+        >>> from tf_gru_addon.training import train
+        >>> config = load_config("configs/tiny.yaml", ["training.epochs=1"])
+        >>> trained = train(config, "runs/tiny")
+        epoch 1/1  ...
+        >>> evaluate("runs/tiny")["parts"] == trained["parts"]
+        True
     """
     config, model, parts = load_run(Workdir(workdir))
     return {

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import RunError, WorkdirError
-from .files import whole, writing
-from .workdir import Workdir
+from tf_gru_addon.training.errors import RunError, WorkdirError
+from tf_gru_addon.training.files import whole, writing
+from tf_gru_addon.training.workdir import Workdir
 
 if typing.TYPE_CHECKING:
     import keras
@@ -41,10 +41,15 @@ def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, A
         RunError: `output` cannot be written, or the numbers differ.
 
     Example:
-        >>> export("runs/tiny", "served/tiny")  # doctest: +SKIP
-        {'max_difference': 0.0, 'tolerance': 1e-05}
+        >>> from tf_gru_addon import load_config
+        >>> from tf_gru_addon.training import train
+        >>> config = load_config("configs/tiny.yaml", ["training.epochs=1"])
+        >>> trained = train(config, "runs/tiny")
+        epoch 1/1  ...
+        >>> export("runs/tiny", "served/tiny")
+        {'max_difference': ..., 'tolerance': 1e-05}
     """
-    from .evaluate import load_run
+    from tf_gru_addon.training.evaluate import load_run
 
     output = Path(output)
     if output.exists():

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import RunError
+from tf_gru_addon.training.errors import RunError
 
 _UNFINISHED = ".unfinished-"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .files import whole
-from .state import History
+from tf_gru_addon.training.files import whole
+from tf_gru_addon.training.state import History
 
 _INK, _GRID = "#33383d", "#e3e6e8"
 _COLOURS = {"train": "#1f6f8b", "validation": "#d9822b"}

@@ -12,16 +12,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..config import Config, build_model
-from ..datasets import Sequences
-from .data import epoch_order
-from .errors import RunError, WorkdirError
-from .evaluate import load_parts, measure, require_fit
-from .export import export_saved_model
-from .files import size, whole, writing
-from .plot import plot_history
-from .state import Progress, load_state, save_state
-from .workdir import Workdir
+from tf_gru_addon.config import Config, build_model
+from tf_gru_addon.datasets import Sequences
+from tf_gru_addon.training.data import epoch_order
+from tf_gru_addon.training.errors import RunError, WorkdirError
+from tf_gru_addon.training.evaluate import load_parts, measure, require_fit
+from tf_gru_addon.training.export import export_saved_model
+from tf_gru_addon.training.files import size, whole, writing
+from tf_gru_addon.training.plot import plot_history
+from tf_gru_addon.training.state import Progress, load_state, save_state
+from tf_gru_addon.training.workdir import Workdir
 
 
 def train(
@@ -52,9 +52,12 @@ def train(
             model gives other numbers than the trained one.
 
     Example:
-        >>> config = load_config("configs/tiny.yaml")  # doctest: +SKIP
-        >>> train(config, "runs/tiny")["parts"]["test"]  # doctest: +SKIP
-        {'accuracy': 0.827, 'loss': 0.7101, 'sequences': 370}
+        >>> from tf_gru_addon import load_config
+        >>> config = load_config("configs/tiny.yaml", ["training.epochs=1"])
+        >>> metrics = train(config, "runs/tiny")
+        epoch 1/1  loss ... accuracy ... val_accuracy ...
+        >>> metrics["parts"]["test"]
+        {'accuracy': ..., 'loss': ..., 'sequences': 370}
     """
     place = Workdir(workdir)
     place.check(config, resume=resume)

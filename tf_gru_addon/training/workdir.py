@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..config import Config, load_config, save_config
-from .errors import WorkdirError
-from .files import is_unfinished, whole, writing
-from .state import History
+from tf_gru_addon.config import Config, load_config, save_config
+from tf_gru_addon.training.errors import WorkdirError
+from tf_gru_addon.training.files import is_unfinished, whole, writing
+from tf_gru_addon.training.state import History
 
 
 class Workdir:
