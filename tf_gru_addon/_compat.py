@@ -83,7 +83,18 @@ from tensorflow.python.ops.control_flow_v2_func_graphs import (  # noqa: E402
     WhileCondFuncGraph,
 )
 
-__all__ = ["KerasDropoutRNNCell", "enclosing_graph", "refuse_legacy_keras"]
+from tensorflow.python.eager import context  # noqa: E402
+from tensorflow.python.ops import control_flow_util  # noqa: E402
+from tensorflow.python.saved_model import save_context  # noqa: E402
+
+__all__ = [
+    "KerasDropoutRNNCell",
+    "enclosing_graph",
+    "in_export",
+    "in_xla",
+    "on_cpu",
+    "refuse_legacy_keras",
+]
 
 
 def enclosing_graph() -> tf.Graph | None:
@@ -100,6 +111,40 @@ def enclosing_graph() -> tf.Graph | None:
     ):
         graph = graph.outer_graph
     return graph
+
+
+def in_xla() -> bool:
+    """Whether what is traced now is compiled by XLA because of `jit_compile=True`."""
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    return bool(control_flow_util.GraphOrParentsInXlaContext(graph))
+
+
+def in_export() -> bool:
+    """Whether what is traced now goes into a SavedModel or another exported format."""
+    if tf.executing_eagerly():
+        return False
+    if save_context.in_save_context():
+        return True
+    # Keras' exports to ONNX, LiteRT and OpenVINO say so by nothing but their presence.
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("keras.src.export."):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def on_cpu() -> bool:
+    """Whether an op made now runs on the CPU, as far as can be told."""
+    if not tf.config.get_visible_devices("GPU"):
+        return True
+    if tf.executing_eagerly():
+        device = context.context().device_name or ""
+    else:
+        device = tf.no_op().device
+    return "CPU" in device.upper()
 
 
 def refuse_legacy_keras(layer_name: str, arguments: Any) -> None:

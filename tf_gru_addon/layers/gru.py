@@ -180,6 +180,10 @@ class GRU(keras.layers.RNN):
         )
         self.use_cudnn = use_cudnn
         self.engine = engine
+        # Keras compiles a model by itself where every layer allows it, and cuDNN, which
+        # is faster, cannot be compiled.
+        if engine != "portable" and engines.can_run("cudnn", self._engine_call(True)):
+            self.supports_jit = False
 
     units = _of_cell("units")
     activation = _of_cell("activation")
@@ -217,7 +221,8 @@ class GRU(keras.layers.RNN):
             output, state = self._no_timesteps(h0), h0
         else:
             kernel, recurrent_kernel, bias = self.cell.tensors()
-            output, state = engines.engine_for(self.engine, self.use_cudnn)(
+            run = engines.engine_for(self.engine, self._engine_call(training))
+            output, state = run(
                 sequences,
                 h0,
                 kernel,
@@ -242,6 +247,52 @@ class GRU(keras.layers.RNN):
         if self.stateful:
             self.states[0].assign(tf.cast(state, self.states[0].dtype))
         return (output, state) if self.return_state else output
+
+    def explain(
+        self, sequences: tf.Tensor | None = None, training: bool | None = None
+    ) -> engines.Explanation:
+        """Returns the engine that a call here and now would take, and why no other.
+
+        Args:
+            sequences: The inputs of the call. They are not run; what decides is the
+                layer, its dtype, and where the call stands: inside XLA, an export, a
+                device scope or `use_engine`.
+            training: As in a call.
+
+        Raises:
+            ValueError: The layer's engine cannot run; the message has every reason.
+
+        Example:
+            >>> import tf_gru_addon
+            >>> layer = tf_gru_addon.GRU(4, activation="selu")
+            >>> layer.explain().engine
+            'portable'
+            >>> layer.explain().reasons["native"][-1]
+            'it lacks the activation selu'
+        """
+        if sequences is not None and len(sequences.shape) != 3:
+            raise ValueError(
+                f"sequences of {self.name} must have the shape (batch, timesteps, "
+                f"features); received {tuple(sequences.shape)}."
+            )
+        return engines.explain(
+            self.engine, self._engine_call(resolve_training(training))
+        )
+
+    def _engine_call(self, training) -> engines.Call:
+        def masks(rate):
+            return self.cell.mask_count if rate and training is not False else 0
+
+        return engines.Call(
+            dtype=self.compute_dtype,
+            reset_after=self.reset_after,
+            use_bias=self.use_bias,
+            activation=self.activation,
+            recurrent_activation=self.recurrent_activation,
+            input_masks=masks(self.dropout),
+            recurrent_masks=masks(self.recurrent_dropout),
+            use_cudnn=self.use_cudnn,
+        )
 
     def _dropout_masks(self, rate, inputs, training):
         """Masks of this batch; made here, so that they are outside of every loop."""

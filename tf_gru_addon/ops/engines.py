@@ -3,11 +3,68 @@
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import keras
+import tensorflow as tf
+
+from tf_gru_addon import _compat, native
+from tf_gru_addon.activations import Activation
+from tf_gru_addon.ops.gru_cudnn import gru_cudnn
+from tf_gru_addon.ops.gru_native import gru_native, has_activation
 from tf_gru_addon.ops.gru_portable import gru_portable
 
-#: Engine name to its function; all take the arguments of `gru_portable`.
-ENGINES: dict[str, Callable] = {"portable": gru_portable}
+#: Engine name to its function; all take the arguments of `gru_portable`. "auto" takes
+#: the first that can run.
+ENGINES: dict[str, Callable] = {
+    "cudnn": gru_cudnn,
+    "native": gru_native,
+    "portable": gru_portable,
+}
+
+
+class Call(NamedTuple):
+    """What a call asks of an engine, as far as an engine might lack it.
+
+    Attributes:
+        dtype: Name of the dtype computed in.
+        reset_after: The convention.
+        use_bias: Whether there is a bias.
+        activation: The candidate's activation.
+        recurrent_activation: The activation of the gates.
+        input_masks: How many dropout masks the inputs have: 0, 1 or 3.
+        recurrent_masks: How many the state has.
+        use_cudnn: The layer's `use_cudnn`.
+    """
+
+    dtype: str
+    reset_after: bool
+    use_bias: bool
+    activation: Activation
+    recurrent_activation: Activation
+    input_masks: int
+    recurrent_masks: int
+    use_cudnn: bool | str
+
+
+class Explanation(NamedTuple):
+    """Which engine a call takes, and why not each other one.
+
+    Attributes:
+        engine: Name of the engine.
+        reasons: For each other engine, what speaks against it.
+    """
+
+    engine: str
+    reasons: dict[str, list[str]]
+
+    def __str__(self) -> str:
+        lines = [f"{self.engine} runs"]
+        lines += [
+            f"{name} does not: {'; '.join(why)}" for name, why in self.reasons.items()
+        ]
+        return "\n".join(lines)
+
 
 _in_use: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "tf_gru_addon_engine", default=None
@@ -30,7 +87,7 @@ def use_engine(engine: str) -> Iterator[None]:
     for what is traced inside the `with` block. Other threads are not concerned.
 
     Args:
-        engine: "portable", or "auto" to let each call choose.
+        engine: "portable", "native", "cudnn", or "auto" to let each call choose.
 
     Raises:
         ValueError: `engine` names no engine.
@@ -51,20 +108,108 @@ def use_engine(engine: str) -> Iterator[None]:
         _in_use.reset(token)
 
 
-def engine_for(requested: str, use_cudnn: bool | str) -> Callable:
-    """Returns the engine of a call.
+def explain(requested: str, call: Call) -> Explanation:
+    """Returns the engine of a call, and the reasons against every other.
 
     Args:
         requested: The layer's `engine`.
-        use_cudnn: The layer's `use_cudnn`.
+        call: What the call asks.
 
     Raises:
-        ValueError: The layer demands cuDNN, and no engine of that kind can run.
+        ValueError: A named engine cannot run the call; the message has every reason.
     """
-    if use_cudnn is True:
+    in_use = _in_use.get()
+    name = in_use or requested
+    if name == "auto" and call.use_cudnn is True:
+        name = "cudnn"
+    reasons = {engine: check(call) for engine, check in _CHECKS.items()}
+    if name == "auto":
+        name = next(engine for engine in ENGINES if not reasons[engine])
+        preference = f"{name} comes first"
+    else:
+        preference = f"{name} was asked for"
+    if reasons[name]:
         raise ValueError(
-            "use_cudnn=True demands cuDNN, which this version of tf_gru_addon does not "
-            'have an engine for. Pass use_cudnn="auto".'
+            f"The engine {name!r} was asked for and cannot run: "
+            f'{"; ".join(reasons[name])}. Pass engine="auto" and use_cudnn="auto" for '
+            "one that can."
         )
-    name = _in_use.get() or requested
-    return ENGINES["portable" if name == "auto" else name]
+    others = {e: why or [preference] for e, why in reasons.items() if e != name}
+    return Explanation(name, others)
+
+
+def can_run(engine: str, call: Call) -> bool:
+    """Returns whether an engine can run a call made here and now."""
+    return not _CHECKS[engine](call)
+
+
+def engine_for(requested: str, call: Call) -> Callable:
+    """Returns the function of a call's engine; arguments and errors as `explain`."""
+    return ENGINES[explain(requested, call).engine]
+
+
+def _why_not_portable(call: Call) -> list[str]:
+    del call
+    return []
+
+
+def _why_not_native(call: Call) -> list[str]:
+    why = _why_not_here()
+    status = native.status()
+    if not status.available:
+        why.append(status.reason)
+    if not _compat.on_cpu():
+        why.append("a GPU is visible and the call is in no CPU device scope")
+    if call.dtype not in ("float32", "bfloat16"):
+        why.append(f"it computes in float32, and the layer in {call.dtype}")
+    for name in ("activation", "recurrent_activation"):
+        function = getattr(call, name)
+        if not has_activation(function):
+            why.append(f"it lacks the {name} {_name(function)}")
+    return why
+
+
+def _why_not_cudnn(call: Call) -> list[str]:
+    why = _why_not_here()
+    if _compat.on_cpu():
+        why.append("no GPU is visible, or the call is in a CPU device scope")
+    if call.use_cudnn is False:
+        why.append("use_cudnn is False")
+    if call.dtype not in ("float16", "float32", "float64"):
+        why.append(f"it lacks the dtype {call.dtype}")
+    if not call.reset_after:
+        why.append("it lacks reset_after=False")
+    if not call.use_bias:
+        why.append("it lacks use_bias=False")
+    if call.activation not in (keras.activations.tanh, tf.tanh):
+        why.append(f"it lacks the activation {_name(call.activation)}")
+    if call.recurrent_activation not in (keras.activations.sigmoid, tf.sigmoid):
+        why.append(
+            f"it lacks the recurrent_activation {_name(call.recurrent_activation)}"
+        )
+    if call.recurrent_masks:
+        why.append("it lacks recurrent dropout")
+    if call.input_masks > 1:
+        why.append("it lacks dropout masks of its own for each gate")
+    return why
+
+
+def _why_not_here() -> list[str]:
+    """What speaks against any op but TensorFlow's own, portable ones."""
+    why = []
+    if _compat.in_xla():
+        why.append("XLA (jit_compile=True) compiles the call")
+    if _compat.in_export():
+        why.append("the call is traced for export")
+    return why
+
+
+def _name(function: Activation) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+_CHECKS: dict[str, Callable[[Call], list[str]]] = {
+    "cudnn": _why_not_cudnn,
+    "native": _why_not_native,
+    "portable": _why_not_portable,
+}
