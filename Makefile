@@ -1,6 +1,9 @@
 # make demo    a GRU trained, evaluated, saved and exported on real speech data
 # make test    the test suite
 # make lint    ruff
+# make native  the native engine built anew, in place
+# make wheel   a wheel for this platform, in dist
+# make sanitize  the native kernels' own test under the sanitizers
 # make bench   ratios against keras.layers.GRU
 # make help    this
 # Everything happens in .venv, which the first of them makes.
@@ -12,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-peers lint bench clean
+.PHONY: help demo test test-peers native wheel sanitize lint bench clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -45,6 +48,38 @@ test: $(VENV)/test.stamp
 
 test-peers: $(VENV)/peers.stamp
 	$(BIN)/python -m pytest -m peer
+
+native: $(VENV)/demo.stamp
+	$(BIN)/python setup.py -q build_ext --inplace
+
+wheel: $(VENV)/demo.stamp
+	$(PIP) wheel --no-deps -w dist .
+
+# Each sanitizer is a build of its own; the address and undefined behaviour ones share.
+NATIVE := tf_gru_addon/native
+KERNELS := $(addprefix $(NATIVE)/,gru.cc panels.cc pool.cc dispatch.cc)
+CXX ?= g++
+sanitize:
+	@mkdir -p build
+	@for kind in address,undefined thread; do \
+	  flags="-g -O1 -std=c++17 -Wall -Wextra -pthread -fsanitize=$$kind \
+	    -fno-sanitize-recover=all -I$(NATIVE)"; \
+	  objects=; \
+	  for isa in generic avx2 avx512; do \
+	    case $$isa in \
+	      generic) architecture= ;; \
+	      avx2) architecture="-mavx2 -mfma" ;; \
+	      avx512) architecture="-mavx512f -mfma" ;; \
+	    esac; \
+	    $(CXX) $$flags $$architecture -c $(NATIVE)/kernels_$$isa.cc \
+	      -o build/kernels_$$isa.o || exit 1; \
+	    objects="$$objects build/kernels_$$isa.o"; \
+	  done; \
+	  $(CXX) $$flags tests/native/kernels_test.cc $(KERNELS) $$objects \
+	    -o build/kernels_test || exit 1; \
+	  echo "== $$kind"; \
+	  build/kernels_test || exit 1; \
+	done
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -26,9 +26,10 @@ class Forward {
         input_masks_(mask_count(call.in.input_masks)),
         masks_(mask_count(call.in.recurrent_masks)),
         operand_stride_(masks_ * padded_) {
-    const int64_t floats = share.count * 3 * padded_;
-    chunk_ = floats < kProjected ? kProjected / floats : 1;
-    if (share.count && chunk_ > share.rows[0].steps) chunk_ = share.rows[0].steps;
+    steps_ = share.count ? share.rows[0].steps : 0;
+    chunk_ = kProjected / (share.count * 3 * padded_ + 1);
+    if (chunk_ < 1) chunk_ = 1;
+    if (chunk_ > steps_) chunk_ = steps_;
   }
 
   bool run() {
@@ -38,9 +39,8 @@ class Forward {
     if (arena.block == nullptr) return false;
     cut(arena);
     start();
-    const int64_t steps = share_.count ? share_.rows[0].steps : 0;
-    for (int64_t first = 0; first < steps; first += chunk_) {
-      const int64_t end = first + chunk_ < steps ? first + chunk_ : steps;
+    for (int64_t first = 0; first < steps_; first += chunk_) {
+      const int64_t end = first + chunk_ < steps_ ? first + chunk_ : steps_;
       project(first, end);
       int64_t done = 0;  // chunk rows
       for (int64_t s = first; s < end; ++s) {
@@ -267,7 +267,9 @@ class Forward {
   const int64_t U_, padded_;
   const int input_masks_, masks_;
   const int64_t operand_stride_;
-  int64_t chunk_, state_stride_;
+  int64_t steps_;
+  int64_t chunk_;  // steps of a chunk
+  int64_t state_stride_;
   int64_t chunk_rows_ = 0;  // of all steps of the chunk
   int64_t chunk_row_ = 0;   // the first of the step
   float *state_, *next_;    // [rows, state_stride]

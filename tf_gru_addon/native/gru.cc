@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <new>
 #include <vector>
@@ -61,10 +62,11 @@ class Schedule {
 
   const std::vector<Row>& rows() const { return rows_; }
   int64_t steps() const { return steps_; }
-  int64_t longest() const { return rows_.empty() ? 0 : rows_[0].steps; }
+  int64_t longest() const { return rows_[0].steps; }
 
-  // Each row goes to the share that has the fewest steps so far.
-  std::vector<std::vector<Row>> shares(int count) const {
+  // One share a thread, or a row. Each row goes to the share that has the fewest steps so far.
+  std::vector<std::vector<Row>> shares(int threads) const {
+    const int64_t count = std::clamp<int64_t>(rows_.size(), 1, threads);
     std::vector<std::vector<Row>> result(count);
     std::vector<int64_t> load(count);
     for (const Row& row : rows_) {
@@ -197,7 +199,7 @@ void run_forward(const GruOptions& options, const GruInputs& inputs,
 
   const auto shares = schedule.shares(threads);
   std::atomic<bool> ok{true};
-  parallel(threads, threads, [&](int64_t i) {
+  parallel(shares.size(), threads, [&](int64_t i) {
     const Share share{shares[i].data(), static_cast<int64_t>(shares[i].size())};
     if (!kernels().forward(call, share)) ok = false;
   });
@@ -268,9 +270,9 @@ void run_backward(const GruOptions& options, const GruInputs& inputs,
 
   // Enough rows for a product to run at full speed, few enough to stay in the caches.
   constexpr int64_t kChunkRows = 1024;
-  const int64_t chunk_steps = std::clamp<int64_t>(
-      (kChunkRows + B - 1) / std::max<int64_t>(B, 1), 1,
-      std::max<int64_t>(schedule.longest(), 1));
+  // At least one step, though there be none, for what every row needs done.
+  const int64_t longest = std::max<int64_t>(schedule.longest(), 1);
+  const int64_t chunk_steps = std::min((kChunkRows + B - 1) / B, longest);
   const int64_t chunk_rows = std::min(schedule.steps(), B * chunk_steps);
   const int state_masks = mask_count(inputs.recurrent_masks);
   call.input_operands = std::max(1, mask_count(inputs.input_masks));
@@ -297,13 +299,13 @@ void run_backward(const GruOptions& options, const GruInputs& inputs,
 
   const auto shares = schedule.shares(threads);
   std::atomic<bool> ok{true};
-  int64_t end = std::max<int64_t>(schedule.longest(), 1);
+  int64_t end = longest;
   while (end > 0 && ok) {
     call.end_step = end;
     call.first_step = end = std::max<int64_t>(end - chunk_steps, 0);
     call.chunk_rows =
         find_chunk_rows(schedule, call.first_step, call.end_step, offsets.data());
-    parallel(threads, threads, [&](int64_t i) {
+    parallel(shares.size(), threads, [&](int64_t i) {
       const Share share{shares[i].data(), static_cast<int64_t>(shares[i].size())};
       if (!kernels().backward(call, share)) ok = false;
     });
@@ -314,6 +316,33 @@ void run_backward(const GruOptions& options, const GruInputs& inputs,
   }
   if (!ok) throw std::bad_alloc();
   parallel(kPlanes, threads, [&](int64_t plane) { put_weight_gradients(call, plane); });
+}
+
+// Whether there is nothing to multiply.
+bool is_empty(const GruOptions& o) {
+  return o.batch == 0 || o.timesteps == 0 || o.units == 0;
+}
+
+void empty_forward(const GruOptions& o, const GruInputs& inputs,
+                   const GruOutputs& outputs) {
+  const int64_t size = o.batch * o.units;
+  std::copy_n(inputs.initial_state, size, outputs.state);
+  if (outputs.last_output) std::fill_n(outputs.last_output, size, 0.0f);
+}
+
+void empty_backward(const GruOptions& o, const GruUpstream& upstream,
+                    const GruGradients& gradients) {
+  const int64_t size = o.batch * o.units, columns = 3 * o.units;
+  std::fill_n(gradients.d_inputs, o.batch * o.timesteps * o.features, 0.0f);
+  if (upstream.d_state) {
+    std::copy_n(upstream.d_state, size, gradients.d_initial_state);
+  } else {
+    std::fill_n(gradients.d_initial_state, size, 0.0f);
+  }
+  std::fill_n(gradients.d_kernel, o.features * columns, 0.0f);
+  std::fill_n(gradients.d_recurrent_kernel, o.units * columns, 0.0f);
+  if (gradients.d_bias)
+    std::fill_n(gradients.d_bias, (o.reset_after ? 2 : 1) * columns, 0.0f);
 }
 
 }  // namespace
@@ -328,8 +357,12 @@ int64_t gru_gates_size(int64_t units) { return 4 * round_up(units, 16); }
 GruStatus gru_forward(const GruOptions* options, const GruInputs* inputs,
                       const GruOutputs* outputs) {
   try {
-    run_forward(*options, *inputs, *outputs);
-  } catch (const std::bad_alloc&) {
+    if (is_empty(*options)) {
+      empty_forward(*options, *inputs, *outputs);
+    } else {
+      run_forward(*options, *inputs, *outputs);
+    }
+  } catch (const std::exception&) {  // bad_alloc or length_error
     return GRU_OUT_OF_MEMORY;
   }
   return GRU_OK;
@@ -338,8 +371,12 @@ GruStatus gru_forward(const GruOptions* options, const GruInputs* inputs,
 GruStatus gru_backward(const GruOptions* options, const GruInputs* inputs,
                        const GruUpstream* upstream, const GruGradients* gradients) {
   try {
-    run_backward(*options, *inputs, *upstream, *gradients);
-  } catch (const std::bad_alloc&) {
+    if (is_empty(*options)) {
+      empty_backward(*options, *upstream, *gradients);
+    } else {
+      run_backward(*options, *inputs, *upstream, *gradients);
+    }
+  } catch (const std::exception&) {  // bad_alloc or length_error
     return GRU_OUT_OF_MEMORY;
   }
   return GRU_OK;
