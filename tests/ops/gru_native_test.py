@@ -199,9 +199,7 @@ def test_unknown_batch_and_timesteps(return_sequences, training, batch, timestep
         assert gradients[-1].shape == arrays[-1].shape
         return [output, state, *gradients]
 
-    for actual, expected in zip(
-        f(*arrays[:2]), oracle(arrays, **options), strict=True
-    ):
+    for actual, expected in zip(f(*arrays[:2]), oracle(arrays, **options), strict=True):
         assert_close(actual, expected)
 
 
@@ -413,7 +411,8 @@ results = []
 for reset_after in (True, False):
     arrays = t.make_arrays(5, 19, 6, 37, 53, reset_after)
     mask = np.random.default_rng(6).integers(0, 4, (19, 6)) > 0
-    results += t.run(arrays, reset_after=reset_after, mask=mask, training=True, **t.USUAL)
+    options = {"mask": mask, "training": True, **t.USUAL}
+    results += t.run(arrays, reset_after=reset_after, **options)
 np.savez(sys.argv[2], *results)
 print(native.status().reason)
 """

@@ -44,6 +44,8 @@ class Backward {
     previous_ = arena.take<float>(n * stride_);
     d_product_ = arena.take<float>(call_.options.reset_after ? 0 : n * stride_);
     mask_ = arena.take<float>(n * masks_ * padded_);
+    const int64_t F = call_.options.features;
+    masked_ = arena.take<float>(3 * F > padded_ ? 3 * F : padded_);
     const int64_t chunk_rows = n * steps;
     pointers_ = arena.take<const float*>(chunk_rows > n ? chunk_rows : n);
     outputs_ = arena.take<float*>(chunk_rows);
@@ -112,27 +114,40 @@ class Backward {
     const int64_t F = call_.options.features, at = position(row, s);
     const int64_t to = chunk_row(row, s);
     const float* x = call_.in.inputs + input_at(call_, row, at) * F;
-    float* inputs = call_.inputs + to * call_.input_operands * F;
     if (call_.in.input_masks[0]) {
-      masked_input(call_, row.index, x, inputs);
-    } else {
-      copy(inputs, x, F);
+      masked_input(call_, row.index, x, masked_);
+      x = masked_;
     }
+    for (int g = 0; g < call_.input_operands; ++g)
+      lay_out(x + g * F, F, call_.inputs + g * operand_size(call_, F), to);
+
     float* h = previous_ + i * stride_;
     copy(h,
          s ? call_.up.outputs + output_at(call_, row, position(row, s - 1)) * U_
            : call_.in.initial_state + row.index * U_,
          U_);
     zero(h + U_, padded_ - U_);
-    float* states = call_.states + to * call_.state_operands * padded_;
-    if (masks_ == 0) copy(states, h, padded_);
-    for (int g = 0; g < masks_; ++g)
-      for (int64_t u = 0; u < padded_; ++u) states[g * padded_ + u] = h[u] * mask(i, g)[u];
-    if (!call_.options.reset_after) {
-      const float* gates = call_.up.gates + output_at(call_, row, at) * 4 * call_.gate_stride;
-      copy(states + state_operand(call_, 2) * padded_, gates + 3 * call_.gate_stride,
-           padded_);
+    const int64_t size = operand_size(call_, U_);
+    if (masks_ == 0) lay_out(h, U_, call_.states, to);
+    for (int g = 0; g < masks_; ++g) {
+      for (int64_t u = 0; u < U_; ++u) masked_[u] = h[u] * mask(i, g)[u];
+      lay_out(masked_, U_, call_.states + g * size, to);
     }
+    if (!call_.options.reset_after) {
+      const float* product =
+          call_.up.gates + (output_at(call_, row, at) * 4 + 3) * call_.gate_stride;
+      lay_out(product, U_, call_.states + state_operand(call_, 2) * size, to);
+    }
+  }
+
+  // Copies a row of an operand into its strips.
+  void lay_out(const float* from, int64_t count, float* operand, int64_t row) const {
+    float* to = operand + row * kMaxRows;
+    for (; count >= kMaxRows; count -= kMaxRows, from += kMaxRows) {
+      memcpy(to, from, sizeof(float) * kMaxRows);
+      to += call_.chunk_rows * kMaxRows;
+    }
+    copy(to, from, count);
   }
 
   // The gradients of the gates, as far as they follow from that of the state; and of the
@@ -290,6 +305,7 @@ class Backward {
   float* previous_;   // the state before the step, [rows, stride]
   float* d_product_;  // the gradient of r * h, [rows, stride]; not reset_after
   float* mask_;       // [rows, masks, padded_units]
+  float* masked_;     // one row's operands
   const float** pointers_;
   float** outputs_;
 };
@@ -304,7 +320,7 @@ static bool backward(const BackwardCall& call, const Share& share) {
 
 // Adds the chunk to the gradients of the weights in one panel of columns of one plane.
 static void weights(const BackwardCall& call, int plane, int64_t panel) {
-  constexpr int64_t kBlock = 256;  // chunk rows that stay in the cache
+  constexpr int64_t kBlock = 128;  // chunk rows that stay in the nearest cache
   alignas(64) float columns[kBlock * kTileWidth];
   const int64_t F = call.options.features, U = call.options.units;
   const int64_t padded = call.padded_units, first = panel * kTileWidth;
@@ -316,8 +332,6 @@ static void weights(const BackwardCall& call, int plane, int64_t panel) {
   if (!of_inputs && !of_states) return;
   float* sums = call.weights +
                 (plane * panel_count(padded / kLanes) + panel) * (F + U + 1) * kTileWidth;
-  const int64_t input_stride = call.input_operands * F;
-  const int64_t state_stride = call.state_operands * padded;
   for (int64_t begin = 0; begin < call.chunk_rows; begin += kBlock) {
     const int64_t depth =
         call.chunk_rows - begin < kBlock ? call.chunk_rows - begin : kBlock;
@@ -330,15 +344,14 @@ static void weights(const BackwardCall& call, int plane, int64_t panel) {
         total[n] += d;
       }
     }
+    const int64_t strip = call.chunk_rows * kMaxRows;
     if (of_inputs) {
-      const float* x =
-          call.inputs + begin * input_stride + input_operand(call, gate) * F;
-      multiply_transposed(F, vectors, x, input_stride, depth, columns, sums);
+      const float* x = call.inputs + input_operand(call, gate) * operand_size(call, F);
+      multiply_transposed(F, vectors, x + begin * kMaxRows, strip, depth, columns, sums);
     }
     if (of_states) {
-      const float* h =
-          call.states + begin * state_stride + state_operand(call, gate) * padded;
-      multiply_transposed(U, vectors, h, state_stride, depth, columns,
+      const float* h = call.states + state_operand(call, gate) * operand_size(call, U);
+      multiply_transposed(U, vectors, h + begin * kMaxRows, strip, depth, columns,
                           sums + F * kTileWidth);
     }
     float* bias = sums + (F + U) * kTileWidth;

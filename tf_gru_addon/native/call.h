@@ -39,6 +39,7 @@ struct Call {
   GruOptions options;
   GruInputs in;
   int64_t lanes;         // of the instruction set
+  int64_t strip;         // rows of a tile, likewise
   int64_t padded_units;  // units, up to whole vectors
   int64_t gate_stride;   // how far apart the planes of a timestep's gates are
 };
@@ -80,8 +81,10 @@ struct BackwardCall : Call {
   float* d_state;  // [B, padded_units], by rank, between the chunks
   // A chunk row is a step of a row, in the chunk.
   float* d_gates;   // [chunk rows, kPlanes, padded_units]
-  float* inputs;    // [chunk rows, input_operands, features]
-  float* states;    // [chunk rows, state_operands, padded_units]
+  // What the weights act on, in strips so wide as a tile has rows: a product that sums
+  // over the chunk rows then reads them one after the other.
+  float* inputs;  // [input_operands, strips of the features, chunk rows, strip]
+  float* states;  // [state_operands, strips of the units, chunk rows, strip]
   int input_operands, state_operands;
   float* weights;  // [kPlanes, panels, features + units + 1, kPanelVectors, lanes]
 };
@@ -97,6 +100,11 @@ static inline int state_operand(const BackwardCall& call, int gate) {
   return call.state_operands == 3 ? gate : 0;
 }
 
+// The floats of one operand of so many columns.
+static inline int64_t operand_size(const BackwardCall& call, int64_t columns) {
+  return (columns + call.strip - 1) / call.strip * call.strip * call.chunk_rows;
+}
+
 // The gate of a plane.
 static inline int gate_of(int plane) {
   return plane == kUpdate ? 0 : plane == kReset ? 1 : 2;
@@ -107,6 +115,7 @@ static inline int gate_of(int plane) {
 struct Kernels {
   const char* name;
   int lanes;
+  int strip;
   bool (*forward)(const ForwardCall& call, const Share& share);
   bool (*backward)(const BackwardCall& call, const Share& share);
   void (*weights)(const BackwardCall& call, int plane, int64_t panel);

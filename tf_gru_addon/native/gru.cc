@@ -141,7 +141,7 @@ class Packer {
 
 Call make_call(const GruOptions& options, const GruInputs& inputs) {
   const int lanes = kernels().lanes;
-  return {options, inputs, lanes, round_up(options.units, lanes),
+  return {options, inputs, lanes, kernels().strip, round_up(options.units, lanes),
           gru_gates_size(options.units) / 4};
 }
 
@@ -283,8 +283,8 @@ void run_backward(const GruOptions& options, const GruInputs& inputs,
       kPlanes * panels * (F + U + 1) * kPanelVectors * call.lanes;
   const Floats d_state = make_floats(B * padded, true);
   const Floats d_gates = make_floats(chunk_rows * kPlanes * padded);
-  const Floats input_rows = make_floats(chunk_rows * call.input_operands * F);
-  const Floats state_rows = make_floats(chunk_rows * call.state_operands * padded);
+  const Floats input_rows = make_floats(chunk_rows * call.input_operands * round_up(F, call.strip));
+  const Floats state_rows = make_floats(chunk_rows * call.state_operands * round_up(U, call.strip));
   const Floats sums = make_floats(weights, true);
   std::vector<int64_t> offsets(B);
   call.offsets = offsets.data();

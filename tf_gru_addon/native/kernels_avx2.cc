@@ -6,6 +6,7 @@
 namespace tf_gru_addon {
 
 extern const Kernels kernels_avx2;
-const Kernels kernels_avx2 = {"avx2", avx2::kLanes, avx2::forward, avx2::backward, avx2::weights};
+const Kernels kernels_avx2 = {"avx2", avx2::kLanes, avx2::kMaxRows, avx2::forward,
+                               avx2::backward, avx2::weights};
 
 }  // namespace tf_gru_addon

@@ -6,6 +6,7 @@
 namespace tf_gru_addon {
 
 extern const Kernels kernels_avx512;
-const Kernels kernels_avx512 = {"avx512", avx512::kLanes, avx512::forward, avx512::backward, avx512::weights};
+const Kernels kernels_avx512 = {"avx512", avx512::kLanes, avx512::kMaxRows, avx512::forward,
+                               avx512::backward, avx512::weights};
 
 }  // namespace tf_gru_addon

@@ -6,6 +6,7 @@
 namespace tf_gru_addon {
 
 extern const Kernels kernels_generic;
-const Kernels kernels_generic = {"generic", generic::kLanes, generic::forward, generic::backward, generic::weights};
+const Kernels kernels_generic = {"generic", generic::kLanes, generic::kMaxRows, generic::forward,
+                               generic::backward, generic::weights};
 
 }  // namespace tf_gru_addon

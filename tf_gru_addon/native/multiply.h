@@ -11,6 +11,8 @@
 namespace tf_gru_addon {
 namespace GRU_ISA {
 
+constexpr int kAhead = 12;  // rows of a panel
+
 constexpr int kTileWidth = kPanelVectors * kLanes;  // floats of a row of a tile
 
 // tile[p][i][n] += sum over k of rows[i][k + n * gate] * panel p's vector n of row k.
@@ -38,7 +40,11 @@ static void multiply_tile(const float* const* rows, int64_t gate, int64_t depth,
     for (int p = 0; p < P; ++p) {
       Vector w[N];
 #pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) w[n] = load(b[p] + n * vector_stride);
+      for (int n = 0; n < N; ++n) {
+        w[n] = load(b[p] + n * vector_stride);
+        // Panels of a large matrix come from the second cache.
+        if (P == 1) __builtin_prefetch(b[p] + n * vector_stride + kAhead * row_stride);
+      }
       b[p] += row_stride;
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) {
@@ -111,13 +117,13 @@ static INLINE int tile_rows(int64_t left) {
   return static_cast<int>((left + tiles - 1) / tiles);
 }
 
-// c[i][n] += sum over k of a[k * a_stride + i] * b[k][n], the sum made first.
-// b: [depth][kPanelVectors][kLanes]; c: [M][kPanelVectors][kLanes].
+// c[i][n] += sum over k of a[k][i] * b[k][n], the sum made first.
+// a: [depth][kMaxRows]; b: [depth][kPanelVectors][kLanes]; c: [M][kPanelVectors][kLanes].
 template <int M, int N>
-static void multiply_transposed_tile(const float* a, int64_t a_stride, int64_t depth,
-                                     const float* b, float* c) {
+static void multiply_transposed_tile(const float* a, int64_t depth, const float* b,
+                                     float* c) {
   Vector sum[M][N] = {};
-  for (int64_t k = 0; k < depth; ++k, a += a_stride, b += kTileWidth) {
+  for (int64_t k = 0; k < depth; ++k, a += kMaxRows, b += kTileWidth) {
     Vector w[N];
 #pragma GCC unroll 4
     for (int n = 0; n < N; ++n) w[n] = load(b + n * kLanes);
@@ -135,30 +141,28 @@ static void multiply_transposed_tile(const float* a, int64_t a_stride, int64_t d
 }
 
 template <int N>
-static void multiply_transposed_rows(int m, const float* a, int64_t a_stride,
-                                     int64_t depth, const float* b, float* c) {
-#define TILE(M)                                                        \
-  case M:                                                              \
-    if constexpr (M <= kMaxRows)                                       \
-      multiply_transposed_tile<M, N>(a, a_stride, depth, b, c);        \
+static void multiply_transposed_rows(int64_t m, const float* a, int64_t depth,
+                                     const float* b, float* c) {
+#define TILE(M)                                                                 \
+  case M:                                                                       \
+    if constexpr (M <= kMaxRows) multiply_transposed_tile<M, N>(a, depth, b, c); \
     return;
   switch (m) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) }
 #undef TILE
 }
 
-// c [rows, kPanelVectors, kLanes] += a [depth, rows], transposed, times b.
+// c [rows, kPanelVectors, kLanes] += a, transposed, times b. a: strips [rows up,
+// a_stride], of each the first [depth, kMaxRows].
 static void multiply_transposed(int64_t rows, int vectors, const float* a,
                                 int64_t a_stride, int64_t depth, const float* b,
                                 float* c) {
-  for (int64_t i = 0; i < rows;) {
-    const int m = tile_rows(rows - i);
+  for (int64_t i = 0; i < rows; i += kMaxRows, a += a_stride, c += kMaxRows * kTileWidth) {
+    const int64_t m = rows - i < kMaxRows ? rows - i : kMaxRows;
     switch (vectors) {
-      case 1: multiply_transposed_rows<1>(m, a + i, a_stride, depth, b, c); break;
-      case 2: multiply_transposed_rows<2>(m, a + i, a_stride, depth, b, c); break;
-      default: multiply_transposed_rows<3>(m, a + i, a_stride, depth, b, c);
+      case 1: multiply_transposed_rows<1>(m, a, depth, b, c); break;
+      case 2: multiply_transposed_rows<2>(m, a, depth, b, c); break;
+      default: multiply_transposed_rows<3>(m, a, depth, b, c);
     }
-    i += m;
-    c += m * kTileWidth;
   }
 }
 

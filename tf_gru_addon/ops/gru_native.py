@@ -200,7 +200,7 @@ def _second_gradient(op, *upstream):
     The states and gates that it is given follow from its other inputs, to which all of
     the gradient is attributed.
     """
-    inputs, (states, _, d_output, d_state), options = _read(op)
+    inputs, (*_, d_output, d_state), options = _read(op)
     sequences = d_output.shape.rank == 3
     variables = inputs.differentiable()
     with tf.GradientTape() as outer:
@@ -221,9 +221,7 @@ def _second_gradient(op, *upstream):
                 return_sequences=sequences,
                 training=True,
             )
-        first = inner.gradient(
-            results, variables, output_gradients=[d_output, d_state]
-        )
+        first = inner.gradient(results, variables, output_gradients=[d_output, d_state])
     *seconds, d_d_output, d_d_state = outer.gradient(
         first, [*variables, d_output, d_state], output_gradients=list(upstream)
     )
