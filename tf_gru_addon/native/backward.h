@@ -160,7 +160,10 @@ class Backward {
     const float* previous = previous_ + i * stride_;
     float* d_gate = d_gates(chunk_row(row, s), 0);
     float* d_h = d_state(i);
+    const float* ahead = next_gates(i, s);
     for (int64_t u = 0; u < padded_; u += kLanes) {
+      for (int plane = 0; plane < 4; ++plane)
+        __builtin_prefetch(ahead + plane * stride + u);
       const Vector d = load(d_h + u), h = load(previous + u);
       const Vector z = load(gates + u), r = load(gates + stride + u);
       const Vector c = load(gates + 2 * stride + u);
@@ -174,6 +177,15 @@ class Backward {
       }
       store(d_h + u, d * z);
     }
+  }
+
+  // The gates that are needed next: the rows' lie far apart, each in pages of its own.
+  const float* next_gates(int64_t i, int64_t s) const {
+    const Row& row = share_.rows[i + 1 < share_.count ? i + 1 : 0];
+    const int64_t step = i + 1 < share_.count || s == 0 ? s : s - 1;
+    return call_.up.gates +
+           output_at(call_, row, step < row.steps ? position(row, step) : 0) * 4 *
+               call_.gate_stride;
   }
 
   // Not reset_after: from the gradient of the candidate to that of r and of the h in
