@@ -3,6 +3,9 @@
 # make test-peers    the tests against heavier peers (PyTorch)
 # make test-oldest   the core tests on the oldest TensorFlow and Keras
 # make lint    ruff
+# make native  the native engine built anew, in place
+# make wheel   a wheel for this platform, in dist
+# make sanitize  the native kernels' own test under the sanitizers
 # make bench   ratios against keras.layers.GRU
 # Everything happens in .venv, which the first of them makes.
 
@@ -15,7 +18,7 @@ OLDEST_PIP := $(OLDEST)/bin/python -m pip --disable-pip-version-check -q
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-peers test-oldest lint bench clean
+.PHONY: help demo test test-peers test-oldest native wheel sanitize lint bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -59,6 +62,38 @@ $(OLDEST)/test.stamp: pyproject.toml setup.py
 test-oldest: $(OLDEST)/test.stamp
 	$(OLDEST)/bin/python -m pytest -m "not peer" tests/layers tests/ops \
 	  tests/serialization_test.py tests/saved_model_test.py tests/imports_test.py
+
+native: $(VENV)/demo.stamp
+	$(BIN)/python setup.py -q build_ext --inplace
+
+wheel: $(VENV)/demo.stamp
+	$(PIP) wheel --no-deps -w dist .
+
+# Each sanitizer is a build of its own; the address and undefined behaviour ones share.
+NATIVE := tf_gru_addon/native
+KERNELS := $(addprefix $(NATIVE)/,gru.cc panels.cc pool.cc dispatch.cc)
+CXX ?= g++
+sanitize:
+	@mkdir -p build
+	@for kind in address,undefined thread; do \
+	  flags="-g -O1 -std=c++17 -Wall -Wextra -pthread -fsanitize=$$kind \
+	    -fno-sanitize-recover=all -I$(NATIVE)"; \
+	  objects=; \
+	  for isa in generic avx2 avx512; do \
+	    case $$isa in \
+	      generic) architecture= ;; \
+	      avx2) architecture="-mavx2 -mfma" ;; \
+	      avx512) architecture="-mavx512f -mfma" ;; \
+	    esac; \
+	    $(CXX) $$flags $$architecture -c $(NATIVE)/kernels_$$isa.cc \
+	      -o build/kernels_$$isa.o || exit 1; \
+	    objects="$$objects build/kernels_$$isa.o"; \
+	  done; \
+	  $(CXX) $$flags tests/native/kernels_test.cc $(KERNELS) $$objects \
+	    -o build/kernels_test || exit 1; \
+	  echo "== $$kind"; \
+	  build/kernels_test || exit 1; \
+	done
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

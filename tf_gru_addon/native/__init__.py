@@ -1,0 +1,80 @@
+"""The native engine's library: finding it, loading it, saying why it is not there.
+
+The library lies beside this file and is built by `setup.py` with the C++ compiler there
+is. `gru.h` describes the kernels, `op.cc` the TensorFlow ops around them.
+"""
+
+import functools
+import os
+import pathlib
+from types import ModuleType
+from typing import NamedTuple
+
+LIBRARY = "libtf_gru_addon.so"
+#: Beside the library where it could not be built: why.
+BUILD_LOG = "build_error.txt"
+
+
+class Status(NamedTuple):
+    """Whether the native engine can be used.
+
+    Attributes:
+        available: Whether it can.
+        reason: If not, why; else which instruction set its kernels run.
+    """
+
+    available: bool
+    reason: str
+
+
+def status() -> Status:
+    """Returns whether the native engine can be used, and if not, why.
+
+    Setting the environment variable TF_GRU_ADDON_NATIVE=0 turns the engine off.
+
+    Example:
+        >>> from tf_gru_addon import native
+        >>> isinstance(native.status().available, bool)
+        True
+    """
+    if os.environ.get("TF_GRU_ADDON_NATIVE") == "0":
+        return Status(False, "the environment variable TF_GRU_ADDON_NATIVE is 0")
+    return _load()[1]
+
+
+def ops() -> ModuleType:
+    """Returns the Python wrappers of the library's ops.
+
+    Raises:
+        RuntimeError: The library cannot be used; the message says why.
+    """
+    state = status()
+    if not state.available:
+        raise RuntimeError(f"The native engine is not available: {state.reason}.")
+    return _load()[0]
+
+
+@functools.cache
+def _load() -> tuple[ModuleType | None, Status]:
+    folder = pathlib.Path(__file__).parent
+    path = folder / LIBRARY
+    if not path.exists():
+        log = folder / BUILD_LOG
+        reason = f"there is no {LIBRARY} in {folder}"
+        if log.exists():
+            reason = f"it could not be built: {log.read_text().strip()}"
+        return None, Status(False, reason)
+    import ctypes
+
+    import tensorflow as tf
+
+    try:
+        module = tf.load_op_library(str(path))
+        library = ctypes.CDLL(str(path))
+    except (tf.errors.OpError, OSError) as error:
+        return None, Status(False, f"{path} could not be loaded: {error}")
+    library.gru_registration_error.restype = ctypes.c_char_p
+    library.gru_isa.restype = ctypes.c_char_p
+    if error := library.gru_registration_error().decode():
+        return None, Status(False, f"TensorFlow refused its ops: {error}")
+    return module, Status(True, f"its kernels run {library.gru_isa().decode()}")

@@ -1,0 +1,12 @@
+// The kernels for AVX2 with FMA.
+#define GRU_ISA avx2
+#include "backward.h"
+#include "forward.h"
+
+namespace tf_gru_addon {
+
+extern const Kernels kernels_avx2;
+const Kernels kernels_avx2 = {"avx2", avx2::kLanes, avx2::kMaxRows, avx2::forward,
+                               avx2::backward, avx2::weights};
+
+}  // namespace tf_gru_addon

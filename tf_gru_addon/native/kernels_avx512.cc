@@ -1,0 +1,12 @@
+// The kernels for AVX-512.
+#define GRU_ISA avx512
+#include "backward.h"
+#include "forward.h"
+
+namespace tf_gru_addon {
+
+extern const Kernels kernels_avx512;
+const Kernels kernels_avx512 = {"avx512", avx512::kLanes, avx512::kMaxRows, avx512::forward,
+                               avx512::backward, avx512::weights};
+
+}  // namespace tf_gru_addon

@@ -1,0 +1,12 @@
+// The kernels for the least that every machine of the kind has.
+#define GRU_ISA generic
+#include "backward.h"
+#include "forward.h"
+
+namespace tf_gru_addon {
+
+extern const Kernels kernels_generic;
+const Kernels kernels_generic = {"generic", generic::kLanes, generic::kMaxRows, generic::forward,
+                               generic::backward, generic::weights};
+
+}  // namespace tf_gru_addon

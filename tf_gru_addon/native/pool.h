@@ -1,0 +1,26 @@
+// The threads that share a call's work.
+#ifndef TF_GRU_ADDON_NATIVE_POOL_H_
+#define TF_GRU_ADDON_NATIVE_POOL_H_
+
+#include <stdint.h>
+
+namespace tf_gru_addon {
+
+// What gru_threads returns.
+int default_threads();
+
+// Calls task(argument, i) for each i in [0, count), on at most `threads` threads, the
+// calling one among them; returns when all are done. Threads may call at once, and after
+// a fork the child starts threads of its own.
+void run_tasks(int64_t count, int threads, void (*task)(void*, int64_t), void* argument);
+
+template <class Task>
+void parallel(int64_t count, int threads, Task task) {
+  run_tasks(
+      count, threads,
+      [](void* argument, int64_t i) { (*static_cast<Task*>(argument))(i); }, &task);
+}
+
+}  // namespace tf_gru_addon
+
+#endif  // TF_GRU_ADDON_NATIVE_POOL_H_

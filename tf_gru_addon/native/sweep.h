@@ -1,0 +1,53 @@
+// All tiles of a product of many rows and many panels.
+#ifndef TF_GRU_ADDON_NATIVE_SWEEP_H_
+#define TF_GRU_ADDON_NATIVE_SWEEP_H_
+
+#include "multiply.h"
+
+namespace tf_gru_addon {
+namespace GRU_ISA {
+
+// For every row i and vector v of the panels: init(i, v) gives what the products are
+// added to; done(i, panel, sums) takes a panel's sums, [kPanelVectors, kLanes].
+//
+// rows, gate: see multiply_tile.
+template <class Init, class Done>
+static INLINE void sweep(const float* const* rows, int64_t gate, int64_t count,
+                         int64_t depth, const Panels& panels, Init init, Done done) {
+  alignas(64) float tile[(kMaxRows < 4 ? 4 : kMaxRows) * kTileWidth];
+  const int64_t all = panel_count(panels.vectors);
+  // So many rows stay in the nearer caches while the panels go by.
+  const int64_t block = depth < 1024 ? 65536 / (depth + 64) / kMaxRows * kMaxRows : 56;
+  for (int64_t first = 0; first < count; first += block) {
+    const int64_t end = first + block < count ? first + block : count;
+    for (int64_t panel = 0; panel < all;) {
+      const int at_once = panels_at_once(count, panels.full - panel);
+      const int64_t left = panels.vectors - panel * kPanelVectors;
+      const int vectors = left < kPanelVectors ? static_cast<int>(left) : kPanelVectors;
+      for (int64_t i = first; i < end;) {
+        const int m = tile_rows(end - i);
+        for (int p = 0; p < at_once; ++p) {
+          for (int r = 0; r < m; ++r) {
+            float* sums = tile + (p * m + r) * kTileWidth;
+            for (int n = 0; n < kPanelVectors; ++n) {
+              const int64_t v = (panel + p) * kPanelVectors + n;
+              store(sums + n * kLanes, v < panels.vectors ? init(i + r, v) : splat(0));
+            }
+          }
+        }
+        multiply(m, vectors, at_once, rows + i, gate, depth, panels, panel, tile,
+                 m * kTileWidth);
+        for (int p = 0; p < at_once; ++p)
+          for (int r = 0; r < m; ++r)
+            done(i + r, panel + p, tile + (p * m + r) * kTileWidth);
+        i += m;
+      }
+      panel += at_once;
+    }
+  }
+}
+
+}  // namespace GRU_ISA
+}  // namespace tf_gru_addon
+
+#endif  // TF_GRU_ADDON_NATIVE_SWEEP_H_
