@@ -77,14 +77,13 @@ import tensorflow as tf  # noqa: E402
 from keras.src.layers.rnn.dropout_rnn_cell import (  # noqa: E402
     DropoutRNNCell as KerasDropoutRNNCell,
 )
+from tensorflow.python.eager import context  # noqa: E402
+from tensorflow.python.ops import control_flow_util  # noqa: E402
 from tensorflow.python.ops.control_flow_v2_func_graphs import (  # noqa: E402
     CondBranchFuncGraph,
     WhileBodyFuncGraph,
     WhileCondFuncGraph,
 )
-
-from tensorflow.python.eager import context  # noqa: E402
-from tensorflow.python.ops import control_flow_util  # noqa: E402
 from tensorflow.python.saved_model import save_context  # noqa: E402
 
 __all__ = [

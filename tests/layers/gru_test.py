@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from harness import assert_close
 
-from tf_gru_addon import GRU
+from tf_gru_addon import GRU, GRUCell
 
 B, T, F, U = 3, 5, 4, 2
 
@@ -402,6 +402,33 @@ def test_unknown_timesteps_cannot_be_unrolled():
     layer.build((None, None, F))
     with pytest.raises(ValueError, match="cannot unroll an unknown number"):
         tf.function(layer).get_concrete_function(tf.TensorSpec([None, None, F]))
+
+
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("options", [{}, {"reset_after": True, "implementation": 2}])
+def test_from_cell(built, options):
+    cell = GRUCell(U, kernel_regularizer="l2", dropout=0.3, seed=4, **options)
+    x = tf.constant(normal(B, T, F))
+    rnn = keras.layers.RNN(cell, return_sequences=True, go_backwards=True)
+    if built:
+        rnn(x)
+    layer = GRU.from_cell(cell, return_sequences=True, go_backwards=True)
+    actual = layer(x, mask=tf.constant(MASK))
+    assert_close(actual, rnn(x, mask=tf.constant(MASK)))
+    assert layer.cell is cell
+    assert [id(w) for w in layer.weights] == [id(w) for w in cell.weights]
+    assert len(layer.losses) == 1
+    copy = GRU.from_config(layer.get_config())
+    copy(x)
+    copy.set_weights(layer.get_weights())
+    assert_close(copy(x), layer(x))
+
+
+def test_from_cell_takes_this_package_s_cell_alone():
+    with pytest.raises(TypeError, match=r"cell must be .* keras.*GRUCell"):
+        GRU.from_cell(keras.layers.GRUCell(U))
+    with pytest.raises(TypeError, match="dropout is the cell's to say"):
+        GRU.from_cell(GRUCell(U), dropout=0.5)
 
 
 @pytest.mark.peer

@@ -393,6 +393,49 @@ class GRU(keras.layers.RNN):
         return {**rest, **{name: arguments[name] for name in _ARGUMENTS}}
 
     @classmethod
+    def from_cell(cls, cell: GRUCell, **kwargs) -> "GRU":
+        """Returns a layer that runs the sequences of a cell, with the cell's weights.
+
+        It takes the place of `keras.layers.RNN(cell, **kwargs)`: same weights, same
+        numbers, but an engine runs the sequences.
+
+        Args:
+            cell: The cell, which the layer holds from then on: weights are shared.
+            **kwargs: Arguments of `GRU` that are not the cell's: `return_sequences`,
+                `return_state`, `go_backwards`, `stateful`, `unroll`, `engine`, ...
+
+        Raises:
+            TypeError: `cell` is no `tf_gru_addon.GRUCell`, or an argument is the
+                cell's to say.
+
+        Example:
+            >>> import tensorflow as tf
+            >>> import tf_gru_addon
+            >>> cell = tf_gru_addon.GRUCell(4)
+            >>> layer = tf_gru_addon.GRU.from_cell(cell, return_sequences=True)
+            >>> layer(tf.ones([2, 10, 3])).shape
+            TensorShape([2, 10, 4])
+            >>> layer.cell is cell
+            True
+        """
+        if not isinstance(cell, GRUCell):
+            raise TypeError(
+                "cell must be a tf_gru_addon.GRUCell; received a "
+                f"{type(cell).__module__}.{type(cell).__name__}."
+            )
+        config = cell.get_config()
+        for name in ("name", "trainable"):
+            del config[name]
+        if given := sorted(set(config) & set(kwargs)):
+            raise TypeError(
+                f"{given[0]} is the cell's to say; leave it out of from_cell."
+            )
+        layer = cls(**config, trainable=cell.trainable, **kwargs)
+        del layer.cell
+        layer.cell = cell
+        return layer
+
+    @classmethod
     def from_config(cls, config: dict[str, Any]) -> "GRU":
         """Returns the layer of a config, of this class or of `keras.layers.GRU`."""
         return cls(**config)

@@ -68,7 +68,7 @@ def gru_native(
     """Runs a GRU over a sequence.
 
     Args:
-        inputs: As `gru_portable`, and so all others, but float32.
+        inputs: As `gru_portable`, and so all others; computed with in float32.
         initial_state: See there.
         kernel: See there.
         recurrent_kernel: See there.
@@ -94,15 +94,16 @@ def gru_native(
         tf.errors.InvalidArgumentError: Shapes do not fit together.
     """
     del unroll
+
+    def single(tensors):
+        return [tf.cast(tensor, tf.float32) for tensor in tensors]
+
     output, state, *_ = _forward_op(return_sequences, training)(
-        inputs,
-        initial_state,
-        kernel,
-        recurrent_kernel,
-        [] if bias is None else [bias],
+        *single([inputs, initial_state, kernel, recurrent_kernel]),
+        single([] if bias is None else [bias]),
         [] if mask is None else [mask],
-        input_masks or [],
-        recurrent_masks or [],
+        single(input_masks or []),
+        single(recurrent_masks or []),
         reset_after=reset_after,
         activation=_NAMES[activation],
         recurrent_activation=_NAMES[recurrent_activation],
@@ -110,7 +111,7 @@ def gru_native(
         zero_output_for_mask=zero_output_for_mask,
         threads=tf.config.threading.get_intra_op_parallelism_threads(),
     )
-    return output, state
+    return tf.cast(output, inputs.dtype), tf.cast(state, inputs.dtype)
 
 
 def _forward_op(sequences: bool, training: bool) -> Callable:
