@@ -68,7 +68,8 @@ def gru_native(
     """Runs a GRU over a sequence.
 
     Args:
-        inputs: As `gru_portable`, and so all others; computed with in float32.
+        inputs: As `gru_portable`, and so all others, but float32, or bfloat16, which
+            is computed with in float32.
         initial_state: See there.
         kernel: See there.
         recurrent_kernel: See there.
@@ -96,7 +97,8 @@ def gru_native(
     del unroll
 
     def single(tensors):
-        return [tf.cast(tensor, tf.float32) for tensor in tensors]
+        half = tf.bfloat16
+        return [tf.cast(t, tf.float32) if t.dtype == half else t for t in tensors]
 
     output, state, *_ = _forward_op(return_sequences, training)(
         *single([inputs, initial_state, kernel, recurrent_kernel]),
