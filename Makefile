@@ -100,7 +100,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 
 bench: $(VENV)/test.stamp
-	$(BIN)/python -m benchmarks.portable
+	$(BIN)/python -m benchmarks.engines
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build *.egg-info runs
