@@ -48,14 +48,15 @@ struct Job {
 class Pool {
  public:
   void run(Job& job) {
+    const int wanted = job.wanted;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      while (started_ < job.wanted && start_thread()) {
+      while (started_ < wanted && start_thread()) {
       }
       jobs_.push_back(&job);
       waiting_.fetch_add(1, std::memory_order_relaxed);
     }
-    for (int i = 0; i < job.wanted; ++i) work_.notify_one();
+    for (int i = 0; i < wanted; ++i) work_.notify_one();
     job.work();
     {
       std::lock_guard<std::mutex> lock(mutex_);
