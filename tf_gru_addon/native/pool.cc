@@ -98,7 +98,9 @@ class Pool {
       Job* job;
       {
         std::unique_lock<std::mutex> lock(mutex_);
-        work_.wait(lock, [this] { return !jobs_.empty(); });
+        if (jobs_.empty()) work_.wait(lock);
+        // Too late for that job; but a call's next one comes within microseconds.
+        if (jobs_.empty()) continue;
         job = jobs_.front();
         job->helping.fetch_add(1, std::memory_order_relaxed);
         if (--job->wanted == 0) remove(*job);
