@@ -119,24 +119,29 @@ void run_forward(const GruOptions& options, const GruInputs& inputs,
   ForwardCall call{};
   static_cast<Call&>(call) = base;
   call.out = outputs;
-  const Packing kernel{inputs.kernel, PanelOrder::kGates, options.features,
-                       options.units, call.lanes, {}};
-  Packing recurrent = kernel;
-  recurrent.matrix = inputs.recurrent_kernel;
-  recurrent.rows = options.units;
-  if (!options.reset_after) recurrent.order = PanelOrder::kUnits;
+  const bool same_input = mask_count(inputs.input_masks) < 3;
+  const bool same_state = mask_count(inputs.recurrent_masks) < 3 && options.reset_after;
+  const Packing kernel{inputs.kernel, same_input ? PanelOrder::kGates : PanelOrder::kUnits,
+                       options.features, options.units, call.lanes, {}};
+  const Packing recurrent{inputs.recurrent_kernel,
+                          same_state ? PanelOrder::kGates : PanelOrder::kUnits,
+                          options.units, options.units, call.lanes, {}};
   Packer packer(threads);
   // To pack takes as long as to run a few tiles on what lies there.
   constexpr int64_t kFewTiles = 4;
   const int64_t tiles = round_up(options.batch, 8) / 8 * options.timesteps;
   if (options.units % call.lanes == 0 && tiles <= kFewTiles) {
-    call.kernel = unpacked(kernel);
-    for (int gate = 0; gate < 3; ++gate) call.recurrent[gate] = unpacked(recurrent, gate);
+    for (int gate = 0; gate < 3; ++gate) {
+      call.kernel[gate] = unpacked(kernel, gate);
+      call.recurrent[gate] = unpacked(recurrent, gate);
+    }
   } else {
-    call.kernel = packed(kernel, packer.add(kernel));
-    const float* panels = packer.add(recurrent);
-    for (int gate = 0; gate < 3; ++gate)
-      call.recurrent[gate] = packed(recurrent, panels, gate);
+    const float* kernel_panels = packer.add(kernel);
+    const float* recurrent_panels = packer.add(recurrent);
+    for (int gate = 0; gate < 3; ++gate) {
+      call.kernel[gate] = packed(kernel, kernel_panels, gate);
+      call.recurrent[gate] = packed(recurrent, recurrent_panels, gate);
+    }
     packer.run();
   }
   const Floats biases = make_floats(4 * call.padded_units, true);
