@@ -111,7 +111,7 @@ class Forward {
     };
     if (input_masks_ < 3) {
       sweep(
-          pointers_, rows, F, call_.kernel[0],
+          pointers_, rows, F, F, call_.kernel[0],
           [&](int64_t, int64_t v) INLINE_LAMBDA {
             return bias(static_cast<int>(v % 3), v / 3);
           },
@@ -175,7 +175,7 @@ class Forward {
   // All three products, where they are of the same operand.
   void step_at_once(int64_t n) {
     sweep(
-        pointers_, n, U_, call_.recurrent[0],
+        pointers_, n, U_, U_, call_.recurrent[0],
         [&](int64_t i, int64_t v) INLINE_LAMBDA {
           const int gate = static_cast<int>(v % 3);
           return gate < 2 ? projected(i, v / 3, gate)
@@ -241,7 +241,7 @@ class Forward {
   template <class Init, class Done>
   INLINE void sweep_units(int64_t rows, int64_t depth, const Panels& panels, Init init,
                           Done done) {
-    sweep(pointers_, rows, depth, panels, init,
+    sweep(pointers_, rows, depth, depth, panels, init,
           [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
             for (int v = 0; v < kPanelVectors; ++v) {
               const int64_t j = panel * kPanelVectors + v;
