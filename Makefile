@@ -71,7 +71,7 @@ wheel: $(VENV)/demo.stamp
 
 # Each sanitizer is a build of its own; the address and undefined behaviour ones share.
 NATIVE := tf_gru_addon/native
-KERNELS := $(addprefix $(NATIVE)/,gru.cc panels.cc pool.cc dispatch.cc)
+KERNELS := $(addprefix $(NATIVE)/,gru.cc panels.cc schedule.cc pool.cc dispatch.cc)
 CXX ?= g++
 sanitize:
 	@mkdir -p build

@@ -1,5 +1,4 @@
-// The backward pass of one thread's rows, over the steps of one chunk, and the chunk's
-// part in the gradients of the weights.
+// The backward pass of one thread's rows, over the steps of one chunk.
 #ifndef TF_GRU_ADDON_NATIVE_BACKWARD_H_
 #define TF_GRU_ADDON_NATIVE_BACKWARD_H_
 
@@ -160,10 +159,7 @@ class Backward {
     const float* previous = previous_ + i * stride_;
     float* d_gate = d_gates(chunk_row(row, s), 0);
     float* d_h = d_state(i);
-    const float* ahead = next_gates(i, s);
     for (int64_t u = 0; u < padded_; u += kLanes) {
-      for (int plane = 0; plane < 4; ++plane)
-        __builtin_prefetch(ahead + plane * stride + u);
       const Vector d = load(d_h + u), h = load(previous + u);
       const Vector z = load(gates + u), r = load(gates + stride + u);
       const Vector c = load(gates + 2 * stride + u);
@@ -177,15 +173,6 @@ class Backward {
       }
       store(d_h + u, d * z);
     }
-  }
-
-  // The gates that are needed next: the rows' lie far apart, each in pages of its own.
-  const float* next_gates(int64_t i, int64_t s) const {
-    const Row& row = share_.rows[i + 1 < share_.count ? i + 1 : 0];
-    const int64_t step = i + 1 < share_.count || s == 0 ? s : s - 1;
-    return call_.up.gates +
-           output_at(call_, row, step < row.steps ? position(row, step) : 0) * 4 *
-               call_.gate_stride;
   }
 
   // Not reset_after: from the gradient of the candidate to that of r and of the h in
@@ -220,7 +207,7 @@ class Backward {
     Panels panels = call_.recurrent;
     panels.data += gate * padded_ * panels.row_stride;
     sweep(
-        pointers_, 0, n, planes * padded_, panels,
+        pointers_, n, planes * padded_, kGradientBlock, panels,
         [&](int64_t, int64_t) INLINE_LAMBDA { return splat(0); },
         [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
           for (int v = 0; v < kPanelVectors; ++v) {
@@ -282,7 +269,7 @@ class Backward {
     panels.data += plane * padded_ * panels.row_stride;
     for (int64_t i = 0; i < rows && plane; ++i) pointers_[i] += padded_;
     sweep(
-        pointers_, 0, rows, depth, panels,
+        pointers_, rows, depth, kGradientBlock, panels,
         [&](int64_t, int64_t) INLINE_LAMBDA { return splat(0); },
         [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
           const int64_t k = panel * kTileWidth;
@@ -328,48 +315,6 @@ static bool backward(const BackwardCall& call, const Share& share) {
     ok = Backward<decltype(sigma), decltype(phi)>(call, share, sigma, phi).run();
   });
   return ok;
-}
-
-// Adds the chunk to the gradients of the weights in one panel of columns of one plane.
-static void weights(const BackwardCall& call, int plane, int64_t panel) {
-  constexpr int64_t kBlock = 128;  // chunk rows that stay in the nearest cache
-  alignas(64) float columns[kBlock * kTileWidth];
-  const int64_t F = call.options.features, U = call.options.units;
-  const int64_t padded = call.padded_units, first = panel * kTileWidth;
-  const int64_t left = (padded - first) / kLanes;
-  const int vectors = left < kPanelVectors ? static_cast<int>(left) : kPanelVectors;
-  const int gate = gate_of(plane);
-  const bool of_inputs = plane != kProduct;
-  const bool of_states = call.options.reset_after ? plane != kCandidate : plane != kProduct;
-  if (!of_inputs && !of_states) return;
-  float* sums = call.weights +
-                (plane * panel_count(padded / kLanes) + panel) * (F + U + 1) * kTileWidth;
-  for (int64_t begin = 0; begin < call.chunk_rows; begin += kBlock) {
-    const int64_t depth =
-        call.chunk_rows - begin < kBlock ? call.chunk_rows - begin : kBlock;
-    Vector total[kPanelVectors] = {};
-    for (int64_t k = 0; k < depth; ++k) {
-      const float* from = call.d_gates + ((begin + k) * kPlanes + plane) * padded + first;
-      for (int n = 0; n < vectors; ++n) {
-        const Vector d = load(from + n * kLanes);
-        store(columns + k * kTileWidth + n * kLanes, d);
-        total[n] += d;
-      }
-    }
-    const int64_t strip = call.chunk_rows * kMaxRows;
-    if (of_inputs) {
-      const float* x = call.inputs + input_operand(call, gate) * operand_size(call, F);
-      multiply_transposed(F, vectors, x + begin * kMaxRows, strip, depth, columns, sums);
-    }
-    if (of_states) {
-      const float* h = call.states + state_operand(call, gate) * operand_size(call, U);
-      multiply_transposed(U, vectors, h + begin * kMaxRows, strip, depth, columns,
-                          sums + F * kTileWidth);
-    }
-    float* bias = sums + (F + U) * kTileWidth;
-    for (int n = 0; n < vectors; ++n)
-      store(bias + n * kLanes, load(bias + n * kLanes) + total[n]);
-  }
 }
 
 }  // namespace GRU_ISA

@@ -57,8 +57,10 @@ static inline int64_t output_at(const Call& call, const Row& row, int64_t positi
 
 struct ForwardCall : Call {
   GruOutputs out;
-  Panels kernel;        // kGates
-  Panels recurrent[3];  // reset_after: the first alone, kGates; else kUnits, by gate
+  // Where the gates act on the same operand the first alone, kGates; else one a gate,
+  // kUnits.
+  Panels kernel[3];
+  Panels recurrent[3];
   const float* input_bias;      // [3, padded_units]
   const float* recurrent_bias;  // [padded_units], of the candidate; reset_after
 };

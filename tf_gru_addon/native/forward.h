@@ -46,7 +46,7 @@ class Forward {
       for (int64_t s = first; s < end; ++s) {
         const int64_t n = active_rows(share_, s);
         begin_step(s, n, done);
-        call_.options.reset_after ? step_after(n) : step_before(n);
+        call_.options.reset_after && masks_ < 3 ? step_at_once(n) : step_by_gates(n);
         end_step(s, n);
         done += n;
       }
@@ -71,7 +71,7 @@ class Forward {
     inputs_ = arena.take<float>(chunk_rows * input_masks_ * call_.options.features);
     pointers_ = arena.take<const float*>(chunk_rows);
     gates_ = arena.take<float*>(call_.out.gates ? n : 0);
-    if (!call_.options.reset_after) {
+    if (!call_.options.reset_after || masks_ == 3) {
       update_ = arena.take<float>(n * state_stride_);
       reset_ = arena.take<float>(n * state_stride_);
     }
@@ -106,22 +106,40 @@ class Forward {
       }
     }
     chunk_rows_ = rows;
-    const int64_t stride = rows * kTileWidth;
-    sweep(
-        pointers_, input_masks_ == 3 ? F : 0, rows, F, call_.kernel,
-        [&](int64_t, int64_t v) INLINE_LAMBDA {
-          return load(call_.input_bias + v % 3 * padded_ + v / 3 * kLanes);
-        },
-        [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
-          float* to = projected_ + panel * stride + i * kTileWidth;
-          for (int g = 0; g < 3; ++g) store(to + g * kLanes, load(sums + g * kLanes));
-        });
+    const auto bias = [&](int gate, int64_t j) INLINE_LAMBDA {
+      return load(call_.input_bias + gate * padded_ + j * kLanes);
+    };
+    if (input_masks_ < 3) {
+      sweep(
+          pointers_, rows, F, F, call_.kernel[0],
+          [&](int64_t, int64_t v) INLINE_LAMBDA {
+            return bias(static_cast<int>(v % 3), v / 3);
+          },
+          [&](int64_t i, int64_t j, const float* sums) INLINE_LAMBDA {
+            for (int g = 0; g < 3; ++g)
+              store(projected(i, j) + g * kLanes, load(sums + g * kLanes));
+          });
+      return;
+    }
+    for (int g = 0; g < 3; ++g) {
+      for (int64_t i = 0; i < rows && g; ++i) pointers_[i] += F;
+      sweep_units(
+          rows, F, call_.kernel[g],
+          [&](int64_t, int64_t j) INLINE_LAMBDA { return bias(g, j); },
+          [&](int64_t i, int64_t j, Vector sum) INLINE_LAMBDA {
+            store(projected(i, j) + g * kLanes, sum);
+          });
+    }
   }
 
-  // The projected input of active row i, vector j of the units.
+  // A chunk row's projected inputs, vector j of the units: [3, kLanes].
+  float* projected(int64_t chunk_row, int64_t j) const {
+    return projected_ + (j * chunk_rows_ + chunk_row) * kTileWidth;
+  }
+
+  // Of active row i, one gate's.
   INLINE Vector projected(int64_t i, int64_t j, int gate) const {
-    return load(projected_ + (j * chunk_rows_ + chunk_row_ + i) * kTileWidth +
-                gate * kLanes);
+    return load(projected(chunk_row_ + i, j) + gate * kLanes);
   }
 
   void begin_step(int64_t s, int64_t n, int64_t chunk_row) {
@@ -154,16 +172,10 @@ class Forward {
     }
   }
 
-  INLINE void finish_unit(int64_t i, int64_t u, Vector z, Vector c) {
-    const Vector h = new_state(z, load(state_ + i * state_stride_ + u), c);
-    store(next_ + i * state_stride_ + u, h);
-    keep(i, 0, u, z);
-    keep(i, 2, u, c);
-  }
-
-  void step_after(int64_t n) {
+  // All three products, where they are of the same operand.
+  void step_at_once(int64_t n) {
     sweep(
-        pointers_, masks_ == 3 ? padded_ : 0, n, U_, call_.recurrent[0],
+        pointers_, n, U_, U_, call_.recurrent[0],
         [&](int64_t i, int64_t v) INLINE_LAMBDA {
           const int gate = static_cast<int>(v % 3);
           return gate < 2 ? projected(i, v / 3, gate)
@@ -171,50 +183,71 @@ class Forward {
         },
         [&](int64_t i, int64_t j, const float* sums) INLINE_LAMBDA {
           const int64_t u = j * kLanes;
-          const Vector z = sigma_(load(sums));
           const Vector r = sigma_(load(sums + kLanes));
-          const Vector product = load(sums + 2 * kLanes);
-          const Vector c = phi_(projected(i, j, 2) + r * product);
           keep(i, 1, u, r);
-          keep(i, 3, u, product);
-          finish_unit(i, u, z, c);
+          finish_unit(i, j, sigma_(load(sums)), r, load(sums + 2 * kLanes));
         });
   }
 
-  void step_before(int64_t n) {
+  // One product after the other.
+  void step_by_gates(int64_t n) {
+    const bool after = call_.options.reset_after;
     for (int gate = 0; gate < 2; ++gate) {
       for (int64_t i = 0; i < n && masks_ == 3; ++i)
         pointers_[i] = operands_ + i * operand_stride_ + gate * padded_;
-      sweep_units(n, gate, [&](int64_t i, int64_t u, Vector sum) INLINE_LAMBDA {
-        const Vector value = sigma_(sum);
-        if (gate == 0) {
-          store(update_ + i * state_stride_ + u, value);
-          return;
-        }
-        const Vector product = value * operand(i, u, 2);
-        store(reset_ + i * state_stride_ + u, product);
-        keep(i, 1, u, value);
-        keep(i, 3, u, product);
-      });
+      sweep_units(
+          n, U_, call_.recurrent[gate],
+          [&](int64_t i, int64_t j) INLINE_LAMBDA { return projected(i, j, gate); },
+          [&](int64_t i, int64_t j, Vector sum) INLINE_LAMBDA {
+            const int64_t u = j * kLanes;
+            const Vector value = sigma_(sum);
+            if (gate == 0) {
+              store(update_ + i * state_stride_ + u, value);
+              return;
+            }
+            keep(i, 1, u, value);
+            store(reset_ + i * state_stride_ + u,
+                  after ? value : value * operand(i, u, 2));
+          });
     }
-    for (int64_t i = 0; i < n; ++i) pointers_[i] = reset_ + i * state_stride_;
-    sweep_units(n, 2, [&](int64_t i, int64_t u, Vector sum) INLINE_LAMBDA {
-      finish_unit(i, u, load(update_ + i * state_stride_ + u), phi_(sum));
-    });
+    for (int64_t i = 0; i < n; ++i)
+      pointers_[i] = after ? operands_ + i * operand_stride_ + 2 * padded_
+                           : reset_ + i * state_stride_;
+    sweep_units(
+        n, U_, call_.recurrent[2],
+        [&](int64_t i, int64_t j) INLINE_LAMBDA {
+          return after ? load(call_.recurrent_bias + j * kLanes) : projected(i, j, 2);
+        },
+        [&](int64_t i, int64_t j, Vector sum) INLINE_LAMBDA {
+          const int64_t at = i * state_stride_ + j * kLanes;
+          finish_unit(i, j, load(update_ + at), load(reset_ + at), sum);
+        });
   }
 
-  // done(row, unit, sum) for the projected input and the product of one gate.
-  template <class Done>
-  INLINE void sweep_units(int64_t n, int gate, Done done) {
-    sweep(
-        pointers_, 0, n, U_, call_.recurrent[gate],
-        [&](int64_t i, int64_t v) INLINE_LAMBDA { return projected(i, v, gate); },
-        [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
-          for (int v = 0; v < kPanelVectors; ++v) {
-            const int64_t u = (panel * kPanelVectors + v) * kLanes;
-            if (u < padded_) done(i, u, load(sums + v * kLanes));
-          }
-        });
+  // The candidate and the new state. reset_after: reset is r, and sum is the candidate's
+  // recurrent product; else reset is r * h, and sum is what the activation takes.
+  INLINE void finish_unit(int64_t i, int64_t j, Vector z, Vector reset, Vector sum) {
+    const int64_t u = j * kLanes;
+    const bool after = call_.options.reset_after;
+    const Vector c = phi_(after ? projected(i, j, 2) + reset * sum : sum);
+    const Vector h = new_state(z, load(state_ + i * state_stride_ + u), c);
+    store(next_ + i * state_stride_ + u, h);
+    keep(i, 0, u, z);
+    keep(i, 2, u, c);
+    keep(i, 3, u, after ? sum : reset);
+  }
+
+  // init(row, j) and done(row, j, sum) for the products with panels of successive units.
+  template <class Init, class Done>
+  INLINE void sweep_units(int64_t rows, int64_t depth, const Panels& panels, Init init,
+                          Done done) {
+    sweep(pointers_, rows, depth, depth, panels, init,
+          [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
+            for (int v = 0; v < kPanelVectors; ++v) {
+              const int64_t j = panel * kPanelVectors + v;
+              if (j < panels.vectors) done(i, j, load(sums + v * kLanes));
+            }
+          });
   }
 
   void end_step(int64_t s, int64_t n) {
@@ -278,7 +311,7 @@ class Forward {
   float* inputs_;  // [chunk rows, input masks, features]
   const float** pointers_;
   float** gates_;
-  float *update_, *reset_;  // z and r * h, [rows, state_stride]; not reset_after
+  float *update_, *reset_;  // z, and r or r * h, [rows, state_stride]; by gates
 };
 
 static bool forward(const ForwardCall& call, const Share& share) {

@@ -13,6 +13,7 @@
 
 #include "call.h"
 #include "pool.h"
+#include "schedule.h"
 
 namespace tf_gru_addon {
 
@@ -45,60 +46,6 @@ int64_t round_up(int64_t n, int64_t multiple) {
 int mask_count(const float* const (&masks)[3]) {
   return masks[0] == nullptr ? 0 : masks[1] == nullptr ? 1 : 3;
 }
-
-// The rows of the batch, the longest first, and who runs which.
-class Schedule {
- public:
-  explicit Schedule(const Call& call) {
-    const int64_t B = call.options.batch, T = call.options.timesteps;
-    rows_.reserve(B);
-    for (int64_t b = 0; b < B; ++b) rows_.push_back({b, 0, T, nullptr});
-    if (call.in.mask) find_steps(call);
-    for (int64_t i = 0; i < B; ++i) {
-      rows_[i].rank = i;
-      steps_ += rows_[i].steps;
-    }
-  }
-
-  const std::vector<Row>& rows() const { return rows_; }
-  int64_t steps() const { return steps_; }
-  int64_t longest() const { return rows_[0].steps; }
-
-  // One share a thread, or a row. Each row goes to the share that has the fewest steps so far.
-  std::vector<std::vector<Row>> shares(int threads) const {
-    const int64_t count = std::clamp<int64_t>(rows_.size(), 1, threads);
-    std::vector<std::vector<Row>> result(count);
-    std::vector<int64_t> load(count);
-    for (const Row& row : rows_) {
-      const auto least = std::min_element(load.begin(), load.end()) - load.begin();
-      result[least].push_back(row);
-      // A row without steps counts too, if little: it has outputs.
-      load[least] += std::max<int64_t>(row.steps, 1);
-    }
-    return result;
-  }
-
- private:
-  void find_steps(const Call& call) {
-    const int64_t T = call.options.timesteps;
-    const int64_t B = call.options.batch;
-    positions_.resize(B * T);
-    for (Row& row : rows_) {
-      int64_t* positions = positions_.data() + row.index * T;
-      row.positions = positions;
-      row.steps = 0;
-      for (int64_t at = 0; at < T; ++at)
-        if (call.in.mask[input_at(call, row, at)]) positions[row.steps++] = at;
-      if (row.steps == T) row.positions = nullptr;
-    }
-    std::stable_sort(rows_.begin(), rows_.end(),
-                     [](const Row& a, const Row& b) { return a.steps > b.steps; });
-  }
-
-  std::vector<Row> rows_;
-  std::vector<int64_t> positions_;
-  int64_t steps_ = 0;
-};
 
 // The threads that are worth their starting for so many multiplications.
 int threads_for(const GruOptions& options, double products) {
@@ -172,24 +119,29 @@ void run_forward(const GruOptions& options, const GruInputs& inputs,
   ForwardCall call{};
   static_cast<Call&>(call) = base;
   call.out = outputs;
-  const Packing kernel{inputs.kernel, PanelOrder::kGates, options.features,
-                       options.units, call.lanes, {}};
-  Packing recurrent = kernel;
-  recurrent.matrix = inputs.recurrent_kernel;
-  recurrent.rows = options.units;
-  if (!options.reset_after) recurrent.order = PanelOrder::kUnits;
+  const bool same_input = mask_count(inputs.input_masks) < 3;
+  const bool same_state = mask_count(inputs.recurrent_masks) < 3 && options.reset_after;
+  const Packing kernel{inputs.kernel, same_input ? PanelOrder::kGates : PanelOrder::kUnits,
+                       options.features, options.units, call.lanes, {}};
+  const Packing recurrent{inputs.recurrent_kernel,
+                          same_state ? PanelOrder::kGates : PanelOrder::kUnits,
+                          options.units, options.units, call.lanes, {}};
   Packer packer(threads);
   // To pack takes as long as to run a few tiles on what lies there.
   constexpr int64_t kFewTiles = 4;
   const int64_t tiles = round_up(options.batch, 8) / 8 * options.timesteps;
   if (options.units % call.lanes == 0 && tiles <= kFewTiles) {
-    call.kernel = unpacked(kernel);
-    for (int gate = 0; gate < 3; ++gate) call.recurrent[gate] = unpacked(recurrent, gate);
+    for (int gate = 0; gate < 3; ++gate) {
+      call.kernel[gate] = unpacked(kernel, gate);
+      call.recurrent[gate] = unpacked(recurrent, gate);
+    }
   } else {
-    call.kernel = packed(kernel, packer.add(kernel));
-    const float* panels = packer.add(recurrent);
-    for (int gate = 0; gate < 3; ++gate)
-      call.recurrent[gate] = packed(recurrent, panels, gate);
+    const float* kernel_panels = packer.add(kernel);
+    const float* recurrent_panels = packer.add(recurrent);
+    for (int gate = 0; gate < 3; ++gate) {
+      call.kernel[gate] = packed(kernel, kernel_panels, gate);
+      call.recurrent[gate] = packed(recurrent, recurrent_panels, gate);
+    }
     packer.run();
   }
   const Floats biases = make_floats(4 * call.padded_units, true);

@@ -2,6 +2,7 @@
 #define GRU_ISA generic
 #include "backward.h"
 #include "forward.h"
+#include "weights.h"
 
 namespace tf_gru_addon {
 

@@ -15,27 +15,23 @@ constexpr int kAhead = 12;  // rows of a panel
 
 constexpr int kTileWidth = kPanelVectors * kLanes;  // floats of a row of a tile
 
-// tile[p][i][n] += sum over k of rows[i][k + n * gate] * panel p's vector n of row k.
+// tile[p][i][n] += sum over k of rows[i][k] * panel p's vector n of row k, for k in
+// [first, end), the sum made first.
 //
-// rows: M rows of the left operand. gate: 0, or how far apart a row's three operands are
-// when each vector of a panel has one of its own (gates with dropout masks).
+// rows: M rows of the left operand.
 // tile: [P][M][kPanelVectors][kLanes], the P parts `tile_stride` floats apart.
-template <int M, int N, int P, bool kGates>
-static void multiply_tile(const float* const* rows, int64_t gate, int64_t depth,
+template <int M, int N, int P>
+static void multiply_tile(const float* const* rows, int64_t first, int64_t end,
                           const float* panel, const Panels& panels, float* tile,
                           int64_t tile_stride) {
-  Vector sum[P][M][N];
+  Vector sum[P][M][N] = {};
   const float* a[M];
   const float* b[P];
-  for (int p = 0; p < P; ++p) {
-    b[p] = panel + p * panels.panel_stride;
-    for (int i = 0; i < M; ++i)
-      for (int n = 0; n < N; ++n)
-        sum[p][i][n] = load(tile + p * tile_stride + i * kTileWidth + n * kLanes);
-  }
+  for (int p = 0; p < P; ++p)
+    b[p] = panel + p * panels.panel_stride + first * panels.row_stride;
   for (int i = 0; i < M; ++i) a[i] = rows[i];
   const int64_t vector_stride = panels.vector_stride, row_stride = panels.row_stride;
-  for (int64_t k = 0; k < depth; ++k) {
+  for (int64_t k = first; k < end; ++k) {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
       Vector w[N];
@@ -49,26 +45,26 @@ static void multiply_tile(const float* const* rows, int64_t gate, int64_t depth,
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 4
-        for (int n = 0; n < N; ++n)
-          sum[p][i][n] += splat(a[i][k + (kGates ? n * gate : 0)]) * w[n];
+        for (int n = 0; n < N; ++n) sum[p][i][n] += splat(a[i][k]) * w[n];
       }
     }
   }
   for (int p = 0; p < P; ++p)
     for (int i = 0; i < M; ++i)
-      for (int n = 0; n < N; ++n)
-        store(tile + p * tile_stride + i * kTileWidth + n * kLanes, sum[p][i][n]);
+      for (int n = 0; n < N; ++n) {
+        float* to = tile + p * tile_stride + i * kTileWidth + n * kLanes;
+        store(to, load(to) + sum[p][i][n]);
+      }
 }
 
-template <int N, int P, bool kGates>
-static void multiply_rows(int m, const float* const* rows, int64_t gate, int64_t depth,
+template <int N, int P>
+static void multiply_rows(int m, const float* const* rows, int64_t first, int64_t end,
                           const float* panel, const Panels& panels, float* tile,
                           int64_t tile_stride) {
-#define TILE(M)                                                                         \
-  case M:                                                                               \
-    if constexpr (M <= kMaxRows && (P == 1 || M * P <= 4))                              \
-      multiply_tile<M, N, P, kGates>(rows, gate, depth, panel, panels, tile,            \
-                                     tile_stride);                                      \
+#define TILE(M)                                                                     \
+  case M:                                                                           \
+    if constexpr (M <= kMaxRows && (P == 1 || M * P <= 4))                          \
+      multiply_tile<M, N, P>(rows, first, end, panel, panels, tile, tile_stride);   \
     return;
   switch (m) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) }
 #undef TILE
@@ -84,29 +80,17 @@ static INLINE int panels_at_once(int64_t rows, int64_t left) {
 // As multiply_tile, with m in [1, kMaxRows], `vectors` in [1, kPanelVectors] and
 // `at_once` from panels_at_once; several panels at once are made in full.
 static INLINE void multiply(int m, int vectors, int at_once, const float* const* rows,
-                            int64_t gate, int64_t depth, const Panels& panels,
+                            int64_t first, int64_t end, const Panels& panels,
                             int64_t panel, float* tile, int64_t tile_stride) {
   const float* b = panels.data + panel * panels.panel_stride;
-#define MULTIPLY(N, P, G) \
-  return multiply_rows<N, P, G>(m, rows, gate, depth, b, panels, tile, tile_stride)
-  if (at_once == 4) {
-    if (gate) MULTIPLY(3, 4, true);
-    MULTIPLY(3, 4, false);
-  }
-  if (at_once == 3) {
-    if (gate) MULTIPLY(3, 3, true);
-    MULTIPLY(3, 3, false);
-  }
-  if (at_once == 2) {
-    if (gate) MULTIPLY(3, 2, true);
-    MULTIPLY(3, 2, false);
-  }
-  if (vectors == 3) {
-    if (gate) MULTIPLY(3, 1, true);
-    MULTIPLY(3, 1, false);
-  }
-  if (vectors == 2) MULTIPLY(2, 1, false);
-  MULTIPLY(1, 1, false);
+#define MULTIPLY(N, P) \
+  return multiply_rows<N, P>(m, rows, first, end, b, panels, tile, tile_stride)
+  if (at_once == 4) MULTIPLY(3, 4);
+  if (at_once == 3) MULTIPLY(3, 3);
+  if (at_once == 2) MULTIPLY(3, 2);
+  if (vectors == 3) MULTIPLY(3, 1);
+  if (vectors == 2) MULTIPLY(2, 1);
+  MULTIPLY(1, 1);
 #undef MULTIPLY
 }
 

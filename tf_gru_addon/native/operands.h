@@ -25,11 +25,14 @@ static INLINE int mask_count(const float* const (&masks)[3]) {
   return masks[0] == nullptr ? 0 : masks[1] == nullptr ? 1 : 3;
 }
 
+// An array of no floats may be null, which memcpy does not take.
 static INLINE void copy(float* to, const float* from, int64_t count) {
-  memcpy(to, from, sizeof(float) * count);
+  if (count > 0) memcpy(to, from, sizeof(float) * count);
 }
 
-static INLINE void zero(float* to, int64_t count) { memset(to, 0, sizeof(float) * count); }
+static INLINE void zero(float* to, int64_t count) {
+  if (count > 0) memset(to, 0, sizeof(float) * count);
+}
 
 // A row of the inputs times its masks, one after the other: [masks, features].
 static INLINE void masked_input(const Call& call, int64_t row, const float* x, float* to) {

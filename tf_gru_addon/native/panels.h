@@ -45,8 +45,8 @@ struct Packing {
 int64_t packed_panels(const Packing& packing);
 int64_t packed_panel_size(const Packing& packing);
 
-// The panels, packed at `data` (by pack_panel, each of them), or for kUnits those of one
-// gate.
+// The panels, packed at `data` (by pack_panel, each of them); those of one gate for
+// kUnits, else `gate` must be 0 or the result is not used.
 Panels packed(const Packing& packing, const float* data, int gate = 0);
 
 // The panels of the matrix as it lies in memory; units a multiple of lanes, not

@@ -48,14 +48,15 @@ struct Job {
 class Pool {
  public:
   void run(Job& job) {
+    const int wanted = job.wanted;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      while (started_ < job.wanted && start_thread()) {
+      while (started_ < wanted && start_thread()) {
       }
       jobs_.push_back(&job);
       waiting_.fetch_add(1, std::memory_order_relaxed);
     }
-    for (int i = 0; i < job.wanted; ++i) work_.notify_one();
+    for (int i = 0; i < wanted; ++i) work_.notify_one();
     job.work();
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -97,7 +98,9 @@ class Pool {
       Job* job;
       {
         std::unique_lock<std::mutex> lock(mutex_);
-        work_.wait(lock, [this] { return !jobs_.empty(); });
+        if (jobs_.empty()) work_.wait(lock);
+        // Too late for that job; but a call's next one comes within microseconds.
+        if (jobs_.empty()) continue;
         job = jobs_.front();
         job->helping.fetch_add(1, std::memory_order_relaxed);
         if (--job->wanted == 0) remove(*job);
