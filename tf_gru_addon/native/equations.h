@@ -16,7 +16,10 @@
 namespace tf_gru_addon {
 namespace GRU_ISA {
 
-static INLINE Vector new_state(Vector z, Vector h, Vector c) { return c + z * (h - c); }
+// Not c + z * (h - c), which would not carry h on exactly where z is 1.
+static INLINE Vector new_state(Vector z, Vector h, Vector c) {
+  return z * h + (1.0f - z) * c;
+}
 
 // From the gradient d of h' to those of what sigma and phi were given.
 template <class Sigma>
