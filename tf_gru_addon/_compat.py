@@ -27,7 +27,7 @@ def _check_environment() -> None:
             'Install a build: pip install "tf_gru_addon[cpu]" for CPUs, '
             '"tf_gru_addon[gpu]" for NVIDIA GPUs, or any other TensorFlow.'
         )
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":
         raise ImportError(
             "tf_gru_addon runs on Keras' TensorFlow backend, and the environment "
@@ -88,7 +88,7 @@ from tensorflow.python.saved_model import save_context  # noqa: E402
 
 __all__ = [
     "KerasDropoutRNNCell",
-    "enclosing_graph",
+    "enclosing_graphs",
     "in_export",
     "in_xla",
     "on_cpu",
@@ -96,20 +96,20 @@ __all__ = [
 ]
 
 
-def enclosing_graph() -> tf.Graph | None:
-    """Returns the graph being built, out of loop bodies and branches.
+def enclosing_graphs() -> list[tf.Graph]:
+    """Returns the graphs being built, from the innermost to the function's.
 
-    What is made there has one value for all iterations of the loops inside, and is
-    captured by them. None in eager execution.
+    All but the last are bodies of loops and branches, inside each other. Empty in eager
+    execution.
     """
     if tf.executing_eagerly():
-        return None
-    graph = tf.compat.v1.get_default_graph()
+        return []
+    graphs = [tf.compat.v1.get_default_graph()]
     while isinstance(
-        graph, (CondBranchFuncGraph, WhileBodyFuncGraph, WhileCondFuncGraph)
+        graphs[-1], (CondBranchFuncGraph, WhileBodyFuncGraph, WhileCondFuncGraph)
     ):
-        graph = graph.outer_graph
-    return graph
+        graphs.append(graphs[-1].outer_graph)
+    return graphs
 
 
 def in_xla() -> bool:

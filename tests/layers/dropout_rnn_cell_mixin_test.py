@@ -121,6 +121,53 @@ def test_two_batches_in_one_function():
     one_mask_a_batch(*batches(steps()), *batches(steps()))
 
 
+@pytest.mark.parametrize("how", ["range", "iterator", "map_fn", "scan"])
+def test_loop_over_batches_in_a_graph(how):
+    """Each iteration of a loop over batches is a batch of its own."""
+    layer = keras.layers.RNN(MaskCell(), return_sequences=True)
+    layer(steps())
+
+    @tf.function
+    def batches(x):
+        if how == "map_fn":
+            return tf.map_fn(lambda batch: layer(batch, training=True), x)
+        outputs = tf.TensorArray(tf.float32, 3, element_shape=[2, 4, UNITS])
+        if how == "range":
+            for i in tf.range(3):
+                outputs = outputs.write(i, layer(x[i], training=True))
+        elif how == "iterator":
+            for i, batch in iter(tf.data.Dataset.from_tensor_slices(x).enumerate()):
+                i = tf.cast(i, tf.int32)
+                outputs = outputs.write(i, layer(batch, training=True))
+        else:
+            body = lambda _, batch: layer(batch, training=True)  # noqa: E731
+            return tf.scan(body, x, initializer=tf.zeros([2, 4, UNITS]))
+        return outputs.stack()
+
+    x = tf.ones([3, 2, 4, UNITS])
+    one_mask_a_batch(*batches(x), *batches(x))
+
+
+def test_reset_by_hand_in_a_loop_over_batches():
+    cell = MaskCell()
+
+    @tf.function
+    def batches():
+        all_outputs = tf.TensorArray(tf.float32, 3, element_shape=[2, 4, UNITS])
+        for i in tf.range(3):
+            cell.reset_dropout_mask()
+            cell.reset_recurrent_dropout_mask()
+            outputs = tf.TensorArray(tf.float32, 4, element_shape=[2, UNITS])
+            h = tf.zeros([2, UNITS])
+            for t in tf.range(4):
+                h = cell(tf.ones([2, UNITS]), [h], training=True)[0]
+                outputs = outputs.write(t, h)
+            all_outputs = all_outputs.write(i, tf.transpose(outputs.stack(), [1, 0, 2]))
+        return all_outputs.stack()
+
+    one_mask_a_batch(*batches(), *batches())
+
+
 @pytest.mark.parametrize("wrapper", [lambda f: f, tf.function])
 def test_while_loop(wrapper):
     cell = MaskCell()

@@ -349,8 +349,9 @@ def test_bad_shapes(x, h, message):
 def test_states_of_two_tensors_are_refused():
     cell = built(GRUCell(U))
     h = np.zeros((B, U), "float32")
-    with pytest.raises(ValueError, match="must hold one tensor; received 2"):
-        cell(np.zeros((B, F), "float32"), [h, h])
+    for states, received in ([h, h], 2), ([], 0), (None, None):
+        with pytest.raises(ValueError, match=f"or hold one; received {received}. get"):
+            cell(np.zeros((B, F), "float32"), states)
 
 
 def test_unknown_features_are_refused():

@@ -327,6 +327,19 @@ def test_fit_in_other_dtypes(policy):
     assert np.isfinite(loss).all()
 
 
+@pytest.mark.parametrize("variable", [tf.Variable, keras.Variable])
+@pytest.mark.parametrize("wrapper", [lambda f: f, tf.function])
+def test_training_as_a_variable(variable, wrapper):
+    flag = variable(False, dtype="bool")
+    x = tf.constant(normal(B, T, F))
+    for layer in (GRU(U, dropout=0.5), keras.layers.RNN(GRUCell(U, dropout=0.5))):
+        call = wrapper(lambda layer=layer: layer(x, training=flag))
+        flag.assign(False)
+        np.testing.assert_array_equal(call(), layer(x))
+        flag.assign(True)
+        assert not np.array_equal(call(), layer(x))
+
+
 def test_training_as_a_tensor():
     layer = GRU(U, dropout=0.5, recurrent_dropout=0.5)
     x = tf.constant(normal(B, T, F))
@@ -387,6 +400,19 @@ def test_bad_shapes(x, arguments, message):
     layer.build((None, None, F))
     with pytest.raises(ValueError, match=message):
         layer(np.zeros(x, "float32"), **arguments)
+
+
+@pytest.mark.parametrize("shape", [(None, 6), (None, 5, None), (2, 3, 4, 5)])
+def test_a_shape_that_cannot_be_built_leaves_the_layer_usable(shape):
+    layer = GRU(U)
+    with pytest.raises(ValueError, match=r"received \(.*needs return_sequences=True"):
+        layer.build(shape)
+    assert layer(np.zeros((B, T, F), "float32")).shape == (B, U)
+
+
+def test_two_layers_without_sequences_between_them():
+    with pytest.raises(ValueError, match="needs return_sequences=True"):
+        keras.Sequential([keras.Input((None, F)), GRU(U), GRU(U)])
 
 
 def test_a_mask_of_three_axes():

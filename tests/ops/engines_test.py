@@ -175,7 +175,7 @@ def test_use_engine_ends_with_an_error_in_its_block():
     assert engines._in_use.get() is None
 
 
-@pytest.mark.parametrize("engine", ["cuda", None, 1])
+@pytest.mark.parametrize("engine", ["cuda", None, 1, ["portable"]])
 def test_an_unknown_engine_is_refused(engine):
     with pytest.raises(ValueError, match=r"engine must be \"auto\" or one of"):
         tf_gru_addon.GRU(2, engine=engine)

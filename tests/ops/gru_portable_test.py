@@ -256,20 +256,28 @@ def second_derivatives(return_sequences):
 
 @pytest.mark.parametrize("return_sequences", [True, False])
 @pytest.mark.parametrize("timesteps", [0, 1, 5])
-def test_unknown_batch_and_timesteps(return_sequences, timesteps):
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("zero_output_for_mask", [False, True])
+def test_unknown_batch_and_timesteps(
+    return_sequences, timesteps, masked, zero_output_for_mask
+):
     arrays = make_arrays(np.random.default_rng(5), B=3, T=timesteps)
     options = {
         "reset_after": True,
         "return_sequences": return_sequences,
+        "zero_output_for_mask": zero_output_for_mask,
     }
+    mask = np.array([[1, 0, 1, 1, 0], [0, 0, 1, 0, 1], [0, 0, 0, 0, 0]], bool)
+    mask = mask[:, :timesteps]
 
     @tf.function(
         input_signature=[
             tf.TensorSpec([None, None, 3], tf.float64),
             tf.TensorSpec([None, 2], tf.float64),
+            tf.TensorSpec([None, None], tf.bool),
         ]
     )
-    def f(x, h0):
+    def f(x, h0, mask):
         weights = [tf.constant(a) for a in arrays[2:]]
         with tf.GradientTape() as tape:
             tape.watch([x, h0, *weights])
@@ -279,13 +287,14 @@ def test_unknown_batch_and_timesteps(return_sequences, timesteps):
                 *weights,
                 activation=tf.tanh,
                 recurrent_activation=tf.sigmoid,
+                mask=mask if masked else None,
                 **options,
             )
             loss = tf.reduce_sum(tf.sin(output)) + tf.reduce_sum(state**2)
         return output, state, tape.gradient(loss, [x, h0, *weights])
 
-    output, state, gradients = f(*arrays[:2])
-    expected = oracle(arrays, **options)
+    output, state, gradients = f(*arrays[:2], mask)
+    expected = oracle(arrays, mask=mask if masked else None, **options)
     assert_close(output, expected[0], "float64")
     assert_close(state, expected[1], "float64")
     for actual, gradient in zip(gradients, expected[2], strict=True):

@@ -2,11 +2,13 @@
 
 import contextlib
 import weakref
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tf_gru_addon._compat import KerasDropoutRNNCell, enclosing_graph
+from tf_gru_addon._compat import KerasDropoutRNNCell, enclosing_graphs
 from tf_gru_addon.ops.dropout import dropout_masks
 
 _GRAPH_ATTRIBUTE = "_tf_gru_addon_mask_seeds"
@@ -20,10 +22,11 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
     them around every batch, and a loop written by hand does so with
     `reset_dropout_mask()` and `reset_recurrent_dropout_mask()`.
 
-    What is kept is not the masks but the seed they are made from, drawn once a batch in
-    the function (or eagerly) that holds the time loop. So a mask never leaves the graph
-    it belongs to, a `tf.function` draws anew at every call, and a graph traced for
-    inference holds no random op.
+    What is kept is not the masks but the seed they are made from, drawn where they were
+    last reset, or else in the function (or eagerly) that holds the time loop. So a mask
+    never leaves the graph it belongs to, a `tf.function` draws anew at every call, and
+    a graph traced for inference holds no random op. A `tf.function` that holds a single
+    timestep therefore draws at every timestep: put the time loop in it too.
 
     To use it, name it before `keras.layers.Layer` among the bases, call
     `super().__init__`, and set `dropout` and `recurrent_dropout`:
@@ -149,23 +152,30 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
         )
 
 
-def resolve_training(training: bool | tf.Tensor | None) -> bool | tf.Tensor:
+def resolve_training(training: Any) -> bool | tf.Tensor:
     """Returns True, False, or a boolean tensor whose value is not known yet."""
-    if tf.is_tensor(training):
-        static = tf.get_static_value(training)
-        return training if static is None else bool(static)
-    return bool(training)
+    if training is None or isinstance(training, (bool, int, np.bool_)):
+        return bool(training)
+    tensor = tf.convert_to_tensor(training)
+    static = tf.get_static_value(tensor)
+    return tensor if static is None else bool(static)
+
+
+#: By the number of masks: the seed they are made from, and the shape of one.
+_Seeds = dict[int, tuple[tf.Tensor, tf.TensorShape]]
 
 
 class _MaskSeeds:
-    """The seeds of a cell's masks, by the graph that they are drawn in.
+    """The seeds of a cell's masks, where the batch that they are for begins.
 
-    Those of a graph stand on the graph, which a tensor keeps alive: they go with it.
-    Copying gives an empty one, as a copied cell starts a batch of its own.
+    That is the graph in which the masks were last reset, be it the body of a loop over
+    batches; else the function that holds the time loop. The seeds of a graph stand on
+    the graph, which a tensor keeps alive: they go with it. Copying gives an empty one,
+    as a copied cell starts a batch of its own.
     """
 
     def __init__(self):
-        self._eager: dict = {}
+        self._eager: dict[str, _Seeds] = {}
 
     def __deepcopy__(self, memo):
         return _MaskSeeds()
@@ -173,17 +183,26 @@ class _MaskSeeds:
     def __reduce__(self):
         return _MaskSeeds, ()
 
-    def _of(self, graph: tf.Graph | None) -> dict:
-        if graph is None:
-            return self._eager
-        if not hasattr(graph, _GRAPH_ATTRIBUTE):
-            setattr(graph, _GRAPH_ATTRIBUTE, weakref.WeakKeyDictionary())
-        return getattr(graph, _GRAPH_ATTRIBUTE).setdefault(self, {})
+    def _of(self, graph: tf.Graph) -> dict[str, _Seeds]:
+        by_cell = getattr(graph, _GRAPH_ATTRIBUTE, None)
+        if by_cell is None:
+            by_cell = weakref.WeakKeyDictionary()
+            setattr(graph, _GRAPH_ATTRIBUTE, by_cell)
+        return by_cell.setdefault(self, {})
 
     def clear(self, kind: str) -> None:
-        seeds = self._of(enclosing_graph())
-        for key in [key for key in seeds if key[0] == kind]:
-            del seeds[key]
+        """Begins a batch, here."""
+        graphs = enclosing_graphs()
+        (self._of(graphs[0]) if graphs else self._eager)[kind] = {}
+
+    def _home(self, kind: str) -> tuple[tf.Graph | None, _Seeds]:
+        graphs = enclosing_graphs()
+        for graph in graphs:
+            if kind in self._of(graph):
+                return graph, self._of(graph)[kind]
+        if graphs:
+            return graphs[-1], self._of(graphs[-1]).setdefault(kind, {})
+        return None, self._eager.setdefault(kind, {})
 
     def get(
         self,
@@ -192,12 +211,12 @@ class _MaskSeeds:
         shape: tf.TensorShape,
         generator: keras.random.SeedGenerator,
     ) -> tf.Tensor:
-        graph = enclosing_graph()
-        seeds = self._of(graph)
-        if (kind, count) not in seeds:
+        """Returns the seed of a kind of masks, drawn if there is none yet."""
+        graph, seeds = self._home(kind)
+        if count not in seeds:
             with contextlib.nullcontext() if graph is None else graph.as_default():
-                seeds[kind, count] = generator.next(), shape
-        seed, cached_shape = seeds[kind, count]
+                seeds[count] = generator.next(), shape
+        seed, cached_shape = seeds[count]
         if not shape.is_compatible_with(cached_shape):
             raise ValueError(
                 f"inputs has the shape {tuple(shape)}, and the {kind} masks of the "

@@ -29,8 +29,19 @@ class GRU(keras.layers.RNN):
     `keras.activations.hard_sigmoid` for Keras 3's), and dropout draws other random
     numbers.
 
-    The equations are those of `GRUCell`, which the layer holds as `cell`. An *engine*
-    runs a whole sequence of them at once.
+    With x the inputs, h the state, z the update gate, r the reset gate and c the
+    candidate, sigma the recurrent activation and phi the activation:
+
+        z  = sigma(x Wz + h Uz + bz)
+        r  = sigma(x Wr + h Ur + br)
+        c  = phi(x Wh + bh_input + r * (h Uh + bh_recurrent))   reset_after=True
+        c  = phi(x Wh + (r * h) Uh + bh)                        reset_after=False
+        h' = z * h + (1 - z) * c
+
+    The layer holds a `GRUCell` as `cell`. An *engine* runs whole sequences: `native`,
+    in C++, wherever a CPU can take it; `cudnn` on GPUs; `portable`, in TensorFlow's
+    own ops, for the rest: inside XLA, in exports, in other dtypes, with other
+    activations. `explain` says which and why.
 
     Args:
         units: Size of the state and of the output, a positive integer.
@@ -208,6 +219,16 @@ class GRU(keras.layers.RNN):
         """Calls the layer; a TypeError where a layer of Keras 2 is calling."""
         refuse_legacy_keras("tf_gru_addon.GRU", (args, kwargs))
         return super().__call__(*args, **kwargs)
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        """Creates the weights for sequences of (batch, timesteps, features)."""
+        if len(sequences_shape) != 3 or sequences_shape[2] is None:
+            raise ValueError(
+                f"sequences of {self.name} must have the shape (batch, timesteps, "
+                f"features), the features known; received {tuple(sequences_shape)}. A "
+                "recurrent layer in front of it needs return_sequences=True."
+            )
+        super().build(sequences_shape, initial_state_shape)
 
     def call(self, sequences, initial_state=None, mask=None, training=None):
         """Runs the sequences; see the class."""

@@ -187,9 +187,11 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
         """Runs one timestep; see the class."""
         inputs = tf.cast(inputs, self.compute_dtype)
         nested = isinstance(states, list | tuple)
-        if nested and len(states) != 1:
+        if states is None or (nested and len(states) != 1):
             raise ValueError(
-                f"states of {self.name} must hold one tensor; received {len(states)}."
+                f"states of {self.name} must be a tensor, or hold one; received "
+                f"{None if states is None else len(states)}. get_initial_state() "
+                "gives that of the first timestep."
             )
         h = tf.cast(states[0] if nested else states, self.compute_dtype)
         self._check_shapes(inputs.shape, h.shape)
@@ -214,7 +216,9 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
             recurrent_activation=self.recurrent_activation,
         )
         h, _ = step.gru_step(x, h, recurrence)
-        return h, (type(states)([h]) if nested else h)
+        if isinstance(states, tuple):
+            return h, (h,)
+        return h, [h] if nested else h
 
     @property
     def mask_count(self) -> int:

@@ -73,7 +73,7 @@ _in_use: contextvars.ContextVar[str | None] = contextvars.ContextVar(
 
 def check_name(engine: str) -> None:
     """Raises ValueError unless `engine` is "auto" or the name of an engine."""
-    if engine != "auto" and engine not in ENGINES:
+    if not isinstance(engine, str) or engine not in ("auto", *ENGINES):
         raise ValueError(
             f'engine must be "auto" or one of {sorted(ENGINES)}; received: {engine!r}.'
         )

@@ -88,7 +88,9 @@ def gru_portable(
         return tf.transpose(states, [1, 0, 2]), state
     if has_output is None:
         return state, state
-    return tf.where(has_output[-1], state, tf.zeros_like(state)), state
+    # Of no timesteps, none has an output.
+    at_last = tf.reduce_any(has_output[-1:], axis=0)
+    return tf.where(at_last, state, tf.zeros_like(state)), state
 
 
 def _time_major(x: tf.Tensor, reverse: bool) -> tf.Tensor:
