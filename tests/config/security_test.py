@@ -1,5 +1,6 @@
 """A config can name what is listed, and nothing else; it never runs code."""
 
+import itertools
 import os
 
 import pytest
@@ -125,3 +126,41 @@ def test_yaml_makes_no_objects(tmp_path, tag, as_override):
 def test_names_are_not_attributes(name):
     with pytest.raises(ConfigError, match="is no layer that a config can name"):
         parse_config(content(**{name: {}}))
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}]\n"
+    for a, b in itertools.pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, r"line 1: aliases \(\*a\) and anchors \(&a\) are not supported\. Write"),
+        ("training: *x", r"line 1: aliases \(\*x\)"),
+        ("model:\n  layers: &x []", r"line 2: aliases \(\*x\)"),
+        ("training:\n  <<: {epochs: 1}", r"line 2: merge keys \(<<\) are not supp"),
+    ],
+)
+def test_values_are_written_out(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"^{path}: {message}"):
+        load_config(path)
+
+
+def test_a_value_is_shown_without_being_written_out():
+    bomb = ["x"] * 9
+    for _ in range(12):
+        bomb = [bomb] * 9
+    with pytest.raises(
+        ConfigError, match=r"got \[.{1,60} \(list\)\. Known: "
+    ) as caught:
+        parse_config(content(GRU={"units": 2, "activation": bomb}))
+    assert len(str(caught.value)) < 500
+
+
+def test_a_number_is_shown_however_long():
+    with pytest.raises(ConfigError, match=r"got 0xfff\S+\.\.\. \(int\)"):
+        parse_config(content(GRU={"units": 2, "activation": 16**9999 - 1}))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tf_gru_addon.config.errors import ConfigError, did_you_mean, shown
+from tf_gru_addon.config.errors import ConfigError, did_you_mean, short, shown
 from tf_gru_addon.config.kinds import Kind
 
 
@@ -99,7 +99,7 @@ class Catalog:
         if name not in self.names:
             hint = self.hints.get(name) or did_you_mean(name, self.names)
             raise ConfigError(
-                where, f"{name!r} is no {self.what} that a config can name. {hint}"
+                where, f"{short(name)} is no {self.what} that a config can name. {hint}"
             )
         if not isinstance(given, dict):
             raise ConfigError(

@@ -1,8 +1,9 @@
-"""The error of this package, and "did you mean"."""
+"""The error of this package, and the words of its messages."""
 
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -20,6 +21,33 @@ class ConfigError(ValueError):
         self.problem = problem
 
 
+class _Repr(reprlib.Repr):
+    """Looks at no more of a value than it shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.maxlevel = self.maxdict = 3
+        self.maxstring = self.maxlong = self.maxother = 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write thousands of decimal digits, but not hexadecimal ones.
+        return repr(x) if x.bit_length() < 200 else f"{x:#x}"
+
+
+_repr = _Repr().repr
+
+
+def short(value: object) -> str:
+    """Returns a value as Python writes it, cut short."""
+    text = _repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def shown(value: object) -> str:
+    """Returns a value, cut short, and its type, for "got ..." in an error."""
+    return f"{short(value)} ({type(value).__name__})"
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Returns the names that were meant, as a sentence and all of them.
 
@@ -29,12 +57,7 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     """
     known = list(known)
     lowered = {name.lower(): name for name in reversed(known)}
-    close = difflib.get_close_matches(str(word).lower(), lowered, n=1)
+    word = word.lower() if isinstance(word, str) else ""
+    close = difflib.get_close_matches(word, lowered, n=1)
     guess = f"Did you mean {lowered[close[0]]!r}? " if close else ""
     return f"{guess}Known: {', '.join(known)}."
-
-
-def shown(value: object) -> str:
-    """Returns a value and its type, cut short, for "got ..." in an error."""
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"

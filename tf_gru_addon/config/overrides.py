@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tf_gru_addon.config.errors import ConfigError, shown
+from tf_gru_addon.config.errors import ConfigError, short, shown
 
 _STEP = re.compile(r"\.?(?P<key>[^.\[\]=]+)|\[(?P<index>\d+)\]")
 
@@ -39,7 +39,9 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     try:
         value = yaml_file.parse(text)
     except ConfigError as error:
-        raise ConfigError(path, f"cannot read the value {text!r}: {error}") from error
+        raise ConfigError(
+            path, f"cannot read the value {short(text)}: {error}"
+        ) from error
     place: Any = content
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         step = _fitting(place, step, path)

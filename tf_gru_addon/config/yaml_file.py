@@ -1,4 +1,4 @@
-"""YAML files: plain data only, and no key twice."""
+"""YAML files: plain data only, written out, and no key twice."""
 
 from __future__ import annotations
 
@@ -8,25 +8,61 @@ from typing import Any
 
 import yaml
 
-from tf_gru_addon.config.errors import ConfigError, shown
+from tf_gru_addon.config.errors import ConfigError, short, shown
 
 
 class _Loader(yaml.SafeLoader):
     """Reads plain data; nothing in a file can name a Python object."""
 
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        # A few lines of aliases of aliases stand for more data than a memory holds.
+        event = self.peek_event()
+        if getattr(event, "anchor", None) is not None:
+            raise ConfigError(
+                _line(event),
+                f"aliases (*{event.anchor}) and anchors (&{event.anchor}) are not "
+                "supported. Write the value out; quote it if it is text.",
+            )
+        return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ConfigError:
+            raise
+        except _NO_SUCH_VALUE as error:
+            kind = node.tag.rpartition(":")[2]
+            raise ConfigError(
+                _line(node),
+                f"{short(node.value)} looks like a YAML {kind}, but is none: "
+                f"{short(str(error))}. Correct it; quote it if it is text.",
+            ) from error
+
+
+# What PyYAML raises, beside its own errors, for a date such as 2001-13-45.
+_NO_SUCH_VALUE = (ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
+
+
+def _line(place: yaml.Node | yaml.Event) -> str:
+    return f"line {place.start_mark.line + 1}"
+
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
     seen: set[str] = set()
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            raise ConfigError(
+                _line(key_node),
+                "merge keys (<<) are not supported. Write the keys out.",
+            )
         key = loader.construct_object(key_node, deep=True)
-        line = key_node.start_mark.line + 1
         if not isinstance(key, str):
             raise ConfigError(
-                f"line {line}", f"expected text as key; got {shown(key)}. Quote it."
+                _line(key_node), f"expected text as key; got {shown(key)}. Quote it."
             )
         if key in seen:
             raise ConfigError(
-                f"line {line}", f"the key {key!r} is there twice. Remove one."
+                _line(key_node), f"the key {short(key)} is there twice. Remove one."
             )
         seen.add(key)
     return dict(loader.construct_pairs(node, deep=True))
@@ -50,11 +86,14 @@ def parse(text: str) -> Any:
     """Returns what a YAML text says.
 
     Raises:
-        ConfigError: it is not YAML, names a Python object, or has a key twice.
+        ConfigError: it is not YAML, names a Python object, has a key twice, or has
+            aliases.
     """
     try:
         return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ConfigError("", f"not the YAML of a config: {error}") from error
     except RecursionError:
         raise ConfigError("", "nested too deep.") from None
