@@ -6,7 +6,7 @@
 # make native  the native engine built anew, in place
 # make wheel   a wheel for this platform, in dist
 # make sanitize  the native kernels' own test under the sanitizers
-# make bench   ratios against keras.layers.GRU
+# make bench   every engine beside keras.layers.GRU
 # Everything happens in .venv, which the first of them makes.
 
 PYTHON ?= python3
@@ -60,11 +60,12 @@ $(OLDEST)/test.stamp: pyproject.toml setup.py
 	@touch $@
 
 test-oldest: $(OLDEST)/test.stamp
-	$(OLDEST)/bin/python -m pytest -m "not peer" tests/layers tests/ops \
-	  tests/serialization_test.py tests/saved_model_test.py tests/imports_test.py
+	$(OLDEST)/bin/python -m pytest -m "not peer" tests/layers tests/ops tests/config \
+	  tests/datasets tests/serialization_test.py tests/saved_model_test.py \
+	  tests/imports_test.py
 
 native: $(VENV)/demo.stamp
-	$(BIN)/python setup.py -q build_ext --inplace
+	$(PIP) install --no-deps -e .
 
 wheel: $(VENV)/demo.stamp
 	$(PIP) wheel --no-deps -w dist .

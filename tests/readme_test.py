@@ -24,7 +24,7 @@ def test_the_config_is_that_of_the_demo():
 
 
 def test_files_and_commands_exist():
-    for path in re.findall(r"\]\((?!http)([^)]+)\)", README):
+    for path in re.findall(r"\]\((?!http|#)([^)]+)\)", README):
         assert (ROOT / path).exists(), path
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in re.findall(r"make (test-\w+|\w+)`", README):
