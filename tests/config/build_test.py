@@ -4,6 +4,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_gru_addon
 from tf_gru_addon.config import ConfigError, build_model, load_config, parse_config
@@ -104,8 +105,8 @@ def test_the_loss_is_of_logits_unless_the_last_activation_is_softmax(
     activation, from_logits
 ):
     last = {"Dense": {"units": 4, "activation": activation}}
-    config = make([LAST, last])
-    config.model.layers.pop()
+    config = make([LAST])
+    config.model.layers[-1] = last
     assert build_model(config).loss.from_logits is from_logits
 
 
@@ -146,9 +147,17 @@ def test_optimizers(name, arguments):
     [
         (
             [LAST, LAST],
-            "model.layers[1].GRU: does not fit what comes before, of the sha",
+            "model.layers[1].GRU: cannot be built on what comes before, of the sha",
         ),
-        ([{"Dense": {"units": 3}}], "the last layer must give (batch, classes)"),
+        (
+            [{"Dense": {"units": 3}}],
+            "the last layer must give (batch, classes); it gives the shape "
+            "(None, None, 4). The",
+        ),
+        (
+            [{"LayerNormalization": {"axis": 7}}, LAST],
+            "model.layers[0].LayerNormalization: cannot be built on what comes before",
+        ),
         (
             [{"Bidirectional": {"layer": {"Dense": {"units": 3}}}}],
             "model.layers[0].Bidirectional: Bidirectional refuses its arguments",
@@ -162,6 +171,15 @@ def test_optimizers(name, arguments):
 def test_a_layer_that_fails_is_named(layers, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         build_model(make(layers))
+
+
+def test_a_layer_that_does_not_fit_into_memory_is_named(monkeypatch):
+    def allocate(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    monkeypatch.setattr(tf_gru_addon.GRU, "build", allocate)
+    with pytest.raises(ConfigError, match=r"^model\.layers\[0\]\.GRU: .*OOM when"):
+        build_model(make([LAST]))
 
 
 def test_an_optimizer_that_fails_is_named():

@@ -99,6 +99,15 @@ def test_the_last_override_wins(path):
             "training.epochs: expected a whole number; got 2.5 (flo",
         ),
         ("training.epochs=true", "expected a whole number; got True (bool)"),
+        (
+            "training.batch_size=100000000000000000000",
+            "expected less than 2147483648; g",
+        ),
+        ("training.epochs=0x80000000", "training.epochs: expected less than 214748"),
+        (
+            "data.padding_value=1e300",
+            "data.padding_value: expected a number that float32 holds, to 3.4e+38 eith",
+        ),
         ("training.epochs=0", "expected greater than or equal to 1; got 0 (int)"),
         ("training.validation_fraction=1", "expected less than 1; got 1 (int)"),
         ("training.validation_fraction=.nan", "expected a finite number; got nan"),
@@ -120,6 +129,15 @@ def test_the_last_override_wins(path):
         (
             "export.formats=[onxx]",
             "export.formats[0]: expected 'saved_model'; got 'onxx'",
+        ),
+        (
+            "model.layers[0]={Dense: {units: 3, activation: softmax}}",
+            "model.layers[0].Dense.activation: only the last layer's activation may be",
+        ),
+        (
+            "model.layers[1].RNN.cell.StackedRNNCells.cells[0].GRUCell.activation="
+            "softmax",
+            "model.layers[1].RNN.cell.StackedRNNCells.cells[0].GRUCell.activation: on",
         ),
         # Layers, their arguments, and what stands within them.
         (
@@ -145,11 +163,19 @@ def test_the_last_override_wins(path):
         ),
         (
             "model.layers[0]={GRU: {units: 0}}",
-            "units: expected a whole number from 1; g",
+            "units: expected a whole number from 1 to 2147483647; g",
         ),
         (
             "model.layers[0]={GRU: {units: a}}",
-            "units: expected a whole number from 1; g",
+            "units: expected a whole number from 1 to 2147483647; g",
+        ),
+        (
+            "model.layers[0]={GRU: {units: 2, seed: 10000000000000}}",
+            "seed: expected a whole number from 0 to 2147483647; got 10000000000000",
+        ),
+        (
+            "model.layers[0]={GRU: {units: 2, kernel_regularizer: {l2: {l2: 1e39}}}}",
+            "l2.l2: expected a number that float32 holds; got 1e+39",
         ),
         ("model.layers[0]={GRU: {units: null}}", "got None (NoneType)"),
         (
@@ -191,7 +217,7 @@ def test_the_last_override_wins(path):
         ("optimizer={Adam: {lr: 0.1}}", "optimizer.Adam.lr: Adam has no such argument"),
         (
             "optimizer={Adam: {learning_rate: a}}",
-            "learning_rate: expected a number; got",
+            "learning_rate: expected a number that float32 holds; got",
         ),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 
-from tf_gru_addon.config.errors import ConfigError, shown
+from tf_gru_addon.config.errors import ConfigError, refused
 from tf_gru_addon.config.parts import LAYERS, OPTIMIZERS
 
 if typing.TYPE_CHECKING:
@@ -48,19 +48,15 @@ def build_model(config: Config) -> keras.Model:
     for index, part in enumerate(config.model.layers):
         where = f"model.layers[{index}]"
         layer = LAYERS.make(part, where)
-        try:
+        (name,) = part
+        problem = f"cannot be built on what comes before, of the shape {tensor.shape}"
+        with refused(f"{where}.{name}", problem):
             tensor = layer(tensor)
-        except (TypeError, ValueError) as error:
-            (name,) = part
-            raise ConfigError(
-                f"{where}.{name}",
-                f"does not fit what comes before, of the shape {tensor.shape}: {error}",
-            ) from error
     if len(tensor.shape) != 2:
         raise ConfigError(
             where,
             "the last layer must give (batch, classes); it gives the shape "
-            f"{shown(tensor.shape)}. The last recurrent layer returns no sequences.",
+            f"{tensor.shape}. The last recurrent layer returns no sequences.",
         )
     model = keras.Model(inputs, tensor, name="model")
     gives_logits = getattr(layer, "activation", None) is not keras.activations.softmax

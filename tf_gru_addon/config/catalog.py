@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tf_gru_addon.config.errors import ConfigError, did_you_mean, short, shown
+from tf_gru_addon.config.errors import ConfigError, did_you_mean, refused, short, shown
 from tf_gru_addon.config.kinds import Kind
 
 
@@ -70,12 +70,8 @@ class Catalog:
             else signature[key][0].make(argument, f"{where}.{key}")
             for key, argument in given.items()
         }
-        try:
+        with refused(where, f"{name} refuses its arguments"):
             return self.names[name]()(**arguments)
-        except (TypeError, ValueError, NotImplementedError) as error:
-            raise ConfigError(
-                where, f"{name} refuses its arguments: {error}"
-            ) from error
 
     @functools.cache  # noqa: B019  (catalogs live for ever)
     def signature(self, name: str) -> dict[str, tuple[Kind, inspect.Parameter]]:

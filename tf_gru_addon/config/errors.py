@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class ConfigError(ValueError):
@@ -19,6 +20,28 @@ class ConfigError(ValueError):
         super().__init__(f"{where}: {problem}" if where else problem)
         self.where = where
         self.problem = problem
+
+
+@contextlib.contextmanager
+def refused(where: str, problem: str) -> Iterator[None]:
+    """Names the place when Keras or TensorFlow refuses what a config asks for.
+
+    Args:
+        where: the place, as a path of keys.
+        problem: what is refused; the reason follows.
+
+    Raises:
+        ConfigError: it was refused.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (
+        *(TypeError, ValueError, LookupError, ArithmeticError, MemoryError),
+        *(NotImplementedError, tf.errors.OpError),
+    ) as error:
+        raise ConfigError(where, f"{problem}: {error}") from error
 
 
 class _Repr(reprlib.Repr):

@@ -8,7 +8,6 @@ deserialises: a config can say only what these kinds let through.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -88,20 +87,29 @@ class Many:
         return [self.kind.make(v, f"{where}[{i}]") for i, v in enumerate(value)]
 
 
+FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+
+
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31
 
 
 def _is_number(value: Any) -> bool:
-    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+    return isinstance(value, int | float) and (
+        not isinstance(value, bool) and abs(value) <= FLOAT32_MAX
+    )
 
 
 FLAG = Plain("true or false", lambda value: isinstance(value, bool))
 TEXT = Plain("text", lambda value: isinstance(value, str) and value != "")
-WHOLE = Plain("a whole number", _is_whole)
-COUNT = Plain("a whole number from 1", lambda value: _is_whole(value) and value >= 1)
-SEED = Plain("a whole number from 0", lambda value: _is_whole(value) and value >= 0)
-NUMBER = Plain("a number", _is_number)
+WHOLE = Plain("a whole number below 2147483648", _is_whole)
+COUNT = Plain(
+    "a whole number from 1 to 2147483647", lambda value: _is_whole(value) and value >= 1
+)
+SEED = Plain(
+    "a whole number from 0 to 2147483647", lambda value: _is_whole(value) and value >= 0
+)
+NUMBER = Plain("a number that float32 holds", _is_number)
 RATE = Plain(
     "a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from tf_gru_addon.config.extras import missing_extra
@@ -15,10 +16,33 @@ except ImportError as error:
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from tf_gru_addon.config.catalog import Catalog
+from tf_gru_addon.config.errors import ConfigError, short
+from tf_gru_addon.config.kinds import FLOAT32_MAX
 from tf_gru_addon.config.parts import LAYERS, OPTIMIZERS
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 AbsolutePath = Annotated[str, AfterValidator(os.path.abspath)]
+
+
+def _float32(value: float) -> float:
+    if abs(value) > FLOAT32_MAX:
+        raise ValueError(
+            f"expected a number that float32 holds, to {FLOAT32_MAX:.2g} either way; "
+            f"got {short(value)}."
+        )
+    return value
+
+
+def _softmaxes(value: Any, where: str) -> Iterator[str]:
+    """Yields the places of softmax activations in a layer."""
+    parts = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, list):
+        parts = ((f"[{i}]", part) for i, part in enumerate(value))
+    for key, part in parts:
+        place = where + (key if key.startswith("[") else f".{key}")
+        if key == "activation" and part == "softmax":
+            yield place
+        yield from _softmaxes(part, place)
 
 
 def _one_of(catalog: Catalog) -> BeforeValidator:
@@ -56,7 +80,7 @@ class Data(Section):
     test: AbsolutePath | None = None
     sequence_column: str = "sequence"
     label_column: str = "label"
-    padding_value: float = 0.0
+    padding_value: Annotated[float, AfterValidator(_float32)] = 0.0
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Data:
@@ -81,6 +105,16 @@ class Model(Section):
 
     features: Count
     layers: Annotated[list[Layer], Field(min_length=1)]
+
+    @pydantic.model_validator(mode="after")
+    def _softmax_is_last(self) -> Model:
+        for place in _softmaxes(self.layers[:-1], ".layers"):
+            raise ConfigError(
+                place,
+                "only the last layer's activation may be softmax; got it before. Move "
+                "it to the end, or leave it out: a last layer without it gives logits.",
+            )
+        return self
 
 
 class Training(Section):
