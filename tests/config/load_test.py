@@ -280,3 +280,8 @@ def test_missing_file(tmp_path):
 def test_numbers_as_everybody_writes_them(path, text):
     config = load_config(path, [f"optimizer={{Adam: {{learning_rate: {text}}}}}"])
     assert math.isclose(config.optimizer["Adam"]["learning_rate"], 0.003)
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(ConfigError, match="expected a config file; this is a folder"):
+        load_config(tmp_path)

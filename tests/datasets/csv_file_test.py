@@ -66,7 +66,15 @@ def test_columns_by_other_names_in_any_order(write):
             "line 3, column 'f0': expected a number; got 'x'",
         ),
         (HEADER + "a,0,,2\n", "got ''"),
-        (HEADER + "a,zero,1,2\n", "column 'label': expected an integer; got 'zero'"),
+        (HEADER + "a,0,1_000,2\n", "expected a number; got '1_000'"),
+        (HEADER + "a,1_0,1,2\n", "expected an integer of at most 64 bits; got '1_0'"),
+        (HEADER + f"a,{10**20},1,2\n", "expected an integer of at most 64 bits; got"),
+        (HEADER + "a,0," + "x" * 5000 + ",2\n", "got 'xxxxxxxxxxxx...xxxxxxxxxxxxx'."),
+        (HEADER + "a," + "9" * 5000 + ",1,2\n", "got '999999999999...9999999999999'."),
+        (
+            HEADER + "a,zero,1,2\n",
+            "column 'label': expected an integer of at most 64 bits; got 'zero'",
+        ),
         (HEADER + "a,0.5,1,2\n", "got '0.5'"),
         (HEADER + "a,0,1,2\na,1,1,2\n", "line 3: a sequence has one label; 'a' had 0"),
         (HEADER + "a,0,1,2\nb,1,1,2\na,0,1,2\n", "line 4: sequence 'a' began before"),
@@ -81,6 +89,16 @@ def test_bad_files(write, text, message):
     with pytest.raises(DataError, match=re.escape(message)) as caught:
         load_csv(path)
     assert str(caught.value).startswith(str(path))
+
+
+def test_one_column_for_both(write):
+    with pytest.raises(DataError, match=r"both name the column 'sequence'\. Give each"):
+        load_csv(write(GOOD), label_column="sequence")
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(DataError, match="expected a data file; this is a folder"):
+        load_csv(tmp_path)
 
 
 def test_not_text(tmp_path):

@@ -1,4 +1,5 @@
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -92,6 +93,19 @@ def test_python_objects_are_not_loaded(path):
     np.savez(path, **PACKED | {"labels": np.array([{}, {}], object)})
     with pytest.raises(DataError, match=r"'labels' cannot be read: .*never loaded"):
         load_npz(path)
+
+
+def test_a_member_that_is_no_array(path):
+    np.savez(path, **{key: value for key, value in PACKED.items() if key != "labels"})
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("labels", "0 1")
+    with pytest.raises(DataError, match="expected 'labels' to be an array; it is a f"):
+        load_npz(path)
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(DataError, match="expected a data file; this is a folder"):
+        load_npz(tmp_path)
 
 
 def test_what_is_wrong_in_an_array_names_the_file(path):

@@ -129,3 +129,12 @@ def test_require():
         DataError, match=r"labels must be in 0..0, .*sequence 1 has lab"
     ):
         data.require(features=2, classes=1, source="the data")
+
+
+def test_lengths_too_unequal_for_the_memory(monkeypatch):
+    def full(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "full", full)
+    with pytest.raises(DataError, match="memory: 2 sequences, 3 timesteps, 1 features"):
+        Sequences.from_packed(np.ones((4, 1)), [3, 1], [0, 1])

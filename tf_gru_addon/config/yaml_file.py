@@ -106,6 +106,8 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ConfigError: the file is not YAML, or not keys and values.
     """
+    if os.path.isdir(path):
+        raise ConfigError(str(path), "expected a config file; this is a folder.")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: there is no such config file.")
     try:

@@ -1,6 +1,6 @@
 """Labelled sequences to train on: the data that comes along, and files of your own.
 
-Nothing here needs TensorFlow or Keras.
+Only NumPy is used here; TensorFlow and Keras come in when a model is built.
 """
 
 from tf_gru_addon.datasets.csv_file import load_csv as load_csv

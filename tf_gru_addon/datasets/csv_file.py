@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import reprlib
 from collections.abc import Iterator
 
 import numpy as np
 
-from tf_gru_addon.datasets.sequences import DataError, Sequences
+from tf_gru_addon.datasets.sequences import DataError, Sequences, require_file
 
 
 def load_csv(
@@ -46,8 +47,7 @@ def load_csv(
         >>> load_csv("mine.csv").lengths
         array([2, 1], dtype=int32)
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: there is no such data file.")
+    require_file(path)
     frames: list[list[float]] = []
     lengths: list[int] = []
     labels: list[int] = []
@@ -57,8 +57,8 @@ def load_csv(
         if sequence != last:
             if sequence in seen:
                 raise DataError(
-                    f"{place}: sequence {sequence!r} began before, and others came "
-                    "between. Let the frames of a sequence stand together."
+                    f"{place}: sequence {reprlib.repr(sequence)} began before, and "
+                    "others came between. Let the frames of a sequence stand together."
                 )
             seen[sequence] = label
             lengths.append(0)
@@ -66,7 +66,7 @@ def load_csv(
             last = sequence
         if label != seen[sequence]:
             raise DataError(
-                f"{place}: a sequence has one label; {sequence!r} had "
+                f"{place}: a sequence has one label; {reprlib.repr(sequence)} had "
                 f"{seen[sequence]} before, and {label} here."
             )
         lengths[-1] += 1
@@ -102,7 +102,7 @@ def _rows(
                     )
                 cells = dict(zip(header, row, strict=True))
                 sequence = cells.pop(sequence_column)
-                label = _number(int, cells.pop(label_column), place, label_column)
+                label = _number(np.int64, cells.pop(label_column), place, label_column)
                 features = [_number(float, v, place, k) for k, v in cells.items()]
                 yield place, sequence, label, features
     except (UnicodeDecodeError, csv.Error) as error:
@@ -110,6 +110,11 @@ def _rows(
 
 
 def _check_header(path, header, sequence_column, label_column) -> None:
+    if sequence_column == label_column:
+        raise DataError(
+            f"{path}: `sequence_column` and `label_column` both name the column "
+            f"{label_column!r}. Give each its own."
+        )
     for key, name in (("sequence", sequence_column), ("label", label_column)):
         if name not in header:
             raise DataError(
@@ -124,9 +129,12 @@ def _check_header(path, header, sequence_column, label_column) -> None:
 
 def _number(kind: type, text: str, place: str, column: str):
     try:
+        if "_" in text:  # which Python takes, as in 1_000
+            raise ValueError
         return kind(text)
-    except ValueError:
-        expected = "an integer" if kind is int else "a number"
+    except (ValueError, OverflowError):
+        expected = "a number" if kind is float else "an integer of at most 64 bits"
         raise DataError(
-            f"{place}, column {column!r}: expected {expected}; got {text!r}."
+            f"{place}, column {column!r}: expected {expected}; got "
+            f"{reprlib.repr(text)}."
         ) from None

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tf_gru_addon.datasets.sequences import DataError, Sequences
+from tf_gru_addon.datasets.sequences import DataError, Sequences, require_file
 
 # What a file that is damaged, encrypted or of another kind makes NumPy raise.
 _UNREADABLE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
@@ -52,8 +52,7 @@ def load_npz(
         >>> load_npz("mine.npz").frames.shape
         (2, 3, 3)
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: there is no such data file.")
+    require_file(path)
     prefix = f"{split}_" if split else ""
     packed = [prefix + name for name in ("frames", "lengths", labels)]
     padded = [prefix + name for name in ("x", "y")]
@@ -97,10 +96,16 @@ def _array(file: Mapping[str, np.ndarray], path: str, name: str) -> np.ndarray:
             f"{path}: the array {name!r} is missing; the file has {', '.join(file)}."
         )
     try:
-        return file[name]
+        array = file[name]
     except _UNREADABLE as error:
         raise DataError(
             f"{path}: the array {name!r} cannot be read: it is damaged, or holds "
             f"Python objects, which are never loaded ({error}). Write plain numbers "
             "with numpy.savez."
         ) from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(
+            f"{path}: expected {name!r} to be an array; it is a file of another kind. "
+            "Write the arrays with numpy.savez."
+        )
+    return array

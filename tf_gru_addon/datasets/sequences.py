@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -121,10 +122,17 @@ class Sequences:
                 f"{len(frames)}; they add up to {lengths.sum()}. Write one length a "
                 "sequence, counting its frames."
             )
-        mask = _mask(lengths, int(lengths.max()))
-        padded = np.full((*mask.shape, frames.shape[1]), padding_value, np.float32)
-        padded[mask] = frames
-        return cls._checked(padded, lengths, labels, padding_value, source)
+        shape = (len(lengths), int(lengths.max()), frames.shape[1])
+        try:
+            padded = np.full(shape, padding_value, np.float32)
+            padded[_mask(lengths, shape[1])] = frames
+            return cls._checked(padded, lengths, labels, padding_value, source)
+        except MemoryError as error:
+            raise DataError(
+                f"{source}: padded to the longest, the sequences do not fit into "
+                f"memory: {shape[0]} sequences, {shape[1]} timesteps, {shape[2]} "
+                "features. Cut or leave out the longest."
+            ) from error
 
     @classmethod
     def from_padded(
@@ -186,6 +194,19 @@ class Sequences:
             "choose a `padding_value` that no frame consists of.",
         )
         return cls(frames, lengths, labels, padding_value)
+
+
+def require_file(path: str | os.PathLike) -> None:
+    """Checks that there is a data file.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        DataError: there is a folder.
+    """
+    if os.path.isdir(path):
+        raise DataError(f"{path}: expected a data file; this is a folder.")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: there is no such data file.")
 
 
 class Splits(NamedTuple):
