@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import re
@@ -139,9 +140,57 @@ def test_a_loss_that_is_not_finite(tmp_path, make_config):
     config = make_config(SMALL)
     config.optimizer["Adam"]["learning_rate"] = 1e38
     with pytest.raises(
-        RunError, match=r"the loss is (nan|inf) in epoch \d\. Lower the"
+        RunError, match=r"the loss is (nan|inf) in epoch \d\. Lower .* in another --w"
     ):
         train(config, tmp_path / "mine")
+
+
+def test_a_model_that_cannot_be_trained_blocks_nothing(tmp_path, make_config):
+    constraint = {"kernel_constraint": {"max_norm": {"axis": 5}}}
+    config = make_config([{"GRU": {"units": 2} | constraint}, {"Dense": {"units": 3}}])
+    with pytest.raises(RunError, match=r"^epoch 1 cannot be trained: .") as caught:
+        train(config, tmp_path / "mine")
+    assert "\n" not in str(caught.value)
+    config = make_config(SMALL, epochs=1)
+    assert train(config, tmp_path / "mine", resume=True)["epochs"] == 1
+    assert load_config(tmp_path / "mine" / "config.yaml") == config
+
+
+@pytest.mark.parametrize("name", ["saved_model/saved_model.pb", "training.png"])
+def test_what_was_removed_is_written_again(tmp_path, make_config, name):
+    config = make_config(SMALL, epochs=1, formats=["saved_model"])
+    metrics = train(config, tmp_path)
+    (tmp_path / name).unlink()
+    again = train(config, tmp_path, resume=True)
+    assert (tmp_path / name).exists()
+    assert again["parts"] == metrics["parts"]
+
+
+def test_a_tolerance_that_was_too_strict(tmp_path, make_config):
+    content = make_config(SMALL, formats=["saved_model"]).model_dump()
+    content["export"]["tolerance"] = 1e-300
+    strict = parse_config(content)
+    with contextlib.suppress(RunError):  # unless the numbers happen to be the same
+        train(strict, tmp_path)
+    content["export"]["tolerance"] = 1e-4
+    metrics = train(parse_config(content), tmp_path, resume=True)
+    assert metrics["saved_model"]["tolerance"] == 1e-4
+
+
+@pytest.mark.parametrize("name", ["train_frames", "train_labels", "test_frames"])
+def test_other_data_is_refused(tmp_path, make_config, data_file, name):
+    path = tmp_path / "mine.npz"
+    with np.load(data_file) as file:
+        arrays = dict(file)
+    content = make_config(SMALL, epochs=1).model_dump()
+    content["data"] |= {"train": str(path), "test": str(path)}
+    np.savez(path, **arrays)
+    train(parse_config(content), tmp_path / "run")
+    arrays[name] = arrays[name][::-1]
+    np.savez(path, **arrays)
+    content["training"]["epochs"] = 2
+    with pytest.raises(WorkdirError, match="the data is not what the run was begun w"):
+        train(parse_config(content), tmp_path / "run", resume=True)
 
 
 def test_a_mistake_in_the_data_makes_no_folder(tmp_path, make_config):

@@ -98,6 +98,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, make_config):
 )
 def test_another_config_is_refused(tmp_path, make_config, change, message):
     place = begun(tmp_path, make_config())
+    place.state.write_text("")
     before = tree(tmp_path)
     with pytest.raises(
         WorkdirError, match=r"They differ in:[^$]*" + re.escape(message)
@@ -107,25 +108,62 @@ def test_another_config_is_refused(tmp_path, make_config, change, message):
 
 
 def test_more_epochs_are_not_another_config(tmp_path, make_config):
-    begun(tmp_path, make_config()).check(make_config(epochs=9), resume=True)
+    place = begun(tmp_path, make_config())
+    place.state.write_text("")
+    place.check(make_config(epochs=9), resume=True)
+
+
+def test_another_export_is_not_another_config(tmp_path, make_config):
+    place = begun(tmp_path, make_config(formats=["saved_model"]))
+    place.state.write_text("")
+    place.check(make_config(), resume=True)
+
+
+def test_any_config_will_do_as_long_as_nothing_is_trained(tmp_path, make_config):
+    begun(tmp_path, make_config()).check(make_config(seed=3), resume=True)
 
 
 def test_more_epochs_under_a_schedule_are_another_config(tmp_path, make_config):
     cosine = {"learning_rate_schedule": "cosine"}
     place = begun(tmp_path, make_config(**cosine))
+    place.state.write_text("")
     with pytest.raises(WorkdirError, match=r"training\.epochs: 2 in the run, 9 now"):
         place.check(make_config(**cosine, epochs=9), resume=True)
 
 
-def test_finished(tmp_path):
+@pytest.fixture
+def finished(tmp_path):
     place = Workdir(tmp_path)
-    assert place.finished(3) is None
-    place.write_metrics({"epochs": 3, "loss": 0.5})
-    assert place.finished(3) is None  # its model was removed
-    place.model.write_text("")
-    assert place.finished(3) == {"epochs": 3, "loss": 0.5}
-    assert place.finished(4) is None
-    assert json.loads(place.metrics.read_text())["epochs"] == 3
+    for file in (place.model, place.history, place.plot):
+        file.write_text("")
+    place.saved_model.mkdir()
+    (place.saved_model / "saved_model.pb").write_text("")
+    place.write_metrics({"epochs": 3, "saved_model": {"tolerance": 1e-5}})
+    return place
+
+
+def test_finished(finished, make_config):
+    both = make_config(epochs=3, formats=["saved_model"])
+    assert finished.finished(both) == json.loads(finished.metrics.read_text())
+    assert finished.finished(make_config(epochs=4, formats=["saved_model"])) is None
+    assert finished.finished(make_config(epochs=3)) is None
+    finished.write_metrics({"epochs": 3})
+    assert finished.finished(make_config(epochs=3)) == {"epochs": 3}
+    assert finished.finished(both) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["model.keras", "saved_model", "training.png", "history.csv"]
+)
+def test_not_finished_if_a_file_was_removed(finished, make_config, name):
+    (finished.path / name).rename(finished.path / "elsewhere")
+    assert finished.finished(make_config(epochs=3, formats=["saved_model"])) is None
+
+
+@pytest.mark.parametrize("content", [b"", b'{"epochs": 3, "par', b"[]", b"{}", b"\xff"])
+def test_not_finished_if_the_metrics_are_damaged(finished, make_config, content):
+    finished.metrics.write_bytes(content)
+    assert finished.finished(make_config(epochs=3, formats=["saved_model"])) is None
 
 
 def test_history(tmp_path):

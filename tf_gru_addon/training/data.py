@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from tf_gru_addon.datasets import (
     load_japanese_vowels,
     load_npz,
 )
+from tf_gru_addon.datasets.sequences import require_file
 
 if typing.TYPE_CHECKING:
     from tf_gru_addon.config.schema import Data
@@ -34,6 +37,7 @@ def load_data(data: Data) -> Splits:
 
 def _load_file(data: Data, split: str) -> Sequences:
     path = Path(getattr(data, split))
+    require_file(path)
     is_shared = data.train == data.test
     if path.suffix.lower() == ".npz":
         return load_npz(
@@ -87,6 +91,16 @@ def hold_out(
             f"{len(sequences)} sequences. Choose another fraction."
         )
     return sequences.take(np.flatnonzero(~held)), sequences.take(np.flatnonzero(held))
+
+
+def digest(parts: Mapping[str, Sequences]) -> str:
+    """Returns the SHA-256 of all frames, lengths and labels, to see if they change."""
+    total = hashlib.sha256()
+    for name, part in parts.items():
+        for array in (part.frames, part.lengths, part.labels):
+            total.update(f"{name} {array.shape} {array.dtype.str} ".encode())
+            total.update(np.ascontiguousarray(array))
+    return total.hexdigest()
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:

@@ -26,10 +26,12 @@ class Progress:
     Attributes:
         history: what each finished epoch measured, by name.
         seconds: the time spent in these epochs.
+        data: the digest of the data.
     """
 
     history: History = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+    data: str = ""
 
     @property
     def epochs(self) -> int:

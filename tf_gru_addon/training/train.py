@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tf_gru_addon.config import Config, build_model
 from tf_gru_addon.datasets import Sequences
-from tf_gru_addon.training.data import epoch_order
+from tf_gru_addon.training.data import digest, epoch_order
 from tf_gru_addon.training.errors import RunError, WorkdirError
 from tf_gru_addon.training.evaluate import load_parts, measure, require_fit
 from tf_gru_addon.training.export import export_saved_model
@@ -22,6 +22,10 @@ from tf_gru_addon.training.files import size, whole, writing
 from tf_gru_addon.training.plot import plot_history
 from tf_gru_addon.training.state import Progress, load_state, save_state
 from tf_gru_addon.training.workdir import Workdir
+
+# What Keras and TensorFlow raise for a model that only fails when it computes.
+_CANNOT_TRAIN = (TypeError, ValueError, LookupError, ArithmeticError, MemoryError)
+_CANNOT_TRAIN += (NotImplementedError, tf.errors.OpError)
 
 
 def train(
@@ -44,12 +48,13 @@ def train(
         The metrics, as in `metrics.json`.
 
     Raises:
-        WorkdirError: the folder holds something else, or a run of another config.
+        WorkdirError: the folder holds something else, or a run of another config or on
+            other data.
         ConfigError: Keras refuses a layer or the optimizer.
         FileNotFoundError: a data file is not there.
         DataError: a data file cannot be used, or does not fit the model.
-        RunError: a file cannot be written, the loss is not finite, or the exported
-            model gives other numbers than the trained one.
+        RunError: TensorFlow cannot train the model, a file cannot be written, the loss
+            is not finite, or the exported model gives other numbers than the trained.
 
     Example:
         >>> from tf_gru_addon import load_config
@@ -61,13 +66,21 @@ def train(
     """
     place = Workdir(workdir)
     place.check(config, resume=resume)
-    if metrics := place.finished(config.training.epochs):
+    if metrics := place.finished(config):
         return metrics
     parts = load_parts(config)
     model = build_model(config)
     require_fit(model, parts)
     rate = float(model.optimizer.learning_rate.numpy())
-    progress = load_state(place.state, model) if place.state.exists() else Progress()
+    data = digest(parts)
+    progress = Progress(data=data)
+    if place.state.exists():
+        progress = load_state(place.state, model)
+    if progress.data != data:
+        raise WorkdirError(
+            f"{place.path}: the data is not what the run was begun with. Restore it, "
+            "or choose another --workdir."
+        )
     if progress.epochs > config.training.epochs:
         raise WorkdirError(
             f"{place.path}: the run has done {progress.epochs} epochs; "
@@ -95,8 +108,8 @@ def _run_epochs(
         if not math.isfinite(measured["loss"]):
             raise RunError(
                 f"the loss is {measured['loss']} in epoch {epoch + 1}. Lower the "
-                "learning rate, or set the optimizer's `clipnorm`. The epochs before "
-                "are kept."
+                "learning rate or set the optimizer's `clipnorm`, in another "
+                "--workdir: this one keeps its epochs and their config."
             )
         progress.history.append(measured)
         progress.seconds += seconds
@@ -119,14 +132,20 @@ def _run_epoch(
 ) -> dict[str, float]:
     train, validation = parts["train"], parts.get("validation")
     order = epoch_order(len(train), config.training.seed, epoch)
-    history = model.fit(
-        train.frames[order],
-        train.labels[order],
-        batch_size=config.training.batch_size,
-        shuffle=False,
-        verbose=0,
-        validation_data=validation and (validation.frames, validation.labels),
-    )
+    try:
+        history = model.fit(
+            train.frames[order],
+            train.labels[order],
+            batch_size=config.training.batch_size,
+            shuffle=False,
+            verbose=0,
+            validation_data=validation and (validation.frames, validation.labels),
+        )
+    except _CANNOT_TRAIN as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise RunError(
+            f"epoch {epoch + 1} cannot be trained: {reason or type(error).__name__}"
+        ) from error
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     measured = history.history
     return {name: float(measured[name][-1]) for name in names if name in measured}

@@ -52,7 +52,8 @@ class Workdir:
                 "--resume, or choose another --workdir."
             )
         if self.config.exists():
-            self._check_same(config)
+            if self.state.exists() or self.model.exists():  # else nothing is trained
+                self._check_same(config)
         elif not all(map(is_unfinished, found)):
             raise WorkdirError(
                 f"{self.path}: there is no run to resume: config.yaml is missing. "
@@ -80,7 +81,9 @@ class Workdir:
             f"\n  {key}: {old.get(key, 'nothing')} in the run, "
             f"{new.get(key, 'nothing')} now"
             for key in old | new
-            if old.get(key) != new.get(key) and key not in may_differ
+            if old.get(key) != new.get(key)
+            and key not in may_differ
+            and not key.startswith("export.")
         ]
         if differing:
             raise WorkdirError(
@@ -103,12 +106,20 @@ class Workdir:
                 )
         return load_config(self.config)
 
-    def finished(self, epochs: int) -> dict[str, Any] | None:
-        """Returns the metrics of a run that did this many epochs to the end."""
-        if not (self.metrics.exists() and self.model.exists()):
+    def finished(self, config: Config) -> dict[str, Any] | None:
+        """Returns the metrics of a run that did all that a config asks for."""
+        files = [self.model, self.history, self.plot]
+        tolerance = None
+        if "saved_model" in config.export.formats:
+            files.append(self.saved_model / "saved_model.pb")
+            tolerance = config.export.tolerance
+        try:
+            metrics = json.loads(self.metrics.read_text(encoding="utf-8"))
+            done = metrics["epochs"], metrics.get("saved_model", {}).get("tolerance")
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return None
-        metrics = json.loads(self.metrics.read_text(encoding="utf-8"))
-        return metrics if metrics["epochs"] == epochs else None
+        asked = config.training.epochs, tolerance
+        return metrics if done == asked and all(map(Path.exists, files)) else None
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Writes `metrics.json`, the last file of a run: with it, it is finished.
