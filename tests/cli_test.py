@@ -117,6 +117,10 @@ def test_nothing_asked_for(call):
             ["train", "--confg", "a"],
             "Unknown command line flag 'confg'. Did you mean: ",
         ),
+        (
+            ["train", "--bogus"],
+            "Unknown command line flag 'bogus'. See `python -m tf_gru_addon train --he",
+        ),
         (["train", "--workdir"], "Missing value for flag --workdir"),
         (["train", "--resume=perhaps"], "flag --resume=perhaps"),
         (
@@ -141,6 +145,14 @@ def test_nothing_asked_for(call):
         (
             ["train", *TINY, "--set", "model.layers[0].GRU.return_sequences=true"],
             "the last layer must give (batch, classes)",
+        ),
+        (
+            ["train", "--config", "{tmp}", "--workdir", "{tmp}/a"],
+            "expected a config file; this is a folder",
+        ),
+        (
+            ["train", *TINY, "--set", "data={train: {tmp}, test: {tmp}/b.npz}"],
+            "expected a data file; this is a folder",
         ),
         (["evaluate", "--workdir", "{tmp}/a"], "there is no trained model"),
         (["export", "--workdir", "{tmp}/a"], "export needs --output"),

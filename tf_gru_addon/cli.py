@@ -2,7 +2,7 @@
 
 A command is an entry of `COMMANDS`: its flags and what it does. Flags live in a
 `FlagValues` of their own, so that importing this module leaves absl's global one alone.
-What a command needs is imported when it runs, so that help comes at once.
+What a command needs is imported when it runs, so that help needs no extra.
 """
 
 from __future__ import annotations
@@ -155,7 +155,9 @@ def _dispatch(arguments: Sequence[str]) -> int:
     try:
         _, *surplus = values([name, *rest])
     except flags.Error as error:
-        raise UsageError(f"{error} See `{PROGRAM} {name} --help`.") from error
+        problem = str(error)
+        stop = "" if problem.endswith((".", "?")) else "."
+        raise UsageError(f"{problem}{stop} See `{PROGRAM} {name} --help`.") from error
     missing = [flag for flag in command.required if values[flag].value is None]
     if surplus or missing:
         wrong = f"takes no {surplus[0]!r}" if surplus else f"needs --{missing[0]}"
