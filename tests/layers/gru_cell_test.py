@@ -351,7 +351,7 @@ def test_states_of_two_tensors_are_refused():
     h = np.zeros((B, U), "float32")
     for states, received in ([h, h], 2), ([], 0), (None, None):
         with pytest.raises(ValueError, match=f"or hold one; received {received}. get"):
-            cell(np.zeros((B, F), "float32"), states)
+            cell(np.zeros((B, F), "float32"), states=states)
 
 
 def test_unknown_features_are_refused():
