@@ -22,6 +22,14 @@ class ConfigError(ValueError):
         self.problem = problem
 
 
+def refusals() -> tuple[type[Exception], ...]:
+    """Returns what Keras and TensorFlow raise for a model that they cannot run."""
+    import tensorflow as tf
+
+    plain = (TypeError, ValueError, LookupError, ArithmeticError, MemoryError)
+    return (*plain, NotImplementedError, tf.errors.OpError)
+
+
 @contextlib.contextmanager
 def refused(where: str, problem: str) -> Iterator[None]:
     """Names the place when Keras or TensorFlow refuses what a config asks for.
@@ -33,14 +41,9 @@ def refused(where: str, problem: str) -> Iterator[None]:
     Raises:
         ConfigError: it was refused.
     """
-    import tensorflow as tf
-
     try:
         yield
-    except (
-        *(TypeError, ValueError, LookupError, ArithmeticError, MemoryError),
-        *(NotImplementedError, tf.errors.OpError),
-    ) as error:
+    except refusals() as error:
         raise ConfigError(where, f"{problem}: {error}") from error
 
 

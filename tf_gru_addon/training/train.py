@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gru_addon.config import Config, build_model
+from tf_gru_addon.config.errors import refusals
 from tf_gru_addon.datasets import Sequences
 from tf_gru_addon.training.data import digest, epoch_order
 from tf_gru_addon.training.errors import RunError, WorkdirError
@@ -22,10 +23,6 @@ from tf_gru_addon.training.files import size, whole, writing
 from tf_gru_addon.training.plot import plot_history
 from tf_gru_addon.training.state import Progress, load_state, save_state
 from tf_gru_addon.training.workdir import Workdir
-
-# What Keras and TensorFlow raise for a model that only fails when it computes.
-_CANNOT_TRAIN = (TypeError, ValueError, LookupError, ArithmeticError, MemoryError)
-_CANNOT_TRAIN += (NotImplementedError, tf.errors.OpError)
 
 
 def train(
@@ -141,7 +138,7 @@ def _run_epoch(
             verbose=0,
             validation_data=validation and (validation.frames, validation.labels),
         )
-    except _CANNOT_TRAIN as error:
+    except refusals() as error:
         reason = str(error).strip().partition("\n")[0]
         raise RunError(
             f"epoch {epoch + 1} cannot be trained: {reason or type(error).__name__}"
