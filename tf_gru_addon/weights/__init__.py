@@ -3,11 +3,17 @@
 Only NumPy is needed here; a format's framework is imported when the format is used.
 """
 
+from tf_gru_addon.weights.cudnn_gru import from_cudnn_gru as from_cudnn_gru
+from tf_gru_addon.weights.cudnn_gru import to_cudnn_gru as to_cudnn_gru
 from tf_gru_addon.weights.errors import WeightsError as WeightsError
 from tf_gru_addon.weights.gate import Gate as Gate
 from tf_gru_addon.weights.gru_layer import GRULayer as GRULayer
 from tf_gru_addon.weights.gru_layer import as_stack as as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights as GRUWeights
+from tf_gru_addon.weights.keras1 import from_keras1_arrays as from_keras1_arrays
+from tf_gru_addon.weights.keras1 import to_keras1_arrays as to_keras1_arrays
+from tf_gru_addon.weights.keras_arrays import from_keras_arrays as from_keras_arrays
+from tf_gru_addon.weights.keras_arrays import to_keras_arrays as to_keras_arrays
 
 __all__ = [
     "GRULayer",
@@ -15,4 +21,10 @@ __all__ = [
     "Gate",
     "WeightsError",
     "as_stack",
+    "from_cudnn_gru",
+    "from_keras1_arrays",
+    "from_keras_arrays",
+    "to_cudnn_gru",
+    "to_keras1_arrays",
+    "to_keras_arrays",
 ]

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tf_gru_addon.weights.arrays import finite_array
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gate import Gate
-
-_DTYPES = ("float16", "float32", "float64")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ class GRUWeights:
         object.__setattr__(self, "reset_after", bool(self.reset_after))
         for name in ("kernel", "recurrent_kernel", "bias"):
             if name != "bias" or self.bias is not None:
-                array = _checked(getattr(self, name), name)
+                array = _own_copy(getattr(self, name), name)
                 object.__setattr__(self, name, array)
         self._check_shapes()
         for name in ("recurrent_kernel", "bias"):
@@ -219,23 +218,9 @@ class GRUWeights:
         )
 
 
-def _checked(value: Any, name: str) -> np.ndarray:
-    """Returns a read-only copy of an array of finite floating-point numbers."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise WeightsError(f"{name} must be an array ({error}).") from error
-    if array.dtype.name not in _DTYPES:
-        raise WeightsError(
-            f"{name} must be {', '.join(_DTYPES[:2])} or {_DTYPES[2]}; received "
-            f"{array.dtype}. Cast the arrays first (bfloat16 to float32 is exact)."
-        )
-    if not np.isfinite(array).all():
-        wrong = np.argwhere(~np.isfinite(array))[0].tolist()
-        raise WeightsError(
-            f"{name} must be finite; {name}{wrong} is {array[tuple(wrong)]}."
-        )
-    # A native byte order, C order, and nobody else's memory.
+def _own_copy(value: Any, name: str) -> np.ndarray:
+    """Returns a checked copy: native byte order, C order, read-only."""
+    array = finite_array(value, name)
     array = np.array(array, dtype=array.dtype.name, order="C", copy=True)
     array.setflags(write=False)
     return array
