@@ -143,6 +143,16 @@ def test_astype():
         big.astype("float16")
 
 
+def test_with_bias():
+    assert random_weights().with_bias() == random_weights()
+    for reset_after in (True, False):
+        weights = random_weights(bias=False, reset_after=reset_after)
+        bias = weights.with_bias().bias
+        assert not bias.any()
+        assert bias.shape == random_weights(reset_after=reset_after).bias.shape
+        assert_identical(weights.with_bias().arrays()[:2], weights.arrays())
+
+
 def test_a_description():
     expected = "5 features, 2 units, reset before, no bias, float32, 42 parameters"
     weights = random_weights(5, 2, bias=False, reset_after=False)

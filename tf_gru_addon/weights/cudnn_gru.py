@@ -87,13 +87,11 @@ def to_cudnn_gru(weights: GRUWeights) -> list[np.ndarray]:
             "CuDNNGRU applies the reset gate after the recurrent product, and these "
             "weights are of reset_after=False: no CuDNNGRU computes the same."
         )
-    bias = weights.bias
+    weights = weights.with_bias()
     return [
         _each_gate(weights.kernel, lambda gate: gate.T.reshape(gate.shape)),
         _each_gate(weights.recurrent_kernel, np.transpose),
-        np.zeros(6 * weights.units, weights.dtype)
-        if bias is None
-        else bias.reshape(-1),
+        weights.bias.flatten(),
     ]
 
 

@@ -173,6 +173,14 @@ class GRUWeights:
         bias = bias[0] if bias else None
         return GRUWeights(kernel, recurrent_kernel, bias, self.reset_after)
 
+    def with_bias(self) -> GRUWeights:
+        """Returns weights that have a bias: the same, or with one of zeros."""
+        if self.bias is not None:
+            return self
+        shape = (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+        bias = np.zeros(shape, self.dtype)
+        return GRUWeights(self.kernel, self.recurrent_kernel, bias, self.reset_after)
+
     def fold_biases(self) -> GRUWeights:
         """Returns weights whose z and r have one bias in place of two.
 

@@ -82,13 +82,9 @@ def to_keras1_arrays(weights: GRUWeights) -> list[np.ndarray]:
             "Keras 1's GRU applies the reset gate before the recurrent product, and "
             "these weights are of reset_after=True: no Keras 1 GRU computes the same."
         )
-    zeros = np.zeros(weights.units, weights.dtype)
+    weights = weights.with_bias()
     return [
         array.copy()
         for gate in (weights.update, weights.reset, weights.candidate)
-        for array in (
-            gate.kernel,
-            gate.recurrent_kernel,
-            zeros if gate.bias is None else gate.bias,
-        )
+        for array in gate
     ]
