@@ -18,6 +18,10 @@ from tf_gru_addon.weights.tf1 import from_tf1_variables as from_tf1_variables
 from tf_gru_addon.weights.tf1 import read_tf1_checkpoint as read_tf1_checkpoint
 from tf_gru_addon.weights.tf1 import to_tf1_variables as to_tf1_variables
 from tf_gru_addon.weights.tf1 import write_tf1_checkpoint as write_tf1_checkpoint
+from tf_gru_addon.weights.torch_state_dict import from_torch as from_torch
+from tf_gru_addon.weights.torch_state_dict import to_torch as to_torch
+from tf_gru_addon.weights.torch_state_dict import torch_arrays as torch_arrays
+from tf_gru_addon.weights.torch_state_dict import torch_prefixes as torch_prefixes
 
 __all__ = [
     "GRULayer",
@@ -29,10 +33,14 @@ __all__ = [
     "from_keras1_arrays",
     "from_keras_arrays",
     "from_tf1_variables",
+    "from_torch",
     "read_tf1_checkpoint",
     "to_cudnn_gru",
     "to_keras1_arrays",
     "to_keras_arrays",
     "to_tf1_variables",
+    "to_torch",
+    "torch_arrays",
+    "torch_prefixes",
     "write_tf1_checkpoint",
 ]

@@ -20,6 +20,7 @@ import numpy as np
 from tf_gru_addon.weights.arrays import expect_shape, finite_array, units_of
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.limits import require_reset
 
 
 def from_cudnn_gru(arrays: Sequence[Any]) -> GRUWeights:
@@ -82,11 +83,7 @@ def to_cudnn_gru(weights: GRUWeights) -> list[np.ndarray]:
         >>> [array.shape for array in to_cudnn_gru(weights)]
         [(3, 6), (2, 6), (12,)]
     """
-    if not weights.reset_after:
-        raise WeightsError(
-            "CuDNNGRU applies the reset gate after the recurrent product, and these "
-            "weights are of reset_after=False: no CuDNNGRU computes the same."
-        )
+    require_reset(weights, "CuDNNGRU", after=True)
     weights = weights.with_bias()
     return [
         _each_gate(weights.kernel, lambda gate: gate.T.reshape(gate.shape)),

@@ -18,6 +18,7 @@ import numpy as np
 from tf_gru_addon.weights.arrays import expect_shape, finite_array
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.limits import require_reset
 
 KERAS1_NAMES = tuple(f"{kind}_{gate}" for gate in "zrh" for kind in "WUb")
 
@@ -77,11 +78,7 @@ def to_keras1_arrays(weights: GRUWeights) -> list[np.ndarray]:
         >>> [array.shape for array in to_keras1_arrays(weights)[:3]]
         [(3, 2), (2, 2), (2,)]
     """
-    if weights.reset_after:
-        raise WeightsError(
-            "Keras 1's GRU applies the reset gate before the recurrent product, and "
-            "these weights are of reset_after=True: no Keras 1 GRU computes the same."
-        )
+    require_reset(weights, "Keras 1's GRU", after=False)
     weights = weights.with_bias()
     return [
         array.copy()

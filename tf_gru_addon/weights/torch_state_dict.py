@@ -1,0 +1,238 @@
+"""The `state_dict` of PyTorch's `nn.GRU` and `nn.GRUCell`.
+
+    weight_ih_l0  (3 * units, features)   r, z, n, one below the other
+    weight_hh_l0  (3 * units, units)
+    bias_ih_l0    (3 * units,)            the biases of the input product
+    bias_hh_l0    (3 * units,)            those of the recurrent product
+
+So on for `_l1`, ...; with `_reverse` behind for the other direction; no biases with
+`bias=False`. A GRUCell's names end before `_l0`. The reset gate comes after the
+recurrent product; the activations are tanh and sigmoid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_gru_addon.weights.arrays import (
+    arrays_named,
+    expect_shape,
+    swap_gates,
+    units_of,
+)
+from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
+from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.limits import (
+    require_activations,
+    require_alike,
+    require_reset,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+_NAME = re.compile(
+    r"(?P<prefix>(?:.*\.)?)(?:weight|bias)_(?:ih|hh|hr)(?:_l(?P<layer>\d{1,9})(?:_reverse)?)?"
+)
+
+
+def from_torch(
+    state_dict: Mapping[str, Any], prefix: str | None = None
+) -> tuple[GRULayer, ...]:
+    """Returns the layers of a GRU in a `state_dict`.
+
+    Args:
+        state_dict: That of an `nn.GRU`, an `nn.GRUCell`, or of a model that holds one;
+            of tensors or of NumPy arrays.
+        prefix: What the names of the GRU's arrays begin with: "encoder.rnn."; None for
+            the only GRU there is.
+
+    Raises:
+        WeightsError: There is no GRU, or there are several and no prefix; an array is
+            missing or surplus, or has another shape or dtype.
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import from_torch
+        >>> state_dict = {
+        ...     "rnn.weight_ih_l0": np.ones((6, 3)), "rnn.weight_hh_l0": np.ones((6, 2))
+        ... }
+        >>> (layer,) = from_torch(state_dict)
+        >>> layer.forward.describe()
+        '3 features, 2 units, reset after, no bias, float64, 30 parameters'
+    """
+    groups = _groups(state_dict)
+    if prefix is not None:
+        prefix = prefix if not prefix or prefix.endswith(".") else prefix + "."
+        if prefix not in groups:
+            raise WeightsError(
+                f"prefix {prefix!r} begins no recurrent layer's names. There are: "
+                f"{_listed(groups)}."
+            )
+        return _read(groups[prefix], prefix)
+    grus = [name for name, group in groups.items() if _gates(group) == 3]
+    if not grus:
+        kinds = {4: "an LSTM", 1: "a simple RNN"}
+        others = [
+            f"{name!r} is {kinds.get(_gates(group), 'no GRU')}"
+            for name, group in groups.items()
+        ]
+        raise WeightsError(
+            "Expected the arrays of an nn.GRU or nn.GRUCell (weight_ih_l0, "
+            f"weight_hh_l0, ...); {', '.join(others) or _found(state_dict)}."
+        )
+    if len(grus) > 1:
+        raise WeightsError(
+            f"There are several GRUs: say which with prefix=. There are: "
+            f"{_listed(grus)}."
+        )
+    return _read(groups[grus[0]], grus[0])
+
+
+def torch_prefixes(state_dict: Mapping[str, Any]) -> list[str]:
+    """Returns the prefixes of the GRUs in a `state_dict`."""
+    groups = _groups(state_dict)
+    return [prefix for prefix, group in groups.items() if _gates(group) == 3]
+
+
+def _groups(state_dict: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns by prefix the arrays of all recurrent layers, by their names there."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in state_dict.items():
+        match = _NAME.fullmatch(name) if isinstance(name, str) else None
+        if match:
+            prefix = match["prefix"]
+            groups.setdefault(prefix, {})[name[len(prefix) :]] = value
+    return groups
+
+
+def _gates(group: Mapping[str, Any]) -> int | None:
+    """How many gates a layer has, by its recurrent weights; None if it is unclear."""
+    hh = group.get("weight_hh_l0", group.get("weight_hh"))
+    shape = tuple(getattr(hh, "shape", ()))
+    if len(shape) != 2 or not shape[1] or shape[0] % shape[1]:
+        return None
+    return shape[0] // shape[1]
+
+
+def _listed(prefixes: Iterable[str]) -> str:
+    return ", ".join(map(repr, prefixes)) or "none"
+
+
+def _found(state_dict: Mapping[str, Any]) -> str:
+    names = list(map(str, state_dict))
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return f"received {', '.join(names[:6]) or 'nothing'}{more}"
+
+
+def _read(group: Mapping[str, Any], prefix: str) -> tuple[GRULayer, ...]:
+    layers = 1 + max(int(_NAME.fullmatch(name)["layer"] or 0) for name in group)
+    cell = not any("_l" in name for name in group)
+    if layers > len(group):
+        raise WeightsError(f"{prefix}weight_ih_l0 and the like: layers are missing.")
+    ways = ("", "_reverse") if any("_reverse" in name for name in group) else ("",)
+    kinds = ["weight_ih", "weight_hh"]
+    if any(name.startswith("bias") for name in group):
+        kinds += ["bias_ih", "bias_hh"]
+    ends = [[f"_l{k}{way}" for way in ways] for k in range(layers)]
+    ends = [[""]] if cell else ends
+    names = [kind + end for layer in ends for end in layer for kind in kinds]
+    what = f"The GRU {prefix!r}" if prefix else "The GRU"
+    arrays = dict(
+        zip(
+            names,
+            arrays_named({k: _numpy(v, k) for k, v in group.items()}, names, what),
+            strict=True,
+        )
+    )
+    return as_stack(
+        GRULayer(*(_weights([kind + end for kind in kinds], arrays) for end in layer))
+        for layer in ends
+    )
+
+
+def _numpy(value: Any, name: str) -> Any:
+    """Returns a tensor's numbers; anything else as it is."""
+    if not hasattr(value, "detach"):
+        return value
+    try:
+        return value.detach().cpu().numpy()
+    except (TypeError, RuntimeError) as error:
+        raise WeightsError(
+            f"{name} must be a dense tensor of float16, float32 or float64; received "
+            f"{value.dtype} ({error}). Cast it first (bfloat16 to float32 is exact)."
+        ) from error
+
+
+def _weights(names: list[str], arrays: Mapping[str, np.ndarray]) -> GRUWeights:
+    ih, hh, *biases = (arrays[name] for name in names)
+    units = units_of(hh, names[1], 3, axis=0)
+    expect_shape(hh, names[1], (3 * units, units), "(3 * units, units)")
+    expect_shape(ih, names[0], (3 * units, None), "(3 * units, features)")
+    for bias, name in zip(biases, names[2:], strict=True):
+        expect_shape(bias, name, (3 * units,), "(3 * units,)")
+    return GRUWeights(
+        swap_gates(ih.T),
+        swap_gates(hh.T),
+        swap_gates(np.stack(biases)) if biases else None,
+        reset_after=True,
+    )
+
+
+def to_torch(
+    stack: GRUWeights | GRULayer | Iterable[GRULayer], *, cell: bool = False
+) -> dict[str, torch.Tensor]:
+    """Returns the `state_dict` of an `nn.GRU`, or of an `nn.GRUCell`.
+
+    Args:
+        stack: The layers, a layer, or one GRU's weights.
+        cell: Whether it is for an `nn.GRUCell`.
+
+    Raises:
+        WeightsError: PyTorch has no such GRU: the reset gate before the recurrent
+            product, other activations, layers of different sizes, ...
+
+    Example:
+        `torch.nn.GRU(3, 2).load_state_dict(to_torch(weights))`; without PyTorch:
+
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import GRUWeights, torch_arrays
+        >>> weights = GRUWeights(np.ones((3, 6)), np.ones((2, 6)), None, True)
+        >>> {name: array.shape for name, array in torch_arrays(weights).items()}
+        {'weight_ih_l0': (6, 3), 'weight_hh_l0': (6, 2)}
+    """
+    import torch
+
+    arrays = torch_arrays(stack, cell=cell)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def torch_arrays(
+    stack: GRUWeights | GRULayer | Iterable[GRULayer], *, cell: bool = False
+) -> dict[str, np.ndarray]:
+    """Returns what `to_torch` does, as NumPy arrays; arguments and errors alike."""
+    stack = as_stack(stack)
+    who = "PyTorch's GRUCell" if cell else "PyTorch's GRU"
+    for layer in stack:
+        require_reset(layer, who, after=True)
+        require_activations(layer, who)
+    require_alike(stack, who)
+    if cell and (len(stack) > 1 or stack[0].backward is not None):
+        raise WeightsError(f"{who} is one layer in one direction. Use cell=False.")
+    arrays = {}
+    for index, layer in enumerate(stack):
+        for weights, way in zip(layer.directions, ("", "_reverse"), strict=False):
+            end = "" if cell else f"_l{index}{way}"
+            kernels = weights.kernel, weights.recurrent_kernel
+            parts = [swap_gates(kernel).T for kernel in kernels]
+            if weights.bias is not None:
+                parts += list(swap_gates(weights.bias))
+            kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            for kind, part in zip(kinds, parts, strict=False):
+                arrays[kind + end] = part.copy(order="C")
+    return arrays
