@@ -14,6 +14,8 @@ from tf_gru_addon.weights.keras1 import from_keras1_arrays as from_keras1_arrays
 from tf_gru_addon.weights.keras1 import to_keras1_arrays as to_keras1_arrays
 from tf_gru_addon.weights.keras_arrays import from_keras_arrays as from_keras_arrays
 from tf_gru_addon.weights.keras_arrays import to_keras_arrays as to_keras_arrays
+from tf_gru_addon.weights.onnx_nodes import read_onnx as read_onnx
+from tf_gru_addon.weights.onnx_nodes import to_onnx as to_onnx
 from tf_gru_addon.weights.tf1 import from_tf1_variables as from_tf1_variables
 from tf_gru_addon.weights.tf1 import read_tf1_checkpoint as read_tf1_checkpoint
 from tf_gru_addon.weights.tf1 import to_tf1_variables as to_tf1_variables
@@ -34,10 +36,12 @@ __all__ = [
     "from_keras_arrays",
     "from_tf1_variables",
     "from_torch",
+    "read_onnx",
     "read_tf1_checkpoint",
     "to_cudnn_gru",
     "to_keras1_arrays",
     "to_keras_arrays",
+    "to_onnx",
     "to_tf1_variables",
     "to_torch",
     "torch_arrays",

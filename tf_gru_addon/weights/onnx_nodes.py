@@ -1,0 +1,228 @@
+"""ONNX's `GRU` nodes.
+
+    W  (directions, 3 * units, features)   z, r, h, one below the other
+    R  (directions, 3 * units, units)
+    B  (directions, 6 * units)             three input biases, three recurrent ones
+
+`direction` is forward, reverse or bidirectional; `linear_before_reset=1` is the reset
+gate after the recurrent product, and 0, the default, is before it, where only the sum
+of two biases counts. `layout` is about the sequences alone: the weights are the same.
+`sequence_lens` and `initial_h` are inputs of a node, and are no part of the weights.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_gru_addon.weights.arrays import expect_shape, finite_array, units_of
+from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
+from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.onnx_activations import activations_for, activations_of
+from tf_gru_addon.weights.onnx_constants import Constants
+
+if TYPE_CHECKING:
+    import onnx
+
+_DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+
+
+def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]:
+    """Returns all the GRU nodes of a model, by name, as they stand in the graph.
+
+    A node without a name has that of its first output.
+
+    Args:
+        model: The model, or its file.
+
+    Raises:
+        WeightsError: It is no ONNX model, or the weights of a node are not constant, or
+            a node does what no layer here can: `clip`, two directions with different
+            activations, an activation that Keras has not.
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import GRUWeights, read_onnx, to_onnx
+        >>> weights = GRUWeights(np.ones((3, 6)), np.ones((2, 6)), np.ones(6), False)
+        >>> layers = read_onnx(to_onnx(weights))
+        >>> layers["gru"].forward == weights
+        True
+    """
+    model = _model(model)
+    layers: dict[str, GRULayer] = {}
+    for node, constants in _nodes(model.graph, Constants(model.graph, _opset(model))):
+        name = node.name or next(filter(None, node.output), "gru")
+        if name in layers:
+            raise WeightsError(f"Two GRU nodes have the name {name!r}. Rename one.")
+        try:
+            layers[name] = _layer(node, constants)
+        except WeightsError as error:
+            raise WeightsError(f"GRU node {name!r}: {error}") from error
+    return layers
+
+
+def _model(model: Any) -> onnx.ModelProto:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if isinstance(model, onnx.ModelProto):
+        return model
+    path = os.fspath(model)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path}: there is no such file.")
+    try:
+        return onnx.load(path)
+    except (DecodeError, ValueError, OSError, onnx.checker.ValidationError) as error:
+        raise WeightsError(
+            f"{path}: not an ONNX model, or one cut short, or the file with its "
+            f"external data is not beside it ({error})."
+        ) from error
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    return max(versions, default=1)
+
+
+def _nodes(graph: Any, constants: Constants) -> Iterable[tuple[Any, Constants]]:
+    """Yields the GRU nodes of a graph and of the graphs in its nodes."""
+    for node in graph.node:
+        if node.op_type == "GRU" and node.domain in ("", "ai.onnx"):
+            yield node, constants
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner, constants.inside(inner))
+
+
+def _layer(node: Any, constants: Constants) -> GRULayer:
+    from onnx import checker, helper
+
+    try:
+        checker.check_node(node)
+    except checker.ValidationError as error:
+        raise WeightsError(f"it is not as ONNX defines it: {error}") from error
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    if "clip" in attributes:
+        raise WeightsError(
+            f"clip={attributes['clip']} bounds what the activations get, which no GRU "
+            "layer of Keras does."
+        )
+    direction = attributes.get("direction", b"forward").decode("utf-8", "replace")
+    if direction not in _DIRECTIONS:
+        raise WeightsError(
+            f"direction must be forward, reverse or bidirectional; it is {direction!r}."
+        )
+    activation, recurrent_activation = activations_of(
+        attributes, _DIRECTIONS[direction]
+    )
+    weights = _weights(node, constants, attributes, _DIRECTIONS[direction])
+    forward = None if direction == "reverse" else weights[0]
+    backward = None if direction == "forward" else weights[-1]
+    return GRULayer(forward, backward, activation, recurrent_activation)
+
+
+def _weights(
+    node: Any, constants: Constants, attributes: dict[str, Any], directions: int
+) -> list[GRUWeights]:
+    W, R, B = (
+        finite_array(constants[name], kind) if name else None
+        for kind, name in zip("WRB", [*node.input, "", "", ""][1:4], strict=True)
+    )
+    if W is None or R is None:
+        raise WeightsError("the inputs W and R are missing.")
+    units = units_of(R, "R", 3, axis=-2)
+    shape = (directions, 3 * units, units)
+    expect_shape(R, "R", shape, "(directions, 3 * units, units)")
+    shape = (directions, 3 * units, None)
+    expect_shape(W, "W", shape, "(directions, 3 * units, features)")
+    if B is not None:
+        expect_shape(B, "B", (directions, 6 * units), "(directions, 6 * units)")
+    if attributes.get("hidden_size", units) != units:
+        raise WeightsError(
+            f"hidden_size is {attributes['hidden_size']}, but R is {R.shape}: {units} "
+            "units."
+        )
+    after = bool(attributes.get("linear_before_reset", 0))
+    weights = []
+    for index in range(directions):
+        bias = None if B is None else B[index].reshape(2, -1)
+        if bias is not None and not after:
+            bias = bias[0] + bias[1]
+        weights.append(GRUWeights(W[index].T, R[index].T, bias, after))
+    return weights
+
+
+def to_onnx(layer: GRUWeights | GRULayer, *, name: str = "gru") -> onnx.ModelProto:
+    """Returns a model of one GRU node.
+
+    Its input is `X`, (timesteps, batch, features), and its outputs are `Y`,
+    (timesteps, directions, batch, units), and `Y_h`, (directions, batch, units).
+
+    Args:
+        layer: The layer, or one GRU's weights. Without `reset_after` the recurrent
+            biases are written as zeros.
+        name: The node's name.
+
+    Raises:
+        WeightsError: It is a stack of several layers, which is several nodes, or an
+            activation is none of ONNX's.
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import GRUWeights, to_onnx
+        >>> weights = GRUWeights(np.ones((3, 6)), np.ones((2, 6)), None, True)
+        >>> to_onnx(weights).graph.node[0].op_type
+        'GRU'
+    """
+    from onnx import helper, numpy_helper
+
+    stack = as_stack(layer)
+    if len(stack) > 1:
+        raise WeightsError(
+            f"A GRU node is one layer; received {len(stack)}. Write them one by one."
+        )
+    layer = stack[0]
+    arrays = _arrays(layer)
+    attributes = {
+        "direction": layer.direction,
+        "hidden_size": layer.units,
+        "linear_before_reset": int(layer.reset_after),
+        **activations_for(layer),
+    }
+    node = helper.make_node(
+        "GRU", ["X", *arrays], ["Y", "Y_h"], name=name, **attributes
+    )
+    directions = len(layer.directions)
+    shapes = {
+        "X": ("timesteps", "batch", layer.features),
+        "Y": ("timesteps", directions, "batch", layer.units),
+        "Y_h": (directions, "batch", layer.units),
+    }
+    kind = helper.np_dtype_to_tensor_dtype(layer.dtype)
+    x, *ys = (
+        helper.make_tensor_value_info(key, kind, shape) for key, shape in shapes.items()
+    )
+    initializers = [numpy_helper.from_array(a, key) for key, a in arrays.items()]
+    graph = helper.make_graph([node], name, [x], ys, initializers)
+    # Opset 14 is the first with the GRU as it still is.
+    opset = helper.make_opsetid("", 14)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=8)
+
+
+def _arrays(layer: GRULayer) -> dict[str, np.ndarray]:
+    directions = layer.directions
+    arrays = {
+        "W": np.stack([weights.kernel.T for weights in directions]),
+        "R": np.stack([weights.recurrent_kernel.T for weights in directions]),
+    }
+    if layer.use_bias:
+        rows = 2 if layer.reset_after else 1
+        biases = np.stack([weights.bias.reshape(rows, -1) for weights in directions])
+        both = np.zeros((len(directions), 2, 3 * layer.units), layer.dtype)
+        both[:, :rows] = biases
+        arrays["B"] = both.reshape(len(directions), -1)
+    return arrays
