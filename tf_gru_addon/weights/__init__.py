@@ -3,9 +3,15 @@
 Only NumPy is needed here; a format's framework is imported when the format is used.
 """
 
+from tf_gru_addon.weights.cudnn_buffer import from_cudnn_buffer as from_cudnn_buffer
+from tf_gru_addon.weights.cudnn_buffer import to_cudnn_buffer as to_cudnn_buffer
 from tf_gru_addon.weights.cudnn_gru import from_cudnn_gru as from_cudnn_gru
 from tf_gru_addon.weights.cudnn_gru import to_cudnn_gru as to_cudnn_gru
 from tf_gru_addon.weights.errors import WeightsError as WeightsError
+from tf_gru_addon.weights.flax_params import from_flax_linen as from_flax_linen
+from tf_gru_addon.weights.flax_params import from_flax_nnx as from_flax_nnx
+from tf_gru_addon.weights.flax_params import to_flax_linen as to_flax_linen
+from tf_gru_addon.weights.flax_params import to_flax_nnx as to_flax_nnx
 from tf_gru_addon.weights.gate import Gate as Gate
 from tf_gru_addon.weights.gru_layer import GRULayer as GRULayer
 from tf_gru_addon.weights.gru_layer import as_stack as as_stack
@@ -31,14 +37,20 @@ __all__ = [
     "Gate",
     "WeightsError",
     "as_stack",
+    "from_cudnn_buffer",
     "from_cudnn_gru",
+    "from_flax_linen",
+    "from_flax_nnx",
     "from_keras1_arrays",
     "from_keras_arrays",
     "from_tf1_variables",
     "from_torch",
     "read_onnx",
     "read_tf1_checkpoint",
+    "to_cudnn_buffer",
     "to_cudnn_gru",
+    "to_flax_linen",
+    "to_flax_nnx",
     "to_keras1_arrays",
     "to_keras_arrays",
     "to_onnx",

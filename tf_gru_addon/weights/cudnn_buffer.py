@@ -1,0 +1,132 @@
+"""cuDNN's buffer of all the weights of a GRU, as one array.
+
+All matrices of all layers and directions come first, then all their biases likewise:
+
+    layer 0 forward, layer 0 backward, layer 1 forward, ...
+        three of the inputs    (units, features) each, r, z, h
+        three of the state     (units, units) each, r, z, h
+
+and of biases (units,) each. It is what `tf.raw_ops.CudnnRNNV3` takes, with `rnn_mode`
+"gru" and no projection. NVIDIA calls the layout opaque; this is the one that TensorFlow
+and PyTorch have relied on since cuDNN 5. The reset gate comes after the recurrent
+product; the activations are tanh and sigmoid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tf_gru_addon.weights.arrays import finite_array, swap_gates
+from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
+from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.limits import (
+    require_activations,
+    require_alike,
+    require_reset,
+)
+
+
+def from_cudnn_buffer(
+    buffer: Any,
+    *,
+    features: int,
+    units: int,
+    layers: int = 1,
+    bidirectional: bool = False,
+) -> tuple[GRULayer, ...]:
+    """Returns the layers in a buffer.
+
+    Args:
+        buffer: The buffer, of one axis.
+        features: The size of the inputs.
+        units: The size of the state.
+        layers: How many layers there are.
+        bidirectional: Whether each runs in both directions.
+
+    Raises:
+        WeightsError: The buffer has another size than such layers.
+        TypeError: A size is not an integer.
+        ValueError: A size is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import from_cudnn_buffer
+        >>> (layer,) = from_cudnn_buffer(np.ones(42), features=3, units=2)
+        >>> layer.forward.describe()
+        '3 features, 2 units, reset after, two biases a gate, float64, 42 parameters'
+    """
+    for name, size in (("features", features), ("units", units), ("layers", layers)):
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise TypeError(f"{name} must be an integer; received: {size!r}.")
+        if size < 1:
+            raise ValueError(f"{name} must be positive; received: {size}.")
+    buffer = finite_array(buffer, "buffer")
+    ways = 2 if bidirectional else 1
+    inputs = [features if k == 0 else ways * units for k in range(layers)]
+    size = sum(ways * 3 * units * (n + units + 2) for n in inputs)
+    if buffer.shape != (size,):
+        raise WeightsError(
+            f"buffer must have the shape ({size},): {layers} layer(s) of {units} units "
+            f"on {features} features, {ways} direction(s); received {buffer.shape}."
+        )
+    sides = [n for n in inputs for _ in range(ways)]
+    kernels = np.cumsum([3 * units * (n + units) for n in sides])
+    matrices = np.split(buffer[: kernels[-1]], kernels[:-1])
+    biases = buffer[kernels[-1] :].reshape(len(sides), 2, 3 * units)
+    weights = [
+        _weights(*parts, units) for parts in zip(matrices, biases, sides, strict=True)
+    ]
+    return as_stack(
+        GRULayer(*weights[k : k + ways]) for k in range(0, len(weights), ways)
+    )
+
+
+def _weights(
+    matrices: np.ndarray, bias: np.ndarray, features: int, units: int
+) -> GRUWeights:
+    inputs, state = np.split(matrices, [3 * units * features])
+    return GRUWeights(
+        swap_gates(inputs.reshape(3 * units, features).T),
+        swap_gates(state.reshape(3 * units, units).T),
+        swap_gates(bias),
+        reset_after=True,
+    )
+
+
+def to_cudnn_buffer(
+    stack: GRUWeights | GRULayer | Iterable[GRULayer],
+) -> np.ndarray:
+    """Returns the buffer of one GRU or of a stack.
+
+    Args:
+        stack: The layers, a layer, or one GRU's weights; a bias that there is not
+            becomes zeros.
+
+    Raises:
+        WeightsError: cuDNN has no such GRU: the reset gate before the recurrent
+            product, other activations, layers of different sizes, ...
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import GRUWeights, to_cudnn_buffer
+        >>> weights = GRUWeights(np.ones((3, 6)), np.ones((2, 6)), None, True)
+        >>> to_cudnn_buffer(weights).shape
+        (42,)
+    """
+    stack = as_stack(stack)
+    for layer in stack:
+        require_reset(layer, "cuDNN's GRU", after=True)
+        require_activations(layer, "cuDNN's GRU")
+    require_alike(stack, "cuDNN's GRU")
+    sides = [weights.with_bias() for layer in stack for weights in layer.directions]
+    matrices = [
+        swap_gates(kernel).T
+        for weights in sides
+        for kernel in (weights.kernel, weights.recurrent_kernel)
+    ]
+    biases = [swap_gates(weights.bias) for weights in sides]
+    return np.concatenate([array.reshape(-1) for array in (*matrices, *biases)])

@@ -1,0 +1,210 @@
+"""The parameters of flax's two GRU cells.
+
+`linen.GRUCell` has a kernel a gate; `nnx.GRUCell` has the gates r, z, n side by side:
+
+    linen                                  nnx
+    ir, iz, in: kernel (features, units)   dense_i: kernel (features, 3 * units)
+                bias (units,)                       bias (3 * units,)
+    hr, hz, hn: kernel (units, units)      dense_h: kernel (units, 3 * units)
+    hn:         bias (units,)
+
+The reset gate comes after the recurrent product. Neither has two biases for z or for r,
+so these are folded into one; nnx has no recurrent bias for the candidate at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_gru_addon.weights.arrays import (
+    arrays_named,
+    expect_shape,
+    swap_gates,
+    units_of,
+)
+from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.limits import require_reset
+
+_LINEN = tuple(
+    f"{side}{gate}/{kind}"
+    for side, gate, kinds in [
+        ("i", "z", ("kernel", "bias")),
+        ("i", "r", ("kernel", "bias")),
+        ("i", "n", ("kernel", "bias")),
+        ("h", "z", ("kernel",)),
+        ("h", "r", ("kernel",)),
+        ("h", "n", ("kernel", "bias")),
+    ]
+    for kind in kinds
+)
+_NNX = ("dense_i/kernel", "dense_i/bias", "dense_h/kernel")
+
+
+def from_flax_linen(params: Mapping[str, Any]) -> GRUWeights:
+    """Returns the weights of a `flax.linen.GRUCell`.
+
+    Args:
+        params: The cell's parameters, `{"ir": {"kernel": ..., "bias": ...}, ...}`, or
+            what holds nothing else: `{"params": {"GRUCell_0": {...}}}`.
+
+    Raises:
+        WeightsError: An array is missing or surplus, or has another shape.
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import (
+        ...     GRUWeights, from_flax_linen, to_flax_linen
+        ... )
+        >>> weights = GRUWeights(np.ones((3, 6)), np.ones((2, 6)), None, True)
+        >>> from_flax_linen({"params": to_flax_linen(weights)}).describe()
+        '3 features, 2 units, reset after, two biases a gate, float64, 42 parameters'
+    """
+    arrays = arrays_named(_flat(params), _LINEN, "flax.linen.GRUCell")
+    named = dict(zip(_LINEN, arrays, strict=True))
+    units = units_of(named["hn/bias"], "hn/bias", 1)
+    expect_shape(named["iz/kernel"], "iz/kernel", (None, units), "(features, units)")
+    features = named["iz/kernel"].shape[0]
+    for name, array in named.items():
+        if name.endswith("bias"):
+            expect_shape(array, name, (units,), "(units,)")
+        elif name.startswith("i"):
+            expect_shape(array, name, (features, units), "(features, units)")
+        else:
+            expect_shape(array, name, (units, units), "(units, units)")
+    zeros = np.zeros_like(named["hn/bias"])
+    gates = "zrn"
+    bias = [named[f"i{gate}/bias"] for gate in gates]
+    return GRUWeights(
+        np.concatenate([named[f"i{gate}/kernel"] for gate in gates], axis=1),
+        np.concatenate([named[f"h{gate}/kernel"] for gate in gates], axis=1),
+        np.stack(
+            [np.concatenate(bias), np.concatenate([zeros, zeros, named["hn/bias"]])]
+        ),
+        reset_after=True,
+    )
+
+
+def to_flax_linen(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
+    """Returns the parameters of a `flax.linen.GRUCell`: `apply({"params": ...}, ...)`.
+
+    Args:
+        weights: The weights. The two biases of z, and of r, are folded into one; a bias
+            that there is not becomes zeros.
+
+    Raises:
+        WeightsError: The weights have the reset gate before the recurrent product.
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import GRUWeights, to_flax_linen
+        >>> weights = GRUWeights(np.ones((3, 6)), np.ones((2, 6)), None, True)
+        >>> {name: sorted(part) for name, part in to_flax_linen(weights).items()}
+        {'iz': ['bias', 'kernel'], 'ir': ['bias', 'kernel'], 'in': ['bias', 'kernel'],
+         'hz': ['kernel'], 'hr': ['kernel'], 'hn': ['bias', 'kernel']}
+    """
+    require_reset(weights, "flax.linen.GRUCell", after=True)
+    weights = weights.with_bias().fold_biases()
+    gates = {"z": weights.update, "r": weights.reset, "n": weights.candidate}
+    params = {
+        f"i{name}": {"kernel": gate.kernel.copy(), "bias": gate.bias[0].copy()}
+        for name, gate in gates.items()
+    }
+    for name, gate in gates.items():
+        params[f"h{name}"] = {"kernel": gate.recurrent_kernel.copy()}
+    params["hn"]["bias"] = weights.candidate.bias[1].copy()
+    return params
+
+
+def from_flax_nnx(state: Mapping[str, Any]) -> GRUWeights:
+    """Returns the weights of a `flax.nnx.GRUCell`.
+
+    Args:
+        state: What `nnx.state(cell)` or `nnx.to_pure_dict` of it gives:
+            `{"dense_i": {"kernel": ..., "bias": ...}, "dense_h": {"kernel": ...}}`.
+
+    Raises:
+        WeightsError: An array is missing or surplus, or has another shape.
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import GRUWeights, from_flax_nnx, to_flax_nnx
+        >>> weights = GRUWeights(np.ones((3, 6)), np.ones((2, 6)), None, True)
+        >>> from_flax_nnx(to_flax_nnx(weights)).units
+        2
+    """
+    kernel, bias, recurrent = arrays_named(_flat(state), _NNX, "flax.nnx.GRUCell")
+    units = units_of(recurrent, "dense_h/kernel", 3)
+    columns = 3 * units
+    expect_shape(recurrent, "dense_h/kernel", (units, columns), "(units, 3 * units)")
+    expect_shape(kernel, "dense_i/kernel", (None, columns), "(features, 3 * units)")
+    expect_shape(bias, "dense_i/bias", (columns,), "(3 * units,)")
+    bias = np.stack([swap_gates(bias), np.zeros_like(bias)])
+    return GRUWeights(swap_gates(kernel), swap_gates(recurrent), bias, reset_after=True)
+
+
+def to_flax_nnx(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
+    """Returns the parameters of a `flax.nnx.GRUCell`, as a pure dict.
+
+    Args:
+        weights: The weights. The two biases of z, and of r, are folded into one; a bias
+            that there is not becomes zeros.
+
+    Raises:
+        WeightsError: The weights have the reset gate before the recurrent product, or
+            a recurrent bias of the candidate that is not 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.weights import GRUWeights, to_flax_nnx
+        >>> weights = GRUWeights(np.ones((3, 6)), np.ones((2, 6)), None, True)
+        >>> to_flax_nnx(weights)["dense_h"]["kernel"].shape
+        (2, 6)
+    """
+    require_reset(weights, "flax.nnx.GRUCell", after=True)
+    weights = weights.with_bias().fold_biases()
+    if weights.candidate.bias[1].any():
+        raise WeightsError(
+            "flax.nnx.GRUCell has no recurrent bias for the candidate, and these "
+            "weights have one that is not 0: it cannot compute the same. "
+            "flax.linen.GRUCell can."
+        )
+    return {
+        "dense_i": {
+            "kernel": swap_gates(weights.kernel),
+            "bias": swap_gates(weights.bias[0]),
+        },
+        "dense_h": {"kernel": swap_gates(weights.recurrent_kernel)},
+    }
+
+
+def _flat(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a cell's arrays by "ir/kernel", ..., whatever alone is around it."""
+    inner: Any = params
+    for _ in range(100):
+        if not isinstance(inner, Mapping):
+            raise WeightsError(
+                f"Expected the parameters of a GRUCell, a dict of dicts; received a "
+                f"{type(inner).__name__}."
+            )
+        keys = list(inner)
+        if len(keys) != 1 or keys[0] == "kernel":
+            break
+        inner = inner[keys[0]]
+    flat = {}
+    for name, part in inner.items():
+        if isinstance(part, Mapping):
+            flat |= {f"{name}/{kind}": _value(part[kind]) for kind in part}
+        else:
+            flat[str(name)] = _value(part)
+    return flat
+
+
+def _value(leaf: Any) -> Any:
+    """Returns what an nnx variable holds; anything else as it is."""
+    if hasattr(leaf, "get_value"):
+        return leaf.get_value()
+    return getattr(leaf, "value", leaf)  # flax before 0.12
