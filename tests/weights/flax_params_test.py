@@ -105,9 +105,7 @@ def test_both_ways(weights):
 def test_what_flax_cannot_hold():
     before = random_weights(reset_after=False)
     for write, name in ((to_flax_linen, "linen"), (to_flax_nnx, "nnx")):
-        with pytest.raises(
-            WeightsError, match=rf"flax.{name}.GRUCell appl.* after"
-        ):
+        with pytest.raises(WeightsError, match=rf"flax.{name}.GRUCell appl.* after"):
             write(before)
     with pytest.raises(WeightsError, match="no recurrent bias for the candidate"):
         to_flax_nnx(random_weights())

@@ -8,6 +8,9 @@ from tf_gru_addon.weights.cudnn_buffer import to_cudnn_buffer as to_cudnn_buffer
 from tf_gru_addon.weights.cudnn_gru import from_cudnn_gru as from_cudnn_gru
 from tf_gru_addon.weights.cudnn_gru import to_cudnn_gru as to_cudnn_gru
 from tf_gru_addon.weights.errors import WeightsError as WeightsError
+from tf_gru_addon.weights.files import inspect_weights as inspect_weights
+from tf_gru_addon.weights.files import read_weights as read_weights
+from tf_gru_addon.weights.files import write_weights as write_weights
 from tf_gru_addon.weights.flax_params import from_flax_linen as from_flax_linen
 from tf_gru_addon.weights.flax_params import from_flax_nnx as from_flax_nnx
 from tf_gru_addon.weights.flax_params import to_flax_linen as to_flax_linen
@@ -30,12 +33,14 @@ from tf_gru_addon.weights.torch_state_dict import from_torch as from_torch
 from tf_gru_addon.weights.torch_state_dict import to_torch as to_torch
 from tf_gru_addon.weights.torch_state_dict import torch_arrays as torch_arrays
 from tf_gru_addon.weights.torch_state_dict import torch_prefixes as torch_prefixes
+from tf_gru_addon.weights.weights_file import WeightsFile as WeightsFile
 
 __all__ = [
     "GRULayer",
     "GRUWeights",
     "Gate",
     "WeightsError",
+    "WeightsFile",
     "as_stack",
     "from_cudnn_buffer",
     "from_cudnn_gru",
@@ -45,8 +50,10 @@ __all__ = [
     "from_keras_arrays",
     "from_tf1_variables",
     "from_torch",
+    "inspect_weights",
     "read_onnx",
     "read_tf1_checkpoint",
+    "read_weights",
     "to_cudnn_buffer",
     "to_cudnn_gru",
     "to_flax_linen",
@@ -59,4 +66,5 @@ __all__ = [
     "torch_arrays",
     "torch_prefixes",
     "write_tf1_checkpoint",
+    "write_weights",
 ]

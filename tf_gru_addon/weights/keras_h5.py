@@ -1,0 +1,155 @@
+"""The GRUs in Keras' HDF5 files: of Keras 1, 2 and 3, weights and whole models.
+
+A GRU is told by the names and shapes of its arrays, wherever they stand:
+
+    Keras 1    gru_1_W_z, gru_1_U_z, gru_1_b_z, ..., or gru_1_W, gru_1_U, gru_1_b
+    Keras 2    kernel:0, recurrent_kernel:0, bias:0; a CuDNNGRU's bias is (6 * units,)
+    Keras 3    vars/0, 1, 2 of a cell
+
+No such file's arrays say what the activations are. Those of a CuDNNGRU are known.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_gru_addon.weights.cudnn_gru import from_cudnn_gru, to_cudnn_gru
+from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.keras1 import KERAS1_NAMES, from_keras1_arrays
+from tf_gru_addon.weights.keras_arrays import from_keras_arrays, to_keras_arrays
+
+# What h5py raises for a damaged file.
+_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError)
+_KERAS2 = ("kernel", "recurrent_kernel", "bias")
+_KERAS1 = re.compile(r"(?P<prefix>.*_)(?P<name>[WUb](?:_[zrh])?)")
+
+
+def read_keras_h5(
+    file: str | os.PathLike | Any, reset_after: bool | None = None
+) -> dict[str, tuple[GRUWeights, bool]]:
+    """Returns all the GRUs in a file, by the group that they stand in.
+
+    Args:
+        file: The file, or a file object of its bytes.
+        reset_after: The convention of those without a bias, which shows it.
+
+    Returns:
+        By group, the weights and whether they are a CuDNNGRU's.
+
+    Raises:
+        WeightsError: It is no HDF5 file, or a GRU in it cannot be read.
+    """
+    import h5py
+
+    groups: dict[str, dict[str, Any]] = {}
+
+    def visit(name: str, item: Any) -> None:
+        # visititems follows no links, so nothing outside the file is read.
+        if isinstance(item, h5py.Dataset):
+            group, _, last = name.rpartition("/")
+            groups.setdefault(group, {})[last] = item
+
+    found = {}
+    try:
+        with h5py.File(file, "r") as h5:
+            h5.visititems(visit)
+            for group, datasets in groups.items():
+                for name, arrays in _grus(group, datasets).items():
+                    found[name] = [_numbers(array) for array in arrays]
+    except WeightsError:
+        raise
+    except (*_UNREADABLE, MemoryError) as error:
+        raise WeightsError(f"not an HDF5 file, or a damaged one ({error}).") from error
+    return {name: _read(name, found[name], reset_after) for name in found}
+
+
+def _numbers(dataset: Any) -> np.ndarray:
+    """Returns a dataset's array, unless it is larger than what can be stored of it."""
+    # No filter of HDF5 makes anything a thousand times smaller.
+    if dataset.nbytes > 1032 * (dataset.id.get_storage_size() + 1000):
+        raise WeightsError(
+            f"{dataset.name} has the shape {dataset.shape}, but hardly any of its "
+            "numbers are stored."
+        )
+    return np.asarray(dataset[()])
+
+
+def _grus(group: str, datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Returns by name the datasets, in order, of the GRUs that stand in a group."""
+    plain = {name.removesuffix(":0"): array for name, array in datasets.items()}
+    if set(plain) in ({*_KERAS2}, {*_KERAS2[:2]}):
+        arrays = [plain[name] for name in _KERAS2[: len(plain)]]
+        return {group: arrays} if _has_gates(arrays[1]) else {}
+    if group.rpartition("/")[2] == "vars" and sorted(plain) in (["0", "1"], [*"012"]):
+        arrays = [plain[name] for name in sorted(plain)]
+        name = group.removesuffix("/vars").removesuffix("/cell")
+        return {name: arrays} if _has_gates(arrays[1]) else {}
+    by_prefix: dict[str, dict[str, Any]] = {}
+    for name, array in plain.items():
+        match = _KERAS1.fullmatch(name)
+        if match:
+            by_prefix.setdefault(match["prefix"], {})[match["name"]] = array
+    grus = {}
+    for prefix, arrays in by_prefix.items():
+        name = "/".join(filter(None, (group, prefix.rstrip("_"))))
+        for names in (KERAS1_NAMES, ("W", "U", "b")):
+            if set(arrays) == set(names):
+                ordered = [arrays[key] for key in names]
+                if len(names) == 9 or _has_gates(ordered[1]):
+                    grus[name] = ordered
+    return grus
+
+
+def _has_gates(recurrent_kernel: Any) -> bool:
+    shape = recurrent_kernel.shape
+    return len(shape) == 2 and shape[1] == 3 * shape[0]
+
+
+def _read(
+    name: str, arrays: list[np.ndarray], reset_after: bool | None
+) -> tuple[GRUWeights, bool]:
+    try:
+        if len(arrays) == 9:
+            return from_keras1_arrays(arrays), False
+        if len(arrays) == 3:
+            columns = arrays[1].shape[1]
+            if arrays[2].shape == (2 * columns,):
+                return from_cudnn_gru(arrays), True
+            return from_keras_arrays(arrays), False
+        return from_keras_arrays(arrays, reset_after), False
+    except WeightsError as error:
+        raise WeightsError(f"{name or 'the GRU'}: {error}") from error
+
+
+def write_keras2_h5(
+    path: str | os.PathLike, weights: GRUWeights, *, cudnn: bool = False
+) -> None:
+    """Writes a weights file of Keras 2 for a model of one GRU.
+
+    Args:
+        path: The file, which is overwritten.
+        weights: The weights.
+        cudnn: Whether the layer is a `CuDNNGRU`.
+
+    Raises:
+        WeightsError: A CuDNNGRU cannot hold the weights.
+    """
+    import h5py
+
+    name = "cu_dnngru" if cudnn else "gru"
+    arrays = to_cudnn_gru(weights) if cudnn else to_keras_arrays(weights)
+    names = [f"{name}/{kind}:0" for kind in _KERAS2[: len(arrays)]]
+    with h5py.File(path, "w") as h5:
+        h5.attrs["layer_names"] = [name.encode()]
+        h5.attrs["backend"] = b"tensorflow"
+        h5.attrs["keras_version"] = b"2.3.1"
+        group = h5.create_group(name)
+        group.attrs["weight_names"] = [key.encode() for key in names]
+        for key, array in zip(names, arrays, strict=True):
+            group.create_dataset(key, data=array)
