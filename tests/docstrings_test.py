@@ -24,7 +24,17 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("name", MODULES)
+#: Their examples need a framework of the [peers] extra.
+PEERS = {"tf_gru_addon.weights.onnx_nodes"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.peer if name in PEERS else ())
+        for name in MODULES
+    ],
+)
 def test_examples(name, folder):
     module = importlib.import_module(name)
     globs = {"tf": importlib.import_module("tensorflow")}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from harness import assert_close
-from hypothesis import given
+from hypothesis import given, settings
 from random_weights import (
     assert_identical,
     few,
@@ -21,6 +21,9 @@ from tf_gru_addon.weights import (
     to_flax_linen,
     to_flax_nnx,
 )
+
+#: JAX compiles every op anew for every shape.
+fewer = settings(few, max_examples=5)
 
 
 def no_candidate_bias(weights):
@@ -42,7 +45,7 @@ def run(step, x, units):
 
 @pytest.mark.peer
 @given(gru_weights(reset_after=True, dtype="float32"))
-@few
+@fewer
 def test_against_linen(weights):
     import jax
     from flax import linen
@@ -61,7 +64,7 @@ def test_against_linen(weights):
 
 @pytest.mark.peer
 @given(gru_weights(reset_after=True, dtype="float32").map(no_candidate_bias))
-@few
+@fewer
 def test_against_nnx(weights):
     from flax import nnx
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.packages import require_package
 
 # What a file that is damaged, encrypted or of another kind makes readers raise.
 _UNREADABLE = (ValueError, TypeError, LookupError, EOFError, OSError, RuntimeError)
@@ -44,6 +45,7 @@ def load_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Raises:
         WeightsError: It cannot be read, or has a dtype that NumPy lacks.
     """
+    require_package("safetensors", ".safetensors files")
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -64,6 +66,7 @@ def load_torch(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         WeightsError: It cannot be read, or holds something else than tensors.
     """
+    require_package("torch", "PyTorch's files")
     import torch
 
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])

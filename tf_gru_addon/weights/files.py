@@ -35,6 +35,7 @@ from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.limits import require_activations
+from tf_gru_addon.weights.packages import require_package
 from tf_gru_addon.weights.weights_file import WeightsFile
 
 Stack = tuple[GRULayer, ...]
@@ -70,10 +71,10 @@ def inspect_weights(
         ...     GRUWeights, inspect_weights, write_weights
         ... )
         >>> weights = GRUWeights(np.ones((3, 6)), np.ones((2, 6)), None, True)
-        >>> write_weights("gru.onnx", weights, "onnx")
-        >>> file = inspect_weights("gru.onnx")
+        >>> write_weights("model.npz", weights, "npz")
+        >>> file = inspect_weights("model.npz")
         >>> file.format, list(file.grus)
-        ('onnx', ['gru'])
+        ('npz', ['gru'])
     """
     path = Path(path)
     try:
@@ -112,7 +113,7 @@ def _zip(path: Path, reset_after: bool | None) -> WeightsFile:
             names = file.namelist()
             inner = "model.weights.h5"
             content = file.read(inner) if inner in names else None
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
         raise WeightsError(f"a zip file that is damaged ({error}).") from error
     if content is not None:
         return _keras(io.BytesIO(content), reset_after)
@@ -311,13 +312,15 @@ def _write_torch(path: Path, stack: Stack) -> None:
     if path.suffix == ".npz":
         np.savez(path, **arrays)
     elif path.suffix == ".safetensors":
+        require_package("safetensors", ".safetensors files")
         from safetensors.numpy import save_file
 
         save_file(arrays, path)
     else:
+        tensors = torch_state_dict.to_torch(stack)
         import torch
 
-        torch.save(torch_state_dict.to_torch(stack), path)
+        torch.save(tensors, path)
 
 
 def _write_npz(path: Path, stack: Stack) -> None:

@@ -24,6 +24,7 @@ from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.onnx_activations import activations_for, activations_of
 from tf_gru_addon.weights.onnx_constants import Constants
+from tf_gru_addon.weights.packages import require_package
 
 if TYPE_CHECKING:
     import onnx
@@ -66,6 +67,7 @@ def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]
 
 
 def _model(model: Any) -> onnx.ModelProto:
+    require_package("onnx", "ONNX models")
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -103,7 +105,7 @@ def _layer(node: Any, constants: Constants) -> GRULayer:
 
     try:
         checker.check_node(node)
-    except checker.ValidationError as error:
+    except (checker.ValidationError, ValueError) as error:
         raise WeightsError(f"it is not as ONNX defines it: {error}") from error
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if "clip" in attributes:
@@ -178,6 +180,7 @@ def to_onnx(layer: GRUWeights | GRULayer, *, name: str = "gru") -> onnx.ModelPro
         >>> to_onnx(weights).graph.node[0].op_type
         'GRU'
     """
+    require_package("onnx", "ONNX models")
     from onnx import helper, numpy_helper
 
     stack = as_stack(layer)

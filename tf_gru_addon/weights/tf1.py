@@ -85,16 +85,7 @@ def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
     gates, gates_bias, *candidate = arrays_named(
         named, _CUDNN if after else _PLAIN, "A TensorFlow 1 GRU cell"
     )
-    units = units_of(gates_bias, "gates/bias", 2)
-    expect_shape(gates_bias, "gates/bias", (2 * units,), "(2 * units,)")
-    rows = "(features + units, 2 * units)"
-    expect_shape(gates, "gates/kernel", (None, 2 * units), rows)
-    features = gates.shape[0] - units
-    if features < 1:
-        raise WeightsError(
-            f"gates/kernel must have the shape {rows}, and gates/bias shows {units} "
-            f"units; received {gates.shape}."
-        )
+    features, units = _sizes(gates, gates_bias)
     if after:
         kernel, bias, recurrent_kernel, recurrent_bias = candidate
         biases = [bias, recurrent_bias]
@@ -103,11 +94,9 @@ def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
         expect_shape(candidate[0], "candidate/kernel", (features + units, units), both)
         kernel, recurrent_kernel = np.split(candidate[0], [features])
         biases = [candidate[1]]
-    projection = "candidate/{}_projection/kernel".format
-    expect_shape(kernel, projection("input"), (features, units), "(features, units)")
-    expect_shape(
-        recurrent_kernel, projection("hidden"), (units, units), "(units, units)"
-    )
+    name = "candidate/{}_projection/kernel".format
+    expect_shape(kernel, name("input"), (features, units), "(features, units)")
+    expect_shape(recurrent_kernel, name("hidden"), (units, units), "(units, units)")
     for bias in biases:
         expect_shape(bias, "each bias of candidate", (units,), "(units,)")
     return GRUWeights(
@@ -116,6 +105,21 @@ def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
         _bias(_z_r(gates_bias), biases),
         reset_after=after,
     )
+
+
+def _sizes(gates: np.ndarray, bias: np.ndarray) -> tuple[int, int]:
+    """Returns the features and the units, of the gates' checked arrays."""
+    units = units_of(bias, "gates/bias", 2)
+    expect_shape(bias, "gates/bias", (2 * units,), "(2 * units,)")
+    words = "(features + units, 2 * units)"
+    expect_shape(gates, "gates/kernel", (None, 2 * units), words)
+    features = gates.shape[0] - units
+    if features < 1:
+        raise WeightsError(
+            f"gates/kernel must have the shape {words}, and gates/bias shows {units} "
+            f"units; received {gates.shape}."
+        )
+    return features, units
 
 
 def _z_r(gates: np.ndarray) -> np.ndarray:

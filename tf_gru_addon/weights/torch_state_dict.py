@@ -32,6 +32,7 @@ from tf_gru_addon.weights.limits import (
     require_alike,
     require_reset,
 )
+from tf_gru_addon.weights.packages import require_package
 
 if TYPE_CHECKING:
     import torch
@@ -206,6 +207,7 @@ def to_torch(
         >>> {name: array.shape for name, array in torch_arrays(weights).items()}
         {'weight_ih_l0': (6, 3), 'weight_hh_l0': (6, 2)}
     """
+    require_package("torch", "PyTorch's tensors")
     import torch
 
     arrays = torch_arrays(stack, cell=cell)
