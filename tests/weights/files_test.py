@@ -81,12 +81,12 @@ def test_nothing_that_stood_there_is_touched(tmp_path, monkeypatch):
 
 
 def test_what_reads_differently_is_not_left_there(tmp_path, monkeypatch):
-    from tf_gru_addon.weights import files
+    from tf_gru_addon.weights import write_files
 
     def wrong(path, stack):
-        files._write_npz(path, (GRULayer(random_weights(seed=1)),))
+        write_files._write_npz(path, (GRULayer(random_weights(seed=1)),))
 
-    monkeypatch.setitem(files._WRITERS, "npz", wrong)
+    monkeypatch.setitem(write_files._WRITERS, "npz", wrong)
     with pytest.raises(WeightsError, match=r"gru.npz: what was written reads differ"):
         write_weights(tmp_path / "gru.npz", AFTER, "npz")
     assert not os.listdir(tmp_path)

@@ -10,7 +10,6 @@ from tf_gru_addon.weights.cudnn_gru import to_cudnn_gru as to_cudnn_gru
 from tf_gru_addon.weights.errors import WeightsError as WeightsError
 from tf_gru_addon.weights.files import inspect_weights as inspect_weights
 from tf_gru_addon.weights.files import read_weights as read_weights
-from tf_gru_addon.weights.files import write_weights as write_weights
 from tf_gru_addon.weights.flax_params import from_flax_linen as from_flax_linen
 from tf_gru_addon.weights.flax_params import from_flax_nnx as from_flax_nnx
 from tf_gru_addon.weights.flax_params import to_flax_linen as to_flax_linen
@@ -34,6 +33,7 @@ from tf_gru_addon.weights.torch_state_dict import to_torch as to_torch
 from tf_gru_addon.weights.torch_state_dict import torch_arrays as torch_arrays
 from tf_gru_addon.weights.torch_state_dict import torch_prefixes as torch_prefixes
 from tf_gru_addon.weights.weights_file import WeightsFile as WeightsFile
+from tf_gru_addon.weights.write_files import write_weights as write_weights
 
 __all__ = [
     "GRULayer",
