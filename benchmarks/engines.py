@@ -1,128 +1,122 @@
-"""How fast are the engines beside keras.layers.GRU, and what does dropout cost?
+"""How fast is every engine beside every peer, and what does each option cost?
 
-    python -m benchmarks.engines [--repeats N]
+    python -m benchmarks.engines [--only SECTION ...] [--rounds N] [--quick]
 
-All run the same shapes with the same weights in turn, in one process, as compiled
-functions; what is printed are medians of milliseconds, and how many times as fast as
-Keras. A training step is the forward pass in training mode and the gradients of weights
-and inputs, without an optimiser.
+One run measures this package's engines, `keras.layers.GRU`, the same compiled by XLA,
+tf_keras, PyTorch, ONNX Runtime, OpenVINO and flax on the same shapes, with the same
+weights and threads; each result is compared with Keras' before it is measured. What is
+printed are medians of rounds in which all take turns (`timing.py` says how). From the
+time of what runs in a `tf.function` the time of one that does nothing is taken off. A
+training step is the forward pass in training mode and the gradients of inputs and
+weights, without an optimiser.
+
+A complete run also writes `benchmarks/results/engines.json` and `engines.png`.
 """
 
 import argparse
+import json
 import os
-import platform
-import statistics
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
-import tensorflow as tf
+from benchmarks import (
+    first_call,
+    machine,
+    memory,
+    options,
+    report,
+    single_step,
+    speed,
+)
+from benchmarks.plot import plot
+from benchmarks.problem import LARGE, SHAPES
 
-import tf_gru_addon
-from tf_gru_addon import native
-
-#: Batch, timesteps, features, units.
-SHAPES = [
-    (32, 100, 64, 128),
-    (64, 100, 128, 256),
-    (128, 50, 256, 512),
-    (1, 500, 64, 128),
-    (8, 20, 32, 32),
-]
-CASES = {
-    "Forward": (False, {}),
-    "Forward, reset_after=False": (False, {"reset_after": False}),
-    "Training step": (True, {}),
-    "Training step, reset_after=False": (True, {"reset_after": False}),
-}
+RESULTS = Path(__file__).with_name("results")
 
 
-def forward(layer, x):
-    return tf.function(lambda: layer(x))
+def by_shape(measure: Callable, training: bool, quick: bool, rounds: int) -> dict:
+    """Returns a measurement of every shape."""
+    shapes = [shape for shape in SHAPES if not (quick and shape in LARGE)]
+    return {str(shape): measure(shape, training, rounds) for shape in shapes}
 
 
-def training_step(layer, x):
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = tf.reduce_sum(layer(x, training=True) ** 2)
-        return tape.gradient(loss, [x, *layer.trainable_weights])
+def sections(quick: bool, rounds: int) -> dict[str, Callable[[], dict]]:
+    """Returns by name what measures a section."""
 
-    return step
+    def both(measure):
+        return {
+            "forward": measure(False),
+            "training": measure(True),
+        }
 
-
-def medians(functions, repeats):
-    """Returns the median milliseconds of each function, run in turn."""
-    seconds = [[] for _ in functions]
-    for i in range(repeats + 2):  # two to warm up
-        for function, times in zip(functions, seconds, strict=True):
-            start = time.perf_counter()
-            function()
-            if i >= 2:
-                times.append(time.perf_counter() - start)
-    return [1000 * statistics.median(times) for times in seconds]
-
-
-def layers(features, units, **options):
-    """Returns layers with the same weights: Keras', and this package's by engine."""
-    made = {"Keras": keras.layers.GRU(units, return_sequences=True, **options)}
-    for engine in ("portable", "native"):
-        if engine == "portable" or native.status().available:
-            made[engine] = tf_gru_addon.GRU(
-                units, return_sequences=True, engine=engine, **options
-            )
-    for layer in made.values():
-        layer.build((None, None, features))
-        layer.set_weights(made["Keras"].get_weights())
-    return made
+    return {
+        "forward": lambda: by_shape(speed.compare, False, quick, rounds),
+        "training": lambda: by_shape(speed.compare, True, quick, rounds),
+        "options": lambda: both(
+            lambda training: by_shape(options.measure, training, quick, rounds)
+        ),
+        "single_step": lambda: single_step.measure(rounds),
+        "first_call": lambda: both(
+            lambda training: first_call.measure(training, rounds)
+        ),
+        "memory": memory.measure,
+    }
 
 
-def compare(training, options, repeats):
-    """Prints a table of milliseconds, and of how many times as fast as Keras."""
-    for i, (B, T, F, U) in enumerate(SHAPES):
-        x = tf.random.normal([B, T, F])
-        made = layers(F, U, **options)
-        make = training_step if training else forward
-        times = medians([make(layer, x) for layer in made.values()], repeats)
-        if i == 0:
-            print(f"{'B,T,F,U':<18}" + "".join(f"{name:>18}" for name in made))
-        cells = [f"{times[0]:.2f} ms"]
-        cells += [f"{t:.2f} ms {times[0] / t:6.2f}" for t in times[1:]]
-        print(f"{f'{B},{T},{F},{U}':<18}" + "".join(f"{c:>18}" for c in cells))
-
-
-def compare_dropout(repeats):
-    """Prints what recurrent dropout makes of a training step, for each layer."""
-    for i, (B, T, F, U) in enumerate(SHAPES):
-        x = tf.random.normal([B, T, F])
-        without, with_dropout = (
-            layers(F, U, recurrent_dropout=rate) for rate in (0.0, 0.2)
-        )
-        both = [*without.values(), *with_dropout.values()]
-        times = medians([training_step(layer, x) for layer in both], repeats)
-        if i == 0:
-            print(f"{'B,T,F,U':<18}" + "".join(f"{name:>18}" for name in without))
-        ratios = [b / a for a, b in zip(times, times[len(without) :], strict=False)]
-        print(f"{f'{B},{T},{F},{U}':<18}" + "".join(f"{r:>18.2f}" for r in ratios))
+def show(name: str, results: dict) -> None:
+    """Prints a section's tables."""
+    if name == "forward":
+        print(f"\n## Forward pass\n\n{report.speed(results)}")
+    elif name == "training":
+        print(f"\n## Training step\n\n{report.speed(results)}")
+    elif name == "options":
+        for kind, found in results.items():
+            print(f"\n## Options, {kind}\n\n{report.of_options(found)}")
+    elif name == "single_step":
+        print(f"\n## One timestep, batch 1\n\n{report.single_step(results)}")
+    elif name == "first_call":
+        for kind, found in results.items():
+            table = report.beside_keras(found, "milliseconds")
+            print(f"\n## First call, {kind}\n\n{table}")
+    elif name == "memory":
+        table = report.beside_keras(results, "MiB")
+        print(f"\n## Peak memory of a training step at {memory.SHAPE}\n\n{table}")
 
 
 def main():
-    """Runs the comparisons."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=21)
-    repeats = parser.parse_args().repeats
-    print(
-        f"TensorFlow {tf.__version__}, Keras {keras.__version__}, "
-        f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}; "
-        f"native: {native.status().reason}"
+    """Measures, prints, and writes what a complete run found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for title, (training, options) in CASES.items():
-        print(f"\n{title}")
-        compare(training, options, repeats)
-    print("\nTraining step with recurrent_dropout=0.2, times that without")
-    compare_dropout(repeats)
+    names = list(sections(False, 1))
+    parser.add_argument("--only", nargs="+", choices=names, help="sections to measure")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="no large shapes")
+    arguments = parser.parse_args()
+    machine.configure()
+    results = {"machine": machine.describe()}
+    print(json.dumps(results["machine"], indent=2))
+    others, start = machine.OtherLoad(), time.perf_counter()
+    for name, measure in sections(arguments.quick, arguments.rounds).items():
+        if name in (arguments.only or names):
+            results[name] = measure()
+            show(name, results[name])
+    if "forward" in results and "training" in results and not arguments.quick:
+        table = report.sgemm(results["forward"], results["training"])
+        print(f"\n## Beside the product of two matrices of {machine.SIZE}\n\n{table}")
+    results["minutes"] = round((time.perf_counter() - start) / 60, 1)
+    results["other_load"] = others.fraction()
+    print(
+        f"\n{results['minutes']} minutes; others had {results['other_load']} of the CPU"
+    )
+    if not arguments.only and not arguments.quick:
+        RESULTS.mkdir(exist_ok=True)
+        text = json.dumps(results, indent=1)
+        (RESULTS / "engines.json").write_text(text + "\n", "utf-8")
+        plot(results, RESULTS / "engines.png")
 
 
 if __name__ == "__main__":

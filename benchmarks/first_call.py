@@ -1,0 +1,28 @@
+"""How long the first call takes, which traces: `tf.function` of a layer, fresh each."""
+
+import gc
+import statistics
+
+from benchmarks import layers
+from benchmarks.problem import Shape, problem
+from benchmarks.timing import call
+
+SHAPE = Shape(32, 100, 64, 128)
+
+
+def measure(training: bool, rounds: int) -> dict[str, float]:
+    """Returns by layer the median milliseconds; building the layer is not in them."""
+    given = problem(SHAPE)
+    arguments = layers.arguments(given, training)
+    seconds = {}
+    for i in range(rounds + 1):  # one to warm up what is common to all calls
+        for name in ("native", "portable", "Keras", "tf_keras"):
+            try:
+                made = layers.layer(name, given)
+            except ImportError:
+                continue
+            gc.collect()
+            taken = call(lambda made=made: layers.function(made, training)(*arguments))
+            if i:
+                seconds.setdefault(name, []).append(taken)
+    return {name: 1000 * statistics.median(taken) for name, taken in seconds.items()}

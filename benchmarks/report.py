@@ -1,0 +1,140 @@
+"""The results as tables in Markdown, which also read well where they are printed."""
+
+from benchmarks import options
+from benchmarks.problem import Shape
+from benchmarks.speed import IDENTITIES, LIBRARY, NAMES
+
+Rows = list[list[str]]
+
+
+def table(head: list[str], rows: Rows) -> str:
+    """Returns a table; numbers are on the right of their columns."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+
+    def line(cells):
+        first, *rest = zip(cells, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(c.rjust(w) for c, w in rest)]
+        return f"| {' | '.join(cells)} |"
+
+    rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (w - 1)}:" for w in widths[1:])]
+    return "\n".join([line(head), line(rule), *map(line, rows)])
+
+
+def number(value: float | None) -> str:
+    """Returns three digits or more; a dash for what is not known."""
+    if value is None:
+        return "-"
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
+
+
+def ratio(of: dict | None, to: dict | None) -> float | None:
+    """Returns the ratio of two candidates' net times, None where one is not known."""
+    if of is None or to is None or of["net"] is None or to["net"] is None:
+        return None
+    return of["net"] / to["net"]
+
+
+def speed(results: dict) -> str:
+    """Returns the tables of one kind of pass: milliseconds, and ratios to three."""
+    found = {shape: result["times"] for shape, result in results.items()}
+    there = next(iter(found.values()))
+    names = [name for name in NAMES if name in there]
+
+    def by_shape(names, cell):
+        rows = [
+            [shape, *(cell(times, name) for name in names)]
+            for shape, times in found.items()
+        ]
+        return table(["B, T, F, U", *names], rows)
+
+    def milliseconds(times, name):
+        if times[name] is None:
+            return "not installed"
+        net = times[name]["net"]
+        return "< noise" if net is None else number(net)
+
+    parts = [
+        "Milliseconds, those of identities taken off",
+        by_shape([*names, *IDENTITIES], milliseconds),
+        "Times as fast as Keras",
+        by_shape(names, lambda times, name: number(ratio(times["Keras"], times[name]))),
+    ]
+    for own in ("native", LIBRARY):
+        if own in names:
+            parts += [
+                f"{own}: times as fast as each",
+                by_shape(
+                    names,
+                    lambda times, n, own=own: number(ratio(times[n], times[own])),
+                ),
+            ]
+    return "\n\n".join(parts)
+
+
+def sgemm(forward: dict, training: dict) -> str:
+    """Returns what part of sgemm's rate the native engine reaches."""
+    rows = []
+    for kind, results, passes in (("forward", forward, 1), ("training", training, 3)):
+        for shape, found in results.items():
+            if found["sgemm"]:
+                best = max(found["sgemm"], key=found["sgemm"].get)
+                rate = efficiency(shape, found, passes)
+                rows.append([
+                    f"{shape}, {kind}",
+                    best,
+                    number(found["sgemm"][best]),
+                    "-" if rate is None else f"{100 * rate:.0f} %",
+                ])  # fmt: skip
+    return table(["B, T, F, U", "fastest", "GFLOP/s", "native reaches"], rows)
+
+
+def efficiency(shape: str, found: dict, passes: int) -> float | None:
+    """Returns the native engine's rate as a part of the fastest sgemm's."""
+    native = found["times"]["native"]
+    if native is None or native["net"] is None:
+        return None
+    flops = passes * Shape(*map(int, shape.split(","))).flops()
+    return flops / native["net"] / 1e6 / max(found["sgemm"].values())
+
+
+def of_options(results: dict) -> str:
+    """Returns by layer and option the time as a multiple of the plain one's."""
+    shapes = list(results)
+    rows = []
+    for layer, measured in results[shapes[0]].items():
+        for option in measured:
+            if option == options.PLAIN:
+                continue
+            cells = []
+            for shape in shapes:
+                times = results[shape][layer]
+                plain = times[options.PLAIN]
+                more = times[option]["raw"] - plain["raw"]
+                times_plain = number(ratio(times[option], plain))
+                cells.append(f"{times_plain} ({more:+.2f})")
+            rows.append([f"{layer}, {option}", *cells])
+    return table(["times plain (ms more)", *shapes], rows)
+
+
+def single_step(results: dict) -> str:
+    """Returns microseconds, and as multiples of the identity's."""
+    identity = results["identity"]["raw"]
+    rows = [
+        [name, number(1000 * found["raw"]), number(found["raw"] / identity)]
+        for name, found in results.items()
+    ]
+    return table(["", "microseconds", "times identity"], rows)
+
+
+def beside_keras(results: dict, unit: str) -> str:
+    """Returns numbers by name, and as parts of Keras'."""
+    rows = [
+        [
+            name,
+            "not installed" if value is None else number(value),
+            "-" if value is None else number(value / results["Keras"]),
+        ]
+        for name, value in results.items()
+    ]
+    return table(["", unit, "of Keras"], rows)
