@@ -6,7 +6,7 @@
 # make native  the native engine built anew, in place
 # make wheel   a wheel for this platform, in dist
 # make sanitize  the native kernels' own test under the sanitizers
-# make bench   every engine beside keras.layers.GRU
+# make bench   every engine beside every peer, some ten minutes
 # Everything happens in .venv, which the first of them makes.
 
 PYTHON ?= python3
@@ -100,7 +100,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: $(VENV)/test.stamp
+bench: $(VENV)/peers.stamp
 	$(BIN)/python -m benchmarks.engines
 
 clean:

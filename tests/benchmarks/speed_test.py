@@ -1,0 +1,81 @@
+"""What the benchmarks compare is the same computation, whoever does it."""
+
+import numpy as np
+import oracles
+import pytest
+from harness import assert_close
+
+from benchmarks import memory, options, speed
+from benchmarks.problem import SHAPES, Shape, problem
+from benchmarks.timing import in_turn, summary
+
+GIVEN = problem(Shape(2, 4, 3, 5))
+H0 = np.zeros((2, 5))
+
+
+def _outputs(x, kernel, recurrent_kernel, bias):
+    return oracles.gru(x, H0, kernel, recurrent_kernel, bias, reset_after=True)[0]
+
+
+def _arrays():
+    return [np.float64(array) for array in (GIVEN.inputs, *GIVEN.weights)]
+
+
+@pytest.mark.peer
+@pytest.mark.filterwarnings("default")  # of the peers' own
+@pytest.mark.parametrize("name", speed.makers(GIVEN, training=False))
+def test_a_forward_pass_is_the_oracle_s(name):
+    candidate = speed.makers(GIVEN, training=False)[name]()
+    (outputs,) = candidate.read(candidate.run())
+    assert_close(outputs, _outputs(*_arrays()))
+
+
+@pytest.mark.peer
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("name", speed.makers(GIVEN, training=True))
+def test_a_training_step_gives_the_oracle_s_gradients(name):
+    candidate = speed.makers(GIVEN, training=True)[name]()
+    expected = oracles.gradients(
+        lambda *arrays: (_outputs(*arrays) * GIVEN.upstream).sum(), _arrays()
+    )
+    gradients = candidate.read(candidate.run())
+    for gradient, array in zip(gradients, expected[:3], strict=True):
+        assert_close(gradient, array)
+
+
+def test_a_candidate_that_computes_something_else_is_refused():
+    right = [np.ones((2, 3), np.float32)]
+    speed.check("x", right, right)
+    with pytest.raises(RuntimeError, match="x differs from Keras by 1"):
+        speed.check("x", [1.01 * right[0]], right)
+    with pytest.raises(RuntimeError, match="x differs from Keras by nan"):
+        speed.check("x", [np.nan * right[0]], right)
+    with pytest.raises(RuntimeError, match=r"x gives the shape \(3, 2\)"):
+        speed.check("x", [right[0].T], right)
+
+
+def test_functions_take_turns():
+    calls = []
+    functions = {name: lambda name=name: calls.append(name) for name in "ab"}
+    times = in_turn(functions, rounds=3)
+    assert {name: len(rounds) for name, rounds in times.items()} == {"a": 3, "b": 3}
+    turns = [name for i, name in enumerate(calls) if i == 0 or calls[i - 1] != name]
+    assert turns == ["a", "b"] * 4  # to warm up, and three rounds
+
+
+def test_the_overhead_is_taken_off_round_by_round():
+    found = summary([5.0, 7.0, 6.0], [1.0, 3.0, 2.0])
+    assert found == {"raw": 6.0, "net": 4.0, "spread": 0.0}
+
+
+def test_a_net_time_within_the_noise_is_none():
+    assert summary([1.0, 1.2, 0.9], [1.0, 1.0, 1.0])["net"] is None
+    assert summary([1.0, 9.0, 0.9])["net"] == 1.0
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, memory.SHAPE])
+def test_lengths_are_one_half_in_the_mean(shape):
+    lengths = options.lengths(shape.batch, shape.timesteps)
+    assert lengths.shape == (shape.batch,)
+    assert abs(lengths.mean() / shape.timesteps - 0.5) <= 0.5 / shape.timesteps
+    assert shape.batch == 1 or lengths.max() == shape.timesteps
