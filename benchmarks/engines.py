@@ -69,9 +69,9 @@ def sections(quick: bool, rounds: int) -> dict[str, Callable[[], dict]]:
 def show(name: str, results: dict) -> None:
     """Prints a section's tables."""
     if name == "forward":
-        print(f"\n## Forward pass\n\n{report.speed(results)}")
+        print(f"\n## Forward pass\n\n{report.speed(results, 1)}")
     elif name == "training":
-        print(f"\n## Training step\n\n{report.speed(results)}")
+        print(f"\n## Training step\n\n{report.speed(results, 3)}")
     elif name == "options":
         for kind, found in results.items():
             print(f"\n## Options, {kind}\n\n{report.of_options(found)}")
@@ -104,9 +104,6 @@ def main():
         if name in (arguments.only or names):
             results[name] = measure()
             show(name, results[name])
-    if "forward" in results and "training" in results and not arguments.quick:
-        table = report.sgemm(results["forward"], results["training"])
-        print(f"\n## Beside the product of two matrices of {machine.SIZE}\n\n{table}")
     results["minutes"] = round((time.perf_counter() - start) / 60, 1)
     results["other_load"] = others.fraction()
     print(

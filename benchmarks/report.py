@@ -1,6 +1,7 @@
 """The results as tables in Markdown, which also read well where they are printed."""
 
 from benchmarks import options
+from benchmarks.machine import SIZE, gflops
 from benchmarks.problem import Shape
 from benchmarks.speed import IDENTITIES, LIBRARY, NAMES
 
@@ -35,8 +36,13 @@ def ratio(of: dict | None, to: dict | None) -> float | None:
     return of["net"] / to["net"]
 
 
-def speed(results: dict) -> str:
-    """Returns the tables of one kind of pass: milliseconds, and ratios to three."""
+def speed(results: dict, passes: int) -> str:
+    """Returns the tables of one kind of pass: milliseconds, ratios, part of sgemm.
+
+    Args:
+        results: By shape, as `speed.compare` returns them.
+        passes: See `sgemm`.
+    """
     found = {shape: result["times"] for shape, result in results.items()}
     there = next(iter(found.values()))
     names = [name for name in NAMES if name in there]
@@ -69,33 +75,30 @@ def speed(results: dict) -> str:
                     lambda times, n, own=own: number(ratio(times[n], times[own])),
                 ),
             ]
+    if any(result["sgemm"] for result in results.values()):
+        parts += [f"Beside sgemm of {SIZE} x {SIZE} matrices", sgemm(results, passes)]
     return "\n\n".join(parts)
 
 
-def sgemm(forward: dict, training: dict) -> str:
-    """Returns what part of sgemm's rate the native engine reaches."""
+def sgemm(results: dict, passes: int) -> str:
+    """Returns what part of sgemm's rate the native engine reaches on large shapes.
+
+    Args:
+        results: Of one kind of pass.
+        passes: How many times a forward pass' products it computes.
+    """
     rows = []
-    for kind, results, passes in (("forward", forward, 1), ("training", training, 3)):
-        for shape, found in results.items():
-            if found["sgemm"]:
-                best = max(found["sgemm"], key=found["sgemm"].get)
-                rate = efficiency(shape, found, passes)
-                rows.append([
-                    f"{shape}, {kind}",
-                    best,
-                    number(found["sgemm"][best]),
-                    "-" if rate is None else f"{100 * rate:.0f} %",
-                ])  # fmt: skip
+    for shape, found in results.items():
+        if rates := found["sgemm"]:
+            fastest = max(rates, key=rates.get)
+            cells = [fastest, number(rates[fastest]), "-"]
+            native = found["times"]["native"]
+            if native is not None and native["net"] is not None:
+                flops = passes * Shape(*map(int, shape.split(","))).flops()
+                part = gflops(native["net"], flops) / rates[fastest]
+                cells[-1] = f"{100 * part:.0f} %"
+            rows.append([shape, *cells])
     return table(["B, T, F, U", "fastest", "GFLOP/s", "native reaches"], rows)
-
-
-def efficiency(shape: str, found: dict, passes: int) -> float | None:
-    """Returns the native engine's rate as a part of the fastest sgemm's."""
-    native = found["times"]["native"]
-    if native is None or native["net"] is None:
-        return None
-    flops = passes * Shape(*map(int, shape.split(","))).flops()
-    return flops / native["net"] / 1e6 / max(found["sgemm"].values())
 
 
 def of_options(results: dict) -> str:

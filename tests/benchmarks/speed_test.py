@@ -7,7 +7,7 @@ from harness import assert_close
 
 from benchmarks import memory, options, speed
 from benchmarks.problem import SHAPES, Shape, problem
-from benchmarks.timing import in_turn, summary
+from benchmarks.timing import CALLS, in_turn, summary
 
 GIVEN = problem(Shape(2, 4, 3, 5))
 H0 = np.zeros((2, 5))
@@ -56,11 +56,18 @@ def test_a_candidate_that_computes_something_else_is_refused():
 
 def test_functions_take_turns():
     calls = []
-    functions = {name: lambda name=name: calls.append(name) for name in "ab"}
-    times = in_turn(functions, rounds=3)
-    assert {name: len(rounds) for name, rounds in times.items()} == {"a": 3, "b": 3}
-    turns = [name for i, name in enumerate(calls) if i == 0 or calls[i - 1] != name]
-    assert turns == ["a", "b"] * 4  # to warm up, and three rounds
+    functions = {name: lambda name=name: calls.append(name) for name in "abc"}
+    times = in_turn(functions, rounds=6)
+    assert {name: len(found) for name, found in times.items()} == {
+        "a": 6,
+        "b": 6,
+        "c": 6,
+    }
+    block = CALLS + 1  # one to warm up
+    firsts = calls[-18 * block :: block]
+    rounds = ["".join(firsts[i : i + 3]) for i in range(0, 18, 3)]
+    assert {"".join(sorted(names)) for names in rounds} == {"abc"}
+    assert len(set(rounds)) > 2  # not always in one order
 
 
 def test_the_overhead_is_taken_off_round_by_round():
