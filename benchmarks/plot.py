@@ -8,10 +8,12 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 from benchmarks.report import ratio
+from benchmarks.speed import LIBRARY
 
 #: Colour and marker by name; the engines of this package are filled.
 STYLES = {
     "native": ("#c0392b", "D"),
+    LIBRARY: ("#c0392b", "d"),
     "portable": ("#e59866", "D"),
     "Keras XLA": ("#7f8c8d", "s"),
     "tf_keras": ("#34495e", "^"),
@@ -25,11 +27,11 @@ STYLES = {
 def plot(results: dict, path: Path) -> None:
     """Writes the picture of a run's results."""
     kinds = {"forward": "Forward pass", "training": "Training step"}
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 5.6), sharey=True)
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 6.2), sharey=True)
     shapes = list(results["forward"])
     for axis, (kind, title) in zip(axes, kinds.items(), strict=True):
         for row, found in enumerate(results[kind].values()):
-            axis.axhline(row, color="#eaecee", linewidth=9, zorder=0)
+            axis.axhspan(row - 0.4, row + 0.4, color="#f2f3f4", zorder=0)
             times = found["times"]
             for name in STYLES:
                 speed = ratio(times["Keras"], times.get(name))
@@ -50,8 +52,8 @@ def plot(results: dict, path: Path) -> None:
     unique = dict(zip(labels, handles, strict=True))
     names = [name for name in STYLES if name in unique]
     figure.legend(
-        [unique[name] for name in names], names, ncols=8, loc="lower center",
-        frameon=False, handletextpad=0.1, columnspacing=1.2,
+        [unique[name] for name in names], names, ncols=9, loc="lower center",
+        frameon=False, handletextpad=0.1, columnspacing=1.0,
     )  # fmt: skip
     machine = results["machine"]
     figure.suptitle(f"{machine['cpu']}, {machine['threads']} threads, float32")
@@ -63,10 +65,11 @@ def plot(results: dict, path: Path) -> None:
 def _point(axis, speed, row, name):
     colour, marker = STYLES[name]
     own = name in ("native", "portable")
+    below = 0.075 * (list(STYLES).index(name) - len(STYLES) // 2)  # beside each other
     axis.scatter(
         speed,
-        row,
-        s=75 if own else 45,
+        row + below,
+        s=60 if own else 36,
         marker=marker,
         label=name,
         zorder=3 if own else 2,

@@ -1,11 +1,14 @@
 """What the benchmarks compare is the same computation, whoever does it."""
 
+import sys
+
 import numpy as np
 import oracles
 import pytest
 from harness import assert_close
 
-from benchmarks import memory, options, speed
+from benchmarks import memory, options, report, speed
+from benchmarks.peers import PEERS
 from benchmarks.problem import SHAPES, Shape, problem
 from benchmarks.timing import CALLS, in_turn, summary
 
@@ -41,6 +44,17 @@ def test_a_training_step_gives_the_oracle_s_gradients(name):
     gradients = candidate.read(candidate.run())
     for gradient, array in zip(gradients, expected[:3], strict=True):
         assert_close(gradient, array)
+
+
+def test_a_peer_that_is_not_installed_is_named(monkeypatch):
+    for missing in ("torch", "onnxruntime", "openvino", "jax"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    shape = Shape(2, 4, 3, 5)
+    found = speed.compare(shape, training=False, rounds=1)
+    assert [found["times"][name] for name in PEERS] == [None] * 4
+    assert found["times"]["Keras"]["raw"] > 0
+    table = report.speed({str(shape): found}, passes=1)
+    assert table.count("not installed") == 4
 
 
 def test_a_candidate_that_computes_something_else_is_refused():
