@@ -25,4 +25,7 @@ def measure(training: bool, rounds: int) -> dict[str, float]:
             taken = call(lambda made=made: layers.function(made, training)(*arguments))
             if i:
                 seconds.setdefault(name, []).append(taken)
-    return {name: 1000 * statistics.median(taken) for name, taken in seconds.items()}
+    return {
+        name: round(1000 * statistics.median(taken), 2)
+        for name, taken in seconds.items()
+    }

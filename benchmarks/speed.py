@@ -85,5 +85,7 @@ def compare(shape: Shape, training: bool, rounds: int) -> dict:
         name: one and summary(times[name], times.get(one.overhead))
         for name, one in found.items()
     }
-    rates = {name: machine.gflops(summary(times[name])["raw"]) for name in products}
+    rates = {
+        name: round(machine.gflops(summary(times[name])["raw"]), 1) for name in products
+    }
     return {"times": results, "sgemm": rates}

@@ -85,7 +85,7 @@ def summary(times: list[float], overhead: list[float] | None = None) -> dict:
         first, _, third = statistics.quantiles(nets, method="inclusive")
         spread = third - first
     return {
-        "raw": statistics.median(times),
-        "net": net if net > spread or overhead is None else None,
-        "spread": spread,
+        "raw": round(statistics.median(times), 5),
+        "net": round(net, 5) if net > spread or overhead is None else None,
+        "spread": round(spread, 5),
     }
