@@ -215,6 +215,7 @@ class GRU(keras.layers.RNN):
     reset_after = _of_cell("reset_after")
     implementation = _of_cell("implementation")
 
+    @tf.autograph.experimental.do_not_convert  # which takes longer than to trace it
     def __call__(self, *args, **kwargs):
         """Calls the layer; a TypeError where a layer of Keras 2 is calling."""
         refuse_legacy_keras("tf_gru_addon.GRU", (args, kwargs))

@@ -178,6 +178,7 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
                 constraint=self.bias_constraint,
             )
 
+    @tf.autograph.experimental.do_not_convert  # which takes longer than to trace it
     def __call__(self, *args, **kwargs):
         """Calls the cell; a TypeError where a layer of Keras 2 is calling."""
         refuse_legacy_keras("tf_gru_addon.GRUCell", (args, kwargs))
