@@ -13,6 +13,7 @@ PUBLIC = {
     "GRU",
     "GRUCell",
     "__version__",
+    "accelerate",
     "build_model",
     "load_config",
     "use_engine",
@@ -56,7 +57,7 @@ before = set(sys.modules)
 import tf_gru_addon
 ours = {name.partition(".")[0] for name in set(sys.modules) - before}
 assert ours <= {"tf_gru_addon", "keras", "tensorflow", *sys.stdlib_module_names}, ours
-heavy = ("config", "training", "datasets", "cli")
+heavy = ("config", "training", "datasets", "migrate", "cli")
 assert not {f"tf_gru_addon.{name}" for name in heavy} & set(sys.modules)
 
 for missing in ("pydantic", "yaml"):

@@ -15,6 +15,7 @@ __all__ = [
     "DropoutRNNCellMixin",
     "GRUCell",
     "__version__",
+    "accelerate",
     "build_model",
     "load_config",
     "use_engine",
@@ -22,6 +23,10 @@ __all__ = [
 
 
 def __getattr__(name: str):
+    if name == "accelerate":
+        from tf_gru_addon.migrate import accelerate
+
+        return accelerate
     # What needs the extra [train] is loaded when it is asked for.
     if name in ("build_model", "load_config"):
         from tf_gru_addon import config

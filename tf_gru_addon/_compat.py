@@ -93,6 +93,7 @@ __all__ = [
     "in_xla",
     "on_cpu",
     "refuse_legacy_keras",
+    "sublayers",
 ]
 
 
@@ -178,3 +179,11 @@ def refuse_legacy_keras(layer_name: str, arguments: Any) -> None:
                 f"is calling it. {remedy}"
             )
         frame = frame.f_back
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """Returns the layers that a Keras layer or model holds itself.
+
+    However it holds them: in attributes, in lists and dicts of them, in its graph.
+    """
+    return list(layer._layers)

@@ -69,6 +69,9 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
         super().__init__(*args, **kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self._begin_masks()
+
+    def _begin_masks(self) -> None:
         self._mask_seeds = _MaskSeeds()
 
     def get_dropout_mask_for_cell(

@@ -189,12 +189,7 @@ class GRU(keras.layers.RNN):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.use_cudnn = use_cudnn
-        self.engine = engine
-        # Keras compiles a model by itself where every layer allows it, and cuDNN, which
-        # is faster, cannot be compiled.
-        if engine != "portable" and engines.can_run("cudnn", self._engine_call(True)):
-            self.supports_jit = False
+        self._set_engine(use_cudnn, engine)
 
     units = _of_cell("units")
     activation = _of_cell("activation")
@@ -299,6 +294,15 @@ class GRU(keras.layers.RNN):
             )
         return engines.explain(
             self.engine, self._engine_call(resolve_training(training))
+        )
+
+    def _set_engine(self, use_cudnn, engine) -> None:
+        self.use_cudnn = use_cudnn
+        self.engine = engine
+        # Keras compiles a model by itself where every layer allows it, and cuDNN, which
+        # is faster, cannot be compiled.
+        self.supports_jit = engine == "portable" or not engines.can_run(
+            "cudnn", self._engine_call(True)
         )
 
     def _engine_call(self, training) -> engines.Call:
