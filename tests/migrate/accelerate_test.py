@@ -152,7 +152,7 @@ def test_training_goes_on_with_the_same_optimizer():
         np.testing.assert_array_equal(variable, value)
     for model in models:
         trained(model, x, 3)
-    assert int(optimizer.iterations) == 5
+    assert int(optimizer.iterations.numpy()) == 5
     for actual, expected in zip(*(m.get_weights() for m in models[::-1]), strict=True):
         # Adam divides by the root of what is small where the gradient is.
         np.testing.assert_allclose(actual, expected, atol=2e-4)
@@ -183,6 +183,16 @@ def test_what_was_compiled_before_runs_the_engine_after(monkeypatch):
         calls.clear()
         run()
         assert set(calls) == {training}
+
+
+def test_a_model_compiled_by_xla():
+    model = sequential(keras.layers.GRU(U), keras.layers.Dense(2))
+    model.compile("sgd", "mse", jit_compile=True)
+    x = normal(5, 6, F)
+    expected = model.predict(x, verbose=0)
+    accelerate(model)
+    assert_close(model.predict(x, verbose=0), expected)
+    assert np.isfinite(model.train_on_batch(x, normal(5, 2)))
 
 
 def test_a_subclassed_model():
@@ -260,8 +270,8 @@ def test_every_option_is_kept(data):
         layer = keras.layers.GRU(U, **cell_options, **options)
     layer.build((None, None, F))
     random_weights(layer)
-    mask = tf.constant([[1, 1, 0, 1, 0], [0, 0, 1, 1, 1], [0, 0, 0, 0, 0]], tf.bool)
-    arguments = {"mask": mask, "initial_state": tf.constant(normal(3, U))}
+    mask = np.array([[1, 1, 0, 1, 0], [0, 0, 1, 1, 1], [0, 0, 0, 0, 0]], bool)
+    arguments = {"mask": tf.constant(mask), "initial_state": tf.constant(normal(3, U))}
     x = tf.constant(normal(3, 5, F))
     expected = [np.array(y) for y in tf.nest.flatten(layer(x, **arguments))]
     config = layer.get_config()
@@ -276,11 +286,18 @@ def test_every_option_is_kept(data):
         assert different <= {"recurrent_activation", "dtype"}
 
 
+class Own(keras.regularizers.Regularizer):
+    """Has no config, and is registered nowhere."""
+
+    def __call__(self, x):
+        return keras.ops.sum(x**2)
+
+
 def test_parts_are_the_same_objects():
     parts = {
         "kernel_initializer": keras.initializers.HeNormal(seed=1),
         "kernel_regularizer": keras.regularizers.L2(0.1),
-        "recurrent_regularizer": lambda w: tf.reduce_sum(w),
+        "recurrent_regularizer": Own(),
         "bias_regularizer": keras.regularizers.L1(0.1),
         "kernel_constraint": keras.constraints.MaxNorm(1.5),
         "recurrent_constraint": keras.constraints.NonNeg(),
@@ -309,7 +326,7 @@ def test_what_is_frozen_stays_frozen(frozen):
     (model.layers[0] if frozen == "layer" else model).trainable = False
     accelerate(model)
     assert len(model.trainable_variables) == (2 if frozen == "layer" else 0)
-    model.trainable = True
+    model.layers[0].trainable = model.trainable = True
     assert len(model.trainable_variables) == 5
 
 
@@ -338,11 +355,10 @@ def test_a_stateful_layer_keeps_its_state():
     ],
 )
 def test_dtype_policies(dtype, engine):
+    options = {"dtype": dtype, "recurrent_initializer": "glorot_uniform"}
     model = sequential(
-        keras.layers.GRU(U, return_sequences=True, dtype=dtype, name="gru"),
-        keras.layers.Bidirectional(
-            keras.layers.GRU(U, dtype=dtype), dtype=dtype, name="both"
-        ),
+        keras.layers.GRU(U, return_sequences=True, name="gru", **options),
+        keras.layers.Bidirectional(keras.layers.GRU(U, **options), dtype=dtype),
     )
     x = normal(2, 5, F)
     expected = model(x)
@@ -490,11 +506,18 @@ def test_a_cell_that_two_layers_share():
 
 
 def test_what_was_never_called_is_kept():
-    model = Subclassed()
-    model.unused = keras.layers.GRU(U, name="unused")
-    model((normal(2, 5, F), normal(2, 2, 5, F)))
+    class Half(AsksForClass):
+        def __init__(self):
+            super().__init__()
+            self.unused = keras.layers.GRU(U, name="unused")
+
+        def build(self, shape):
+            self.gru.build(shape)
+
+    model = Half()
+    model(normal(2, 5, F))
     report = accelerate(model)
-    assert len(report.replaced) == 4
+    assert len(report.replaced) == 1
     assert report.kept == {"unused": "it is not built: it was never called"}
 
 
@@ -553,8 +576,8 @@ def test_a_model_that_fails_is_left_as_it_was():
 
 def test_unsuitable_inputs_say_so_before_anything_is_changed():
     model = sequential(keras.layers.GRU(U))
-    with pytest.raises(ValueError, match="expected shape|incompatible"):
-        accelerate(model, inputs=normal(2, 5, F + 1))
+    with pytest.raises(ValueError, match=r"shape"):
+        accelerate(model, inputs=normal(2, 5, F, 2))
     assert type(model.layers[0]) is keras.layers.GRU
 
 
@@ -639,9 +662,11 @@ def test_saved_before_loaded_after_and_the_other_way(tmp_path):
 @pytest.mark.parametrize("of_cell", [True, False])
 def test_a_layer_replaced_holds_what_a_new_one_does(of_cell):
     """Whatever a version of Keras or of this package adds to a layer."""
-    layer = keras.layers.GRU(U, dropout=0.3, implementation=1)
     if of_cell:
-        layer = keras.layers.RNN(keras.layers.GRUCell(U))
+        cell = keras.layers.GRUCell(U, dropout=0.3, implementation=1)
+        layer = keras.layers.RNN(cell)
+    else:
+        layer = keras.layers.GRU(U)
     new = GRU(U)
     for it in (layer, new):
         it(normal(2, 5, F))
@@ -653,7 +678,7 @@ def test_a_layer_replaced_holds_what_a_new_one_does(of_cell):
         assert getattr(layer, name) == getattr(new, name)
     parameters = [inspect.signature(it.call).parameters.keys() for it in (layer, new)]
     assert parameters[0] == parameters[1]
-    assert layer.implementation == (2 if of_cell else 1)
+    assert layer.implementation == (1 if of_cell else 2)
 
 
 def test_dropout_in_training_after():

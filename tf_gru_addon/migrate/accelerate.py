@@ -1,6 +1,7 @@
 """One line that makes an existing model fast."""
 
 import contextlib
+import re
 from typing import Any, NamedTuple
 
 import keras
@@ -88,7 +89,8 @@ def accelerate(model: keras.Model, inputs: Any = None) -> Acceleration:
         if trial and errors:
             errors.append(trial.compare(model, layers))
         undo.pop_all()
-    _forget_compiled(layers)
+    if errors:
+        _forget_compiled(layers)
     replaced = {p.path: p.layer.explain() for p in chosen if p.path not in kept}
     return Acceleration(replaced, kept, _check_of(trial, errors))
 
@@ -204,14 +206,14 @@ def _replace(layer: keras.layers.RNN, undo: contextlib.ExitStack) -> float:
     Raises:
         _OtherOutputsError: They are too far; the layer is what it was.
     """
-    with outputs.unchanged([layer]), contextlib.ExitStack() as undo_this:
+    with contextlib.ExitStack() as undo_this:
         try:
             expected = outputs.layer_outputs(layer)
             undo_this.callback(become_gru(layer))
             error = outputs.difference(outputs.layer_outputs(layer), expected)
         except Exception as error:
             raise _OtherOutputsError(
-                f"it cannot be run: {_first_line(error)}"
+                f"it cannot be run: {_in_a_line(error)}"
             ) from error
         if error > outputs.tolerance([layer]):
             raise _OtherOutputsError(
@@ -235,24 +237,22 @@ class _Trial(NamedTuple):
         try:
             if not given:
                 inputs = outputs.random_inputs(model, layers)
-            runs = []
-            for _ in range(2):
-                with outputs.unchanged(layers):
-                    runs.append(outputs.model_outputs(model, inputs))
+            first, second = (
+                outputs.model_outputs(model, layers, inputs) for _ in range(2)
+            )
         except Exception as error:
             if given:
                 raise
-            return cls(None, None, _first_line(error))
-        if outputs.difference(*runs) > 0:
+            return cls(None, None, _in_a_line(error))
+        if outputs.difference(first, second) > 0:
             return cls(None, None, "its outputs for the same inputs differ")
-        return cls(inputs, runs[0], "the inputs given" if given else "random inputs")
+        return cls(inputs, first, "the inputs given" if given else "random inputs")
 
     def compare(self, model, layers) -> float:
         """Returns how far the model's outputs are now from what they were."""
         if self.expected is None:
             return 0.0
-        with outputs.unchanged(layers):
-            actual = outputs.model_outputs(model, self.inputs)
+        actual = outputs.model_outputs(model, layers, self.inputs)
         error = outputs.difference(actual, self.expected)
         if error > outputs.tolerance(layers):
             raise RuntimeError(
@@ -288,6 +288,9 @@ def _forget_compiled(layers: list[keras.layers.Layer]) -> None:
             layer.predict_function = None
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
+def _in_a_line(error: Exception) -> str:
+    """Returns what went wrong, without where Keras says that it did, and in bold."""
+    plain = re.sub(r"\x1b\[\d*m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Exception enc")]
+    return f"{type(error).__name__}: {lines[0] if lines else 'of no message'}"

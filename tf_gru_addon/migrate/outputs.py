@@ -32,18 +32,19 @@ def layer_outputs(layer: keras.layers.RNN) -> list[np.ndarray]:
         tf.cast(array, layer.compute_dtype) for array in (sequences, state)
     )
     mask = tf.constant(mask)
-    return _arrays(
-        [
-            layer(sequences, training=False),
-            layer(sequences, initial_state=state, mask=mask, training=False),
-        ]
-    )
+    with unchanged([layer]):
+        plain = layer(sequences, training=False)
+        masked = layer(sequences, initial_state=state, mask=mask, training=False)
+    return _arrays([plain, masked])
 
 
-def model_outputs(model: keras.layers.Layer, inputs: Any) -> list[np.ndarray]:
-    """Returns what a model gives for `inputs` in inference."""
+def model_outputs(
+    model: keras.layers.Layer, layers: Iterable[keras.layers.Layer], inputs: Any
+) -> list[np.ndarray]:
+    """Returns what a model, that consists of these layers, gives in inference."""
     knows_training = "training" in inspect.signature(model.call).parameters
-    return _arrays(model(inputs, **({"training": False} if knows_training else {})))
+    with unchanged(layers):
+        return _arrays(model(inputs, **({"training": False} if knows_training else {})))
 
 
 def random_inputs(model: keras.layers.Layer, layers: Iterable[Any]) -> Any:
