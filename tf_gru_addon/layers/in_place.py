@@ -32,11 +32,15 @@ def become_gru(layer: keras.layers.RNN) -> Callable[[], None]:
             vars(it).clear()
             vars(it).update(attributes)
 
-    if type(layer.cell) is keras.layers.GRUCell:
-        _become_cell(layer.cell)
-    _set_class(layer, GRU)
-    layer.input_spec = None  # The layer says itself what it expects.
-    layer._set_engine(getattr(layer, "use_cudnn", "auto"), "auto")
+    try:
+        if type(layer.cell) is keras.layers.GRUCell:
+            _become_cell(layer.cell)
+        _set_class(layer, GRU)
+        layer.input_spec = None  # The layer says itself what it expects.
+        layer._set_engine(getattr(layer, "use_cudnn", "auto"), "auto")
+    except BaseException:
+        undo()
+        raise
     return undo
 
 

@@ -28,13 +28,12 @@ class Acceleration(NamedTuple):
             ("replaced", path, _engine(why)) for path, why in self.replaced.items()
         ] + [("kept", path, why) for path, why in self.kept.items()]
         width = max(len(path) for _, path, _ in rows)
-        return "\n".join(
-            [
-                f"{len(self.replaced)} of {count} recurrent layers replaced. "
-                f"{self.check}",
-                *(f"  {what:<8}  {path:<{width}}  {why}" for what, path, why in rows),
-            ]
-        )
+        lines = [
+            f"{len(self.replaced)} of {count} recurrent layers replaced.",
+            *(f"  {what:<8}  {path:<{width}}  {why}" for what, path, why in rows),
+            self.check,
+        ]
+        return "\n".join(lines)
 
 
 def _engine(explanation: Explanation) -> str:
