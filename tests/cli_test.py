@@ -99,8 +99,9 @@ def test_help(call):
 def test_help_of_a_command(call, command):
     code, out, _ = call(command, "--help")
     assert code == 0
-    assert "--workdir" in out
-    assert "(required)" in out
+    usage = " ".join([command, *cli.COMMANDS[command].arguments])
+    assert f"tf_gru_addon {usage} [--flag ...]" in out
+    assert out.count("(required)") == len(cli.COMMANDS[command].required)
 
 
 def test_nothing_asked_for(call):

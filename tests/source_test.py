@@ -31,6 +31,7 @@ ORDER = [
     "migrate",
     "export",
     "training",
+    "cli_weights",
     "cli",
     "__main__",
 ]

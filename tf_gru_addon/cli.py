@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 from absl import flags
 
+from tf_gru_addon import cli_weights
+from tf_gru_addon.weights.errors import WeightsError
+
 PROGRAM = "python -m tf_gru_addon"
 
 
@@ -25,13 +28,15 @@ class Command:
         summary: what it does, in a sentence.
         define: defines its flags.
         required: the flags that must be given.
-        run: does it.
+        run: does it: takes the flags, and the arguments.
+        arguments: the names of what stands on the command line without a flag.
     """
 
     summary: str
     define: Callable[[flags.FlagValues], None]
     required: tuple[str, ...]
-    run: Callable[[flags.FlagValues], None]
+    run: Callable[..., None]
+    arguments: tuple[str, ...] = ()
 
 
 class UsageError(ValueError):
@@ -106,6 +111,20 @@ COMMANDS = {
         ("workdir", "output"),
         _export,
     ),
+    "inspect": Command(
+        "Say what GRUs a file of weights holds.",
+        cli_weights.define_inspect,
+        (),
+        cli_weights.inspect,
+        ("FILE",),
+    ),
+    "convert": Command(
+        "Write the weights of a GRU in another framework's format.",
+        cli_weights.define_convert,
+        (),
+        cli_weights.convert,
+        ("IN", "OUT"),
+    ),
 }
 
 
@@ -153,22 +172,25 @@ def _dispatch(arguments: Sequence[str]) -> int:
         print(_command_help(name, command, values))
         return 0
     try:
-        _, *surplus = values([name, *rest])
+        _, *given = values([name, *rest])
     except flags.Error as error:
         problem = str(error)
         stop = "" if problem.endswith((".", "?")) else "."
         raise UsageError(f"{problem}{stop} See `{PROGRAM} {name} --help`.") from error
-    missing = [flag for flag in command.required if values[flag].value is None]
-    if surplus or missing:
-        wrong = f"takes no {surplus[0]!r}" if surplus else f"needs --{missing[0]}"
+    count = len(command.arguments)
+    missing = [*command.arguments[len(given) :]]
+    missing += [f"--{flag}" for flag in command.required if values[flag].value is None]
+    if given[count:] or missing:
+        wrong = f"takes no {given[count]!r}" if given[count:] else f"needs {missing[0]}"
         raise UsageError(f"{name} {wrong}. See `{PROGRAM} {name} --help`.")
-    command.run(values)
+    command.run(values, *given)
     return 0
 
 
 def _exit_code(error: Exception) -> int | None:
     """Returns the exit code of an error that a user can act on; None for any other."""
-    if isinstance(error, (UsageError, FileNotFoundError, ImportError)):
+    expected = UsageError, WeightsError, FileNotFoundError, FileExistsError, ImportError
+    if isinstance(error, expected):
         return 2
     # What these modules raise can only come from a command that has imported them.
     from tf_gru_addon.config import ConfigError
@@ -187,7 +209,14 @@ def _help() -> str:
 
 
 def _command_help(name: str, command: Command, values: flags.FlagValues) -> str:
-    lines = [f"usage: {PROGRAM} {name} [--flag ...]", "", command.summary, "", "flags:"]
+    usage = " ".join([name, *command.arguments])
+    lines = [
+        f"usage: {PROGRAM} {usage} [--flag ...]",
+        "",
+        command.summary,
+        "",
+        "flags:",
+    ]
     for flag in values:
         needed = " (required)" if flag in command.required else ""
         lines.append(f"  --{flag:10} {values[flag].help}{needed}")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from tf_gru_addon.weights.gru_layer import GRULayer
 
+_GATE_ORDERS = {"torch": "r z n", "tf1": "r z (gates), h (candidate)"}
+
 
 @dataclass(frozen=True)
 class WeightsFile:
@@ -22,6 +24,17 @@ class WeightsFile:
     format: str
     grus: dict[str, tuple[GRULayer, ...]]
     activations_known: bool = True
+
+    @property
+    def gate_order(self) -> str:
+        """The order in which the format has the gates, as its framework names them.
+
+        Example:
+            >>> from tf_gru_addon.weights import WeightsFile
+            >>> WeightsFile("torch", {}).gate_order
+            'r z n'
+        """
+        return _GATE_ORDERS.get(self.format, "z r h")
 
     def describe(self) -> str:
         """Returns what there is, a line for each layer and direction.

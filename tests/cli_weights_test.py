@@ -1,0 +1,100 @@
+"""`inspect` and `convert` on the command line."""
+
+import keras
+import numpy as np
+import pytest
+from random_weights import random_weights
+
+from tf_gru_addon import cli
+from tf_gru_addon.weights import read_weights, write_weights
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs a command line; returns the exit code and what was printed."""
+
+    def run(*arguments):
+        code = cli.main(list(map(str, arguments)))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def npz(tmp_path):
+    path = tmp_path / "in.npz"
+    write_weights(path, random_weights(3, 2), "npz")
+    return path
+
+
+def test_inspect_prints_a_table(npz, call):
+    code, out, _ = call("inspect", npz)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == f"{npz}: npz, gates in the order z r h"
+    assert lines[1].split() == [
+        *("GRU", "layer", "direction", "features", "units", "reset", "bias"),
+        *("activations", "dtype", "parameters"),
+    ]
+    assert lines[3].split()[:6] == ["gru", "0", "forward", "3", "2", "after"]
+    assert lines[3].split()[-1] == "42"
+
+
+def test_inspect_tells_another_frameworks_gate_order(npz, call, tmp_path):
+    call("convert", npz, tmp_path / "a.npz", "--format", "torch")
+    _, out, _ = call("inspect", tmp_path / "a.npz")
+    assert "torch, gates in the order r z n" in out
+
+
+def test_convert_there_and_back(npz, call, tmp_path):
+    code, out, _ = call("convert", npz, tmp_path / "a.npz", "--format=torch")
+    assert code == 0
+    assert "a.npz: torch, 1 layer; read back, it holds the same weights" in out
+    assert call("convert", tmp_path / "a.npz", tmp_path / "b.npz")[0] == 0
+    assert read_weights(tmp_path / "b.npz") == read_weights(npz)
+
+
+def test_keras_weights_need_their_activation(call, tmp_path):
+    model = keras.Sequential([keras.Input((None, 3)), keras.layers.GRU(2)])
+    source, target = tmp_path / "m.weights.h5", tmp_path / "m.npz"
+    model.save_weights(source)
+    code, _, err = call("convert", source, target)
+    assert (code, target.exists()) == (2, False)
+    assert "recurrent_activation" in err
+    assert call("inspect", source)[0] == 0
+    assert call("convert", source, target, "--recurrent_activation=sigmoid")[0] == 0
+    np.testing.assert_array_equal(
+        read_weights(target)[0].forward.kernel, model.get_weights()[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["inspect"], "inspect needs FILE"),
+        (["inspect", "a", "b"], "inspect takes no 'b'"),
+        (["convert", "a"], "convert needs OUT"),
+        (["inspect", "missing.npz"], "missing.npz: there is no such file"),
+        (["convert", "IN", "out.xyz"], "its name does not say what to write"),
+        (["convert", "IN", "IN"], "exists already"),
+        (["convert", "IN", "out.npz", "--format=zip"], "--format"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, npz, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(npz) if each == "IN" else each for each in arguments]
+    before = npz.read_bytes()
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert npz.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.npz"]
+
+
+def test_damaged_files_are_refused(npz, call, tmp_path):
+    (tmp_path / "bad.npz").write_bytes(npz.read_bytes()[:200])
+    code, _, err = call("inspect", tmp_path / "bad.npz")
+    assert code == 2
+    assert "bad.npz" in err
