@@ -20,6 +20,8 @@ EVERY_FILE = pytest.mark.parametrize(
 ORDER = [
     "version",
     "_compat",
+    "errors",
+    "files",
     "activations",
     "native",
     "ops",

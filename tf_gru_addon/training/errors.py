@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from tf_gru_addon.errors import RunError as RunError
+
 
 class WorkdirError(ValueError):
     """The working directory is not what the command expects; nothing was touched."""
-
-
-class RunError(RuntimeError):
-    """A run that began well and cannot go on: a full disk, a loss that is NaN."""

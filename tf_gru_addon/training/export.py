@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tf_gru_addon.files import whole, writing
 from tf_gru_addon.training.errors import RunError, WorkdirError
-from tf_gru_addon.training.files import whole, writing
 from tf_gru_addon.training.workdir import Workdir
 
 if typing.TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tf_gru_addon.training.files import whole
+from tf_gru_addon.files import whole
 from tf_gru_addon.training.state import History
 
 _INK, _GRID = "#33383d", "#e3e6e8"

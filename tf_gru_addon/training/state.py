@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tf_gru_addon.files import whole
 from tf_gru_addon.training.errors import WorkdirError
-from tf_gru_addon.training.files import whole
 
 if typing.TYPE_CHECKING:
     import keras

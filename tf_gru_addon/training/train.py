@@ -15,11 +15,11 @@ import tensorflow as tf
 from tf_gru_addon.config import Config, build_model
 from tf_gru_addon.config.errors import refusals
 from tf_gru_addon.datasets import Sequences
+from tf_gru_addon.files import size, whole, writing
 from tf_gru_addon.training.data import digest, epoch_order
 from tf_gru_addon.training.errors import RunError, WorkdirError
 from tf_gru_addon.training.evaluate import load_parts, measure, require_fit
 from tf_gru_addon.training.export import export_saved_model
-from tf_gru_addon.training.files import size, whole, writing
 from tf_gru_addon.training.plot import plot_history
 from tf_gru_addon.training.state import Progress, load_state, save_state
 from tf_gru_addon.training.workdir import Workdir

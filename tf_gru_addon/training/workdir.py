@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tf_gru_addon.config import Config, load_config, save_config
+from tf_gru_addon.files import is_unfinished, whole, writing
 from tf_gru_addon.training.errors import WorkdirError
-from tf_gru_addon.training.files import is_unfinished, whole, writing
 from tf_gru_addon.training.state import History
 
 

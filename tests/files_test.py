@@ -7,8 +7,8 @@ import sys
 import pytest
 import tensorflow as tf
 
-from tf_gru_addon.training import RunError
-from tf_gru_addon.training.files import is_unfinished, size, whole
+from tf_gru_addon.errors import RunError
+from tf_gru_addon.files import is_unfinished, size, whole
 
 
 def write(path, text):
@@ -73,7 +73,7 @@ def test_no_such_folder(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tf_gru_addon.training.files import whole
+from tf_gru_addon.files import whole
 with whole(Path(sys.argv[1])) as unfinished:
     unfinished.write_text("ne")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tf_gru_addon.training.errors import RunError
+from tf_gru_addon.errors import RunError
 
 _UNFINISHED = ".unfinished-"
 
@@ -30,7 +30,7 @@ def writing(path: Path) -> Iterator[None]:
     except (OSError, tf.errors.OpError) as error:
         raise RunError(
             f"{path}: cannot be written ({error}). What was there before is untouched. "
-            "Make room or choose another place; a run goes on with --resume."
+            "Make room or choose another place; a training run goes on with --resume."
         ) from error
 
 

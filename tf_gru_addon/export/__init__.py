@@ -1,0 +1,4 @@
+"""From a model to where it runs: one module a target, each with a parity report."""
+
+from tf_gru_addon.export.errors import ExportError as ExportError
+from tf_gru_addon.export.parity import ParityReport as ParityReport

@@ -1,0 +1,142 @@
+"""Inputs to compare a model and its export on: random ones, and edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+Arrays = list[np.ndarray]
+
+#: Batch size and timesteps of the cases, where the model leaves them open. Latency is
+#: measured on the first.
+SIZES = ((1, 50), (5, 7), (1, 1), (3, 1), (2, 101))
+_MASKED_SIZE = (4, 12)
+
+
+def example_inputs(model: keras.Model) -> dict[str, Arrays]:
+    """Returns inputs of a model by a name of the case, an array for each model input.
+
+    A dimension that the model fixes is as the model has it; every other dimension but
+    the batch is taken for timesteps. Where the model makes masks of its inputs
+    (`Masking`, `Embedding(mask_zero=True)`) or takes them (inputs of booleans), there
+    are cases with right-padded rows, left-padded rows, holes, and a row masked wholly.
+
+    Args:
+        model: A built functional or sequential model.
+    """
+    rng = np.random.default_rng(0)
+    ports = [_Port(tensor, model) for tensor in model.inputs]
+    cases = {}
+    for batch, timesteps in SIZES:
+        arrays = [port.draw(rng, batch, timesteps) for port in ports]
+        cases.setdefault(_name(ports, batch, timesteps), arrays)
+    if any(port.masked for port in ports):
+        for name, mask in _masks(ports, rng):
+            drawn = [port.draw(rng, *mask.shape) for port in ports]
+            cases[name] = [
+                port.apply(x, mask) for port, x in zip(ports, drawn, strict=True)
+            ]
+    return cases
+
+
+class _Port:
+    """One input of a model: what it takes."""
+
+    def __init__(self, tensor: keras.KerasTensor, model: keras.Model):
+        self.shape = tensor.shape
+        self.dtype = np.dtype(keras.backend.standardize_dtype(tensor.dtype))
+        readers = [layer for layer in layers_of(model) if _reads(layer, tensor)]
+        embeddings = [r for r in readers if isinstance(r, keras.layers.Embedding)]
+        if not embeddings and np.issubdtype(self.dtype, np.integer):
+            embeddings = [
+                layer
+                for layer in layers_of(model)
+                if isinstance(layer, keras.layers.Embedding)
+            ]
+        self.ids = min((e.input_dim for e in embeddings), default=None)
+        self.mask_value = next(
+            (r.mask_value for r in readers if isinstance(r, keras.layers.Masking)),
+            0 if any(e.mask_zero for e in embeddings) else None,
+        )
+        self.masked = self.mask_value is not None or self.dtype == bool
+
+    def sizes(self, batch: int, timesteps: int) -> tuple[int, ...]:
+        open_sizes = (batch, *[timesteps] * (len(self.shape) - 1))
+        return tuple(
+            size if fixed is None else fixed
+            for fixed, size in zip(self.shape, open_sizes, strict=True)
+        )
+
+    def draw(self, rng: np.random.Generator, batch: int, timesteps: int) -> np.ndarray:
+        sizes = self.sizes(batch, timesteps)
+        if self.dtype == bool:
+            return np.ones(sizes, bool)
+        if self.ids is not None:
+            low = 1 if self.mask_value == 0 and self.ids > 1 else 0
+            return rng.integers(low, self.ids, sizes).astype(self.dtype)
+        if np.issubdtype(self.dtype, np.integer):
+            return rng.integers(0, 2, sizes).astype(self.dtype)
+        return rng.normal(size=sizes).astype(self.dtype)
+
+    def apply(self, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        if not self.masked or x.shape[:2] != mask.shape:
+            return x
+        if self.dtype == bool:
+            return mask
+        mask = mask.reshape(mask.shape + (1,) * (x.ndim - 2))
+        return np.where(mask, x, np.asarray(self.mask_value, x.dtype))
+
+
+def layers_of(model: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """Yields the layers of a model, those inside models and wrappers too.
+
+    Args:
+        model: A model, or a layer that may wrap others.
+    """
+    inner = list(getattr(model, "layers", ()))
+    for name in ("layer", "forward_layer", "backward_layer"):
+        wrapped = getattr(model, name, None)
+        if isinstance(wrapped, keras.layers.Layer):
+            inner.append(wrapped)
+    for layer in inner:
+        yield layer
+        yield from layers_of(layer)
+
+
+def _reads(layer: keras.layers.Layer, tensor: keras.KerasTensor) -> bool:
+    """Whether a layer's input is a model input, itself or as a nested model's."""
+    try:
+        taken = layer.input
+    except (AttributeError, ValueError):  # never called, or called several times
+        return False
+    if any(each is tensor for each in keras.tree.flatten(taken)):
+        return True
+    masks = isinstance(layer, keras.layers.Masking | keras.layers.Embedding)
+    single = isinstance(taken, keras.KerasTensor)
+    return masks and single and taken.shape[1:] == tensor.shape[1:]
+
+
+def _name(ports: list[_Port], batch: int, timesteps: int) -> str:
+    sizes = max((port.sizes(batch, timesteps) for port in ports), key=len)
+    steps = f", timesteps {sizes[1]}" if len(sizes) > 2 or len(ports) == 1 else ""
+    return f"batch {sizes[0]}{steps}"
+
+
+def _masks(
+    ports: list[_Port], rng: np.random.Generator
+) -> Iterator[tuple[str, np.ndarray]]:
+    port = next(port for port in ports if port.masked)
+    batch, timesteps = port.sizes(*_MASKED_SIZE)[:2]
+    lengths = np.linspace(timesteps, 1, batch).astype(int)[:, np.newaxis]
+    steps = np.arange(timesteps)
+    right = steps < lengths
+    yield "right-padded", right
+    yield "left-padded", right[:, ::-1]
+    holes = rng.random((batch, timesteps)) < 0.6
+    holes[:, rng.integers(timesteps)] = True
+    yield "masks with holes", holes
+    wholly = right.copy()
+    wholly[-1] = False
+    yield "a row masked wholly", wholly
