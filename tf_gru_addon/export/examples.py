@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
+from tf_gru_addon.export.errors import ExportError
+
 Arrays = list[np.ndarray]
 
 #: Batch size and timesteps of the cases, where the model leaves them open. Latency is
 #: measured on the first.
-SIZES = ((1, 50), (5, 7), (1, 1), (3, 1), (2, 101))
+SIZES = ((1, 50), (5, 8), (1, 1), (3, 1), (2, 101))
 _MASKED_SIZE = (4, 12)
 
 
@@ -22,9 +24,13 @@ def example_inputs(model: keras.Model) -> dict[str, Arrays]:
     the batch is taken for timesteps. Where the model makes masks of its inputs
     (`Masking`, `Embedding(mask_zero=True)`) or takes them (inputs of booleans), there
     are cases with right-padded rows, left-padded rows, holes, and a row masked wholly.
+    What the model itself refuses is left out.
 
     Args:
         model: A built functional or sequential model.
+
+    Raises:
+        ExportError: The model refuses everything.
     """
     rng = np.random.default_rng(0)
     ports = [_Port(tensor, model) for tensor in model.inputs]
@@ -38,7 +44,52 @@ def example_inputs(model: keras.Model) -> dict[str, Arrays]:
             cases[name] = [
                 port.apply(x, mask) for port, x in zip(ports, drawn, strict=True)
             ]
-    return cases
+    refusals = {name: _refusal(model, arrays) for name, arrays in cases.items()}
+    if all(refusals.values()):
+        raise ExportError(
+            f"{model.name}: the model itself runs on no example made for it: "
+            f"{next(iter(refusals.values()))}"
+        )
+    return {name: cases[name] for name, why in refusals.items() if not why}
+
+
+def _refusal(model: keras.Model, arrays: Arrays) -> str:
+    """Returns why a model does not run, or nothing if it does."""
+    try:
+        run_model(model, arrays)
+    except Exception as error:  # whatever its layers may raise
+        return str(error) or type(error).__name__
+    return ""
+
+
+def run_model(
+    model: keras.Model, arrays: Arrays, *, keep_states: bool = True
+) -> Arrays:
+    """Returns the outputs of a model for inference, in a flat list.
+
+    Args:
+        model: A `parity.flat_model`, or one with such inputs.
+        arrays: An array for each of its inputs.
+        keep_states: Whether the states of stateful layers stay as they are.
+    """
+    # Keras does not count states among a model's variables.
+    states = [
+        s for each in layers_of(model) for s in getattr(each, "states", None) or ()
+    ]
+    kept = [(state, np.array(state)) for state in states if state is not None]
+    try:
+        outputs = keras.tree.flatten(model(arrays, training=False))
+    finally:
+        if keep_states:
+            for state, value in kept:
+                state.assign(value)
+    return [np.asarray(keras.ops.cast(y, _comparable(y.dtype))) for y in outputs]
+
+
+def _comparable(dtype: str) -> str:
+    """Returns a dtype that NumPy knows for one that it may not."""
+    name = keras.backend.standardize_dtype(dtype)
+    return "float32" if name in ("bfloat16", "float16") else name
 
 
 class _Port:

@@ -13,14 +13,14 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import Arrays, layers_of
+from tf_gru_addon.export.examples import Arrays
 from tf_gru_addon.files import whole, writing
 
 Run = Callable[[Arrays], Arrays]
@@ -44,6 +44,7 @@ class ParityReport:
         keras_latency_ms: The same of Keras' own export of the model, or None.
         keras_size: Bytes of Keras' own export, or None.
         keras_reason: Why there are no figures of Keras' own export.
+        notes: What else there is to say.
 
     Example:
         >>> report = ParityReport("onnx", Path("a.onnx"), 30_000, {"GRU": 1},
@@ -67,7 +68,8 @@ class ParityReport:
     latency_ms: float
     keras_latency_ms: float | None = None
     keras_size: int | None = None
-    keras_reason: str = field(default="")
+    keras_reason: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def max_error(self) -> float:
@@ -98,6 +100,7 @@ class ParityReport:
             ("latency", f"{self.latency_ms:.3f} ms ({self.cases[0][0]})"),
             *[("", f"Keras' own export: {text}") for text in beside],
             ("ops", ", ".join(f"{name} {count}" for name, count in ops)),
+            *[("note", note) for note in self.notes],
         ]
         title = f"{self.format}: {self.path}, {readable_size(self.size)}"
         return "\n".join([title, *(f"  {name:7}  {text}" for name, text in rows)])
@@ -162,24 +165,6 @@ def require_new(path: str | os.PathLike) -> None:
         raise ExportError(
             f"{path}: exists already. Choose another output, or delete it."
         )
-
-
-def run_model(model: keras.Model, arrays: Arrays) -> Arrays:
-    """Returns the outputs of a `flat_model` for inference; its states stay as they are.
-
-    Args:
-        model: The model.
-        arrays: An array for each of its inputs.
-    """
-    # Keras does not count states among a model's variables.
-    states = [
-        s for each in layers_of(model) for s in getattr(each, "states", None) or ()
-    ]
-    kept = [(state, np.array(state)) for state in states if state is not None]
-    outputs = keras.tree.flatten(model(arrays, training=False))
-    for state, value in kept:
-        state.assign(value)
-    return [np.asarray(keras.ops.cast(y, _comparable(y.dtype))) for y in outputs]
 
 
 def compare(
@@ -254,9 +239,3 @@ def _error(expected: np.ndarray, received: np.ndarray) -> float:
     expected = expected.astype(np.float64)
     scale = np.maximum(1.0, np.abs(expected))
     return float(np.max(np.abs(received.astype(np.float64) - expected) / scale))
-
-
-def _comparable(dtype: str) -> str:
-    """Returns a dtype that NumPy knows for one that it may not."""
-    name = keras.backend.standardize_dtype(dtype)
-    return "float32" if name in ("bfloat16", "float16") else name

@@ -143,9 +143,15 @@ def can_run(engine: str, call: Call) -> bool:
     return not _CHECKS[engine](call)
 
 
-def engine_for(requested: str, call: Call) -> Callable:
-    """Returns the function of a call's engine; arguments and errors as `explain`."""
-    return ENGINES[explain(requested, call).engine]
+def engine_for(requested: str | Callable, call: Call) -> Callable:
+    """Returns the function of a call's engine; arguments and errors as `explain`.
+
+    A function stands for itself: an export puts one in an engine's place, which takes
+    the call down and runs nothing.
+    """
+    return (
+        requested if callable(requested) else ENGINES[explain(requested, call).engine]
+    )
 
 
 def _why_not_portable(call: Call) -> list[str]:

@@ -1,0 +1,207 @@
+"""A model's graph with its GRUs cut out of it, for a target that has a GRU of its own.
+
+The converters that exist see a GRU as a loop of many ops. So each call of a `GRU` is
+taken out of the traced function before they see it: what goes into the call becomes an
+output of the function, what comes out of it an input, and the target's own node is put
+between the two afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.export.examples import layers_of
+from tf_gru_addon.layers.gru import GRU
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A call of a `GRU` that was taken out of a function.
+
+    Attributes:
+        name: Begins the names of its tensors: outputs of the function are NAME_x (the
+            sequences) and, where the call has them, NAME_h (the initial state) and
+            NAME_mask; inputs of the function are NAME_y (the call's output) and NAME_s
+            (its last state).
+        layer: The layer called.
+        masked: Whether there is a mask.
+        initial_state: "zeros"; "given", by NAME_h; or "kept", where the layer is
+            stateful and goes on from its own.
+        zero_output_for_mask: As the layer's.
+        go_backwards: As the layer's.
+        return_sequences: As the layer's.
+    """
+
+    name: str
+    layer: GRU
+    masked: bool
+    initial_state: str
+    zero_output_for_mask: bool
+    go_backwards: bool
+    return_sequences: bool
+
+
+def cut_out(
+    model: keras.Model, inputs: list[str], outputs: list[str]
+) -> tuple[Any, list[Any], list[Cut]]:
+    """Traces a model for inference without its GRUs.
+
+    Args:
+        model: A `flat_model`.
+        inputs: What the function is to name the model's inputs.
+        outputs: What it is to name the model's outputs.
+
+    Returns:
+        A `tf.function`, its input signature and the cuts. The function takes the
+        model's inputs and those of the cuts; it returns a dict of the model's outputs
+        and those of the cuts.
+
+    Raises:
+        ExportError: A GRU is called where nothing can be taken out.
+    """
+    specs = [
+        tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
+        for name, tensor in zip(inputs, model.inputs, strict=True)
+    ]
+    recorder = _Recorder()
+
+    # Traced twice: only the first time tells the inputs of the second.
+    @tf.function(autograph=False)
+    def run(arguments, results):
+        recorder.begin(results)
+        with _stand_ins(model, recorder):
+            values = keras.tree.flatten(model(arguments, training=False))
+        named = dict(zip(outputs, map(tf.identity, values), strict=True))
+        return named | recorder.tensors
+
+    run.get_concrete_function(specs, {})
+    signature = [specs, recorder.result_specs]
+    if recorder.cuts:
+        run.get_concrete_function(*signature)
+    return run, signature, recorder.cuts
+
+
+class _Recorder:
+    """Stands in an engine's place and takes down the calls."""
+
+    def begin(self, results: dict[str, tf.Tensor]) -> None:
+        """Begins a trace, in which the calls return `results`, or else zeros."""
+        self.cuts: list[Cut] = []
+        self.tensors: dict[str, tf.Tensor] = {}
+        self._results = results
+        self._graph = tf.compat.v1.get_default_graph()
+        self.result_specs: dict[str, tf.TensorSpec] = {}
+
+    def __call__(
+        self,
+        layer: GRU,
+        stateful: bool,
+        sequences: tf.Tensor,
+        initial_state: tf.Tensor,
+        *weights: tf.Tensor | None,
+        mask: tf.Tensor | None,
+        zero_output_for_mask: bool,
+        go_backwards: bool,
+        return_sequences: bool,
+        **options: Any,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        if tf.compat.v1.get_default_graph() is not self._graph:
+            raise ExportError(
+                f"{layer.name}: this GRU is called within a loop, a branch or a "
+                "tf.function of its own, from which it cannot be taken. Call it "
+                "outside of that."
+            )
+        kept = stateful and _is_zeros(initial_state)
+        given = not kept and not _is_zeros(initial_state)
+        cut = Cut(
+            name=f"cut_{len(self.cuts)}",
+            layer=layer,
+            masked=mask is not None,
+            initial_state="kept" if kept else "given" if given else "zeros",
+            zero_output_for_mask=zero_output_for_mask,
+            go_backwards=go_backwards,
+            return_sequences=return_sequences,
+        )
+        self.cuts.append(cut)
+        taken = {"x": sequences, "h": initial_state if given else None, "mask": mask}
+        for end, tensor in taken.items():
+            if tensor is not None:
+                self.tensors[f"{cut.name}_{end}"] = tf.identity(tensor)
+        rows, steps = sequences.shape[:2]
+        shape = [rows, steps, layer.units] if return_sequences else [rows, layer.units]
+        return (
+            self._result(f"{cut.name}_y", shape, sequences),
+            self._result(f"{cut.name}_s", [rows, layer.units], sequences),
+        )
+
+    def _result(self, name: str, shape: list, sequences: tf.Tensor) -> tf.Tensor:
+        self.result_specs[name] = tf.TensorSpec(shape, sequences.dtype, name=name)
+        if self._results:
+            return self._results[name]
+        sizes = tf.concat([tf.shape(sequences)[: len(shape) - 1], shape[-1:]], axis=0)
+        return tf.ensure_shape(tf.zeros(sizes, sequences.dtype), shape)
+
+
+def _is_zeros(tensor: tf.Tensor) -> bool:
+    if tensor.op.type in ("Cast", "Identity"):
+        return _is_zeros(tensor.op.inputs[0])
+    if tensor.op.type == "Fill":
+        tensor = tensor.op.inputs[1]
+    value = tf.get_static_value(tensor)
+    return value is not None and not np.any(value)
+
+
+@contextlib.contextmanager
+def _stand_ins(model: keras.Model, recorder: _Recorder) -> Iterator[None]:
+    """Has a recorder take down the calls of every GRU of a model."""
+    undo: list[tuple[Any, str, Any]] = []
+
+    def put(layer, name, value):
+        undo.append((layer, name, vars(layer).get(name, undo)))
+        object.__setattr__(layer, name, value)
+
+    try:
+        for layer in {id(each): each for each in layers_of(model)}.values():
+            if isinstance(layer, GRU):
+                put(layer, "engine", functools.partial(recorder, layer, layer.stateful))
+                put(layer, "stateful", False)
+            elif isinstance(layer, keras.layers.TimeDistributed) and any(
+                isinstance(each, GRU) for each in layers_of(layer)
+            ):
+                put(layer, "call", functools.partial(_all_at_once, layer))
+        yield
+    finally:
+        for layer, name, value in reversed(undo):
+            if value is undo:
+                object.__delattr__(layer, name)
+            else:
+                object.__setattr__(layer, name, value)
+
+
+def _all_at_once(
+    layer: keras.layers.TimeDistributed,
+    inputs: tf.Tensor,
+    training: bool | None = None,
+    mask: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Calls what a `TimeDistributed` wraps once, for the rows of all its timesteps."""
+    if mask is not None:
+        raise ExportError(
+            f"{layer.name}: a mask of a TimeDistributed around a GRU cannot be "
+            "exported. Mask the sequences inside of it."
+        )
+    rows = tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[2:]], axis=0))
+    rows = tf.ensure_shape(rows, [None, *inputs.shape[2:]])
+    outputs = layer.layer(rows, training=training)
+    outer = tf.shape(inputs)[:2]
+    result = tf.reshape(outputs, tf.concat([outer, tf.shape(outputs)[1:]], axis=0))
+    return tf.ensure_shape(result, [*inputs.shape[:2], *outputs.shape[1:]])
