@@ -171,6 +171,8 @@ def _stand_ins(model: keras.Model, recorder: _Recorder) -> Iterator[None]:
 
     try:
         for layer in {id(each): each for each in layers_of(model)}.values():
+            # Its loss would leave unused constants, which tf2onnx stumbles over.
+            put(layer, "activity_regularizer", None)
             if isinstance(layer, GRU):
                 put(layer, "engine", functools.partial(recorder, layer, layer.stateful))
                 put(layer, "stateful", False)

@@ -80,7 +80,7 @@ def export_onnx(
     cases = {**example_inputs(flat), **(examples or {})}
     cases = {name: _with_states(arrays, kept) for name, arrays in cases.items()}
     first = next(iter(cases.values()))
-    run = _onnxruntime(path)
+    run = load_onnx(path)
 
     def expected(arrays: Arrays) -> Arrays:
         return _run_model(flat, kept, arrays)
@@ -97,7 +97,7 @@ def export_onnx(
             tolerance=tolerance,
             latency_ms=measure(run, first),
             notes=notes,
-            **(_keras_export(model, first[: len(flat.inputs)]) if beside_keras else {}),
+            **(_keras_export(flat, first[: len(flat.inputs)]) if beside_keras else {}),
         )
     )
 
@@ -122,7 +122,15 @@ def _run_model(model: keras.Model, kept: list[GRU], arrays: Arrays) -> Arrays:
     return outputs + after
 
 
-def _onnxruntime(path: Path) -> Run:
+def load_onnx(path: str | os.PathLike) -> Run:
+    """Returns what runs an ONNX file in ONNX Runtime.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ImportError: onnxruntime is not installed.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -169,7 +177,7 @@ def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
         path = Path(folder) / "keras.onnx"
         try:
             model.export(path, format="onnx", verbose=False)
-            milliseconds = measure(_onnxruntime(path), arrays)
+            milliseconds = measure(load_onnx(path), arrays)
         except Exception as error:  # whatever stops it is what there is to say
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             return {"keras_reason": f"Keras {keras.__version__} fails: {reason}"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import re
 import typing
 from collections.abc import Iterable, Iterator
 
@@ -12,6 +11,7 @@ import keras
 from tf_gru_addon.export.cut import Cut, cut_out
 from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.onnx_gru import gru_nodes, require_supported
+from tf_gru_addon.export.parity import unique_name
 from tf_gru_addon.layers.gru import GRU
 
 if typing.TYPE_CHECKING:
@@ -31,8 +31,8 @@ def onnx_model(model: keras.Model) -> tuple[onnx.ModelProto, list[GRU]]:
         ImportError: tf2onnx or onnx is not installed.
     """
     taken: set[str] = set()
-    inputs = [_unique(tensor.name, taken) for tensor in model.inputs]
-    outputs = [_unique(name, taken) for name in model.output_names]
+    inputs = [unique_name(tensor.name, taken) for tensor in model.inputs]
+    outputs = [unique_name(name, taken) for name in model.output_names]
     function, signature, cuts = cut_out(model, inputs, outputs)
     for cut in cuts:
         require_supported(cut)
@@ -76,19 +76,6 @@ def _require_known(model: keras.Model, graph: onnx.GraphProto) -> None:
             )
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    """Returns a name that is not taken, and takes it."""
-    base = re.sub(r"\W", "_", name)
-    if base.startswith("cut_"):  # as the tensors of cuts do
-        base = f"_{base}"
-    name, count = base, 0
-    while name in taken:
-        count += 1
-        name = f"{base}_{count}"
-    taken.add(name)
-    return name
-
-
 def _insert(
     graph: onnx.GraphProto, cuts: list[Cut], inputs: list[str], outputs: list[str]
 ) -> list[GRU]:
@@ -103,7 +90,7 @@ def _insert(
     for cut in cuts:
         kept = cut.initial_state == "kept"
         if kept and cut.layer not in states:
-            states[cut.layer] = _unique(f"{cut.layer.name}_state", taken)
+            states[cut.layer] = unique_name(f"{cut.layer.name}_state", taken)
             first_states.append(states[cut.layer])
         nodes = gru_nodes(cut, states.get(cut.layer, ""))
         graph.node.extend(nodes.nodes)
@@ -112,7 +99,7 @@ def _insert(
             states[cut.layer] = f"{cut.name}_s"
     for layer, first in zip(states, first_states, strict=True):
         shape = list(layer.states[0].shape)
-        after = _unique(f"{layer.name}_next_state", taken)
+        after = unique_name(f"{layer.name}_next_state", taken)
         graph.node.append(onnx.helper.make_node("Identity", [states[layer]], [after]))
         for name, values in ((first, inputs), (after, outputs)):
             kind = onnx.TensorProto.FLOAT

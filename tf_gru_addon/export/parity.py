@@ -9,7 +9,9 @@ raises `ExportError`, which holds the report.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,6 +140,22 @@ def flat_model(model: keras.Model) -> keras.Model:
             f"Make it a functional model: {wrap}."
         )
     return keras.Model(list(inputs), list(model.outputs), name=model.name)
+
+
+def unique_name(name: str, taken: set[str]) -> str:
+    """Returns a name of letters, digits and _ that is not taken, and takes it.
+
+    Args:
+        name: What it is to be like.
+        taken: The names taken, to which it is added. It begins with no "cut_", as the
+            tensors of a `cut.Cut` do.
+    """
+    base = re.sub(r"\W", "_", name)
+    base = f"_{base}" if base.startswith("cut_") else base
+    candidates = itertools.chain([base], (f"{base}_{n}" for n in itertools.count(1)))
+    result = next(each for each in candidates if each not in taken)
+    taken.add(result)
+    return result
 
 
 @contextlib.contextmanager

@@ -1,0 +1,190 @@
+"""A model as a SavedModel of TensorFlow's own ops."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.export.examples import Arrays, example_inputs, run_model
+from tf_gru_addon.export.parity import (
+    ParityReport,
+    Run,
+    compare,
+    flat_model,
+    measure,
+    new_output,
+    require_new,
+    require_passed,
+    unique_name,
+)
+from tf_gru_addon.files import size
+from tf_gru_addon.ops.engines import use_engine
+
+
+def export_saved_model(
+    model: keras.Model,
+    path: str | os.PathLike,
+    *,
+    tolerance: float = 1e-5,
+    examples: Mapping[str, Arrays] | None = None,
+    beside_keras: bool = True,
+) -> ParityReport:
+    """Writes a model as a SavedModel, and runs it beside the model.
+
+    It holds standard ops only, whatever engine the layers run on, and needs neither
+    Keras nor this package. Batch size and timesteps are open where the model leaves
+    them open, masks have their meaning, and a stateful layer goes on from the state
+    that it has now. With `loaded = tf.saved_model.load(path)` there are
+
+    - `loaded.serve(x)`, with an argument for each input of the model: the output, or a
+      list of the outputs;
+    - `loaded.signatures["serving_default"](name=x)`, with the names of the model's
+      inputs: a dict of the outputs, by the names of the layers that give them.
+
+    Args:
+        model: A built functional or sequential model.
+        path: The folder to write; it must not exist.
+        tolerance: The largest error allowed; see `ParityReport`.
+        examples: More inputs to compare on: a name, and an array for each input.
+        beside_keras: Whether to measure Keras' own export of the model too.
+
+    Returns:
+        The report.
+
+    Raises:
+        ExportError: The model is not built, a layer holds an op that is not
+            TensorFlow's (the message names the op), `path` exists; or the numbers
+            differ, and then the folder stays.
+        RunError: The folder cannot be written.
+
+    Example:
+        >>> import keras
+        >>> import tensorflow as tf
+        >>> import tf_gru_addon
+        >>> model = keras.Sequential([keras.Input((None, 3)), tf_gru_addon.GRU(4)])
+        >>> report = export_saved_model(model, "served", beside_keras=False)
+        >>> report.passed
+        True
+        >>> tf.saved_model.load("served").serve(tf.zeros([2, 10, 3])).shape
+        TensorShape([2, 4])
+    """
+    require_new(path)
+    flat = flat_model(model)
+    archive = _archive(flat)
+    with new_output(path) as unfinished:
+        _quietly(archive.write_out, unfinished)
+        ops = _ops(unfinished)
+        if foreign := [op for op in ops if not hasattr(tf.raw_ops, op)]:
+            raise ExportError(
+                f"{model.name}: a layer runs the op {foreign[0]}, which is not "
+                "TensorFlow's own. Take another layer."
+            )
+    path = Path(path)
+    cases = {**example_inputs(flat), **(examples or {})}
+    first = next(iter(cases.values()))
+    run = load_saved_model(path)
+    return require_passed(
+        ParityReport(
+            format="saved_model",
+            path=path,
+            size=size(path),
+            ops=ops,
+            cases=compare(lambda arrays: run_model(flat, arrays), run, cases),
+            tolerance=tolerance,
+            latency_ms=measure(run, first),
+            **(_keras_export(flat, first) if beside_keras else {}),
+        )
+    )
+
+
+def load_saved_model(path: str | os.PathLike) -> Run:
+    """Returns what runs a SavedModel, each time from the states that it was saved with.
+
+    Args:
+        path: The folder.
+    """
+    loaded = tf.saved_model.load(str(path))
+    variables = loaded.signatures["serving_default"].variables
+    states = [(v, v.numpy()) for v in variables if not v.trainable]
+
+    def run(arrays: Arrays) -> Arrays:
+        for state, value in states:
+            state.assign(value)
+        outputs = tf.nest.flatten(loaded.serve(*arrays))
+        return [np.asarray(output) for output in outputs]
+
+    return run
+
+
+def _archive(model: keras.Model) -> keras.export.ExportArchive:
+    taken: set[str] = set()
+    specs = [
+        tf.TensorSpec(tensor.shape, tensor.dtype, unique_name(tensor.name, taken))
+        for tensor in model.inputs
+    ]
+    taken.clear()
+    names = [unique_name(name, taken) for name in model.output_names]
+
+    @tf.function(input_signature=specs, autograph=False)
+    def serve(*inputs):
+        with use_engine("portable"):
+            outputs = keras.tree.flatten(model(list(inputs), training=False))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    @tf.function(input_signature=specs, autograph=False)
+    def serving_default(*inputs):
+        return dict(zip(names, tf.nest.flatten(serve(*inputs)), strict=True))
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for function in (serve, serving_default):
+        archive.add_endpoint(function.__name__, function)
+    return archive
+
+
+def _quietly(write: Any, *arguments: Any, **options: Any) -> None:
+    """Calls what Keras writes with, which describes what it has written."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        write(*arguments, **options)
+
+
+def _ops(path: Path) -> dict[str, int]:
+    """Returns how often each op stands in a SavedModel and its functions."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = (path / "saved_model.pb").read_bytes()
+    graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
+    functions = [function.node_def for function in graph.library.function]
+    names = (node.op for nodes in (graph.node, *functions) for node in nodes)
+    return dict(collections.Counter(names))
+
+
+def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
+    """Returns what a report says of Keras' own export."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "saved_model"
+        try:
+            _quietly(model.export, path)
+            loaded = tf.saved_model.load(str(path))
+            inputs = [tf.constant(array) for array in arrays]
+            milliseconds = measure(
+                lambda _: tf.nest.map_structure(np.asarray, loaded.serve(inputs)),
+                arrays,
+            )
+        except Exception as error:  # whatever stops it is what there is to say
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            return {"keras_reason": f"Keras {keras.__version__} fails: {reason}"}
+        return {"keras_latency_ms": milliseconds, "keras_size": size(path)}
