@@ -34,6 +34,7 @@ ORDER = [
     "export",
     "training",
     "cli_weights",
+    "cli_export",
     "cli",
     "__main__",
 ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from absl import flags
 
-from tf_gru_addon import cli_weights
+from tf_gru_addon import cli_export, cli_weights
 from tf_gru_addon.weights.errors import WeightsError
 
 PROGRAM = "python -m tf_gru_addon"
@@ -83,21 +83,6 @@ def _evaluate(values: flags.FlagValues) -> None:
     print_report(evaluate(values.workdir), values.workdir)
 
 
-def _define_export(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("workdir", None, "the folder of a finished run", values)
-    flags.DEFINE_string("output", None, "the SavedModel to write", values)
-
-
-def _export(values: flags.FlagValues) -> None:
-    from tf_gru_addon.training import export
-
-    parity = export(values.workdir, values.output)
-    print(
-        f"{values.output}: written; reloaded, it differs from the trained model by "
-        f"{parity['max_difference']:.1e} (allowed: {parity['tolerance']:.0e})"
-    )
-
-
 COMMANDS = {
     "train": Command(
         "Train what a config describes.", _define_train, ("workdir",), _train
@@ -106,10 +91,16 @@ COMMANDS = {
         "Measure a trained model again.", _define_evaluate, ("workdir",), _evaluate
     ),
     "export": Command(
-        "Write a trained model as a SavedModel.",
-        _define_export,
+        "Write a trained model for where it runs, and compare the two.",
+        cli_export.define_export,
+        ("output",),
+        cli_export.export,
+    ),
+    "deploy": Command(
+        "Write a trained model in every form, and measure each on the test data.",
+        cli_export.define_deploy,
         ("workdir", "output"),
-        _export,
+        cli_export.deploy,
     ),
     "inspect": Command(
         "Say what GRUs a file of weights holds.",
@@ -192,6 +183,10 @@ def _exit_code(error: Exception) -> int | None:
     expected = UsageError, WeightsError, FileNotFoundError, FileExistsError, ImportError
     if isinstance(error, expected):
         return 2
+    from tf_gru_addon.export.errors import ExportError
+
+    if isinstance(error, ExportError):
+        return 2 if error.report is None else 1
     # What these modules raise can only come from a command that has imported them.
     from tf_gru_addon.config import ConfigError
     from tf_gru_addon.datasets import DataError

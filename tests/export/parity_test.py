@@ -18,13 +18,17 @@ def _model(*layers, shape=(None, 3), **options):
     return keras.Sequential([keras.Input(shape, **options), *layers])
 
 
+def _examples(model):
+    return example_inputs(flat_model(model))
+
+
 def _report(tmp_path, *errors):
     cases = tuple((f"case {i}", error) for i, error in enumerate(errors))
     return ParityReport("onnx", tmp_path / "a", 1500, {"GRU": 2}, cases, 1e-5, 0.5)
 
 
 def test_examples_of_a_model_of_any_sizes():
-    cases = example_inputs(_model(tf_gru_addon.GRU(2)))
+    cases = _examples(_model(tf_gru_addon.GRU(2)))
     shapes = {name: arrays[0].shape for name, arrays in cases.items()}
     assert shapes == {
         "batch 1, timesteps 50": (1, 50, 3),
@@ -38,7 +42,7 @@ def test_examples_of_a_model_of_any_sizes():
 
 def test_examples_of_a_model_of_fixed_sizes():
     layer = tf_gru_addon.GRU(2, stateful=True)
-    cases = example_inputs(_model(layer, shape=(4, 3), batch_size=2))
+    cases = _examples(_model(layer, shape=(4, 3), batch_size=2))
     assert {n: a[0].shape for n, a in cases.items()} == {
         "batch 2, timesteps 4": (2, 4, 3)
     }
@@ -66,7 +70,7 @@ def test_examples_of_a_model_of_fixed_sizes():
     ids=["masking", "embedding", "nested"],
 )
 def test_examples_with_masks(model, value):
-    cases = example_inputs(model())
+    cases = _examples(model())
     masks = {
         name: (x != value).reshape(*x.shape[:2], -1).any(2)
         for name, (x,) in cases.items()
@@ -83,14 +87,14 @@ def test_examples_with_masks(model, value):
 
 def test_examples_of_ids_are_within_the_vocabulary():
     model = _model(keras.layers.Embedding(5, 2), tf_gru_addon.GRU(2), shape=(None,))
-    for (x,) in example_inputs(model).values():
+    for (x,) in _examples(model).values():
         assert set(np.unique(x)) <= set(range(5))
 
 
 def test_a_model_that_takes_a_mask():
     x, mask = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
     model = keras.Model([x, mask], tf_gru_addon.GRU(2)(x, mask=mask))
-    x, mask = example_inputs(model)["right-padded"]
+    x, mask = _examples(model)["right-padded"]
     assert mask.dtype == bool
     assert x.shape == (*mask.shape, 3)
     assert not mask.all()
@@ -214,3 +218,18 @@ def test_measure():
     calls = []
     assert measure(calls.append, [], seconds=0) >= 0
     assert len(calls) == 8
+
+
+def test_what_a_model_refuses_is_no_example():
+    refusing = keras.layers.Reshape((2, -1, 3))
+    layer = keras.layers.TimeDistributed(tf_gru_addon.GRU(2))
+    assert set(_examples(_model(refusing, layer))) == {
+        "batch 1, timesteps 50",
+        "batch 5, timesteps 8",
+    }
+
+
+def test_a_model_that_refuses_everything():
+    model = _model(keras.layers.Reshape((7, 11, 13, 17)))
+    with pytest.raises(ExportError, match=r"sequential.*itself runs on no example"):
+        _examples(model)

@@ -66,7 +66,7 @@ def cut_out(
         and those of the cuts.
 
     Raises:
-        ExportError: A GRU is called where nothing can be taken out.
+        ExportError: A GRU is called where it cannot be taken out.
     """
     specs = [
         tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
@@ -83,15 +83,21 @@ def cut_out(
         named = dict(zip(outputs, map(tf.identity, values), strict=True))
         return named | recorder.tensors
 
-    run.get_concrete_function(specs, {})
-    signature = [specs, recorder.result_specs]
-    if recorder.cuts:
-        run.get_concrete_function(*signature)
+    try:
+        run.get_concrete_function(specs, {})
+        signature = [specs, recorder.result_specs]
+        if recorder.cuts:
+            run.get_concrete_function(*signature)
+    except Exception as error:  # Keras wraps what is raised within a layer
+        reason = recorder.refusal or f"{model.name} cannot be traced: {error}"
+        raise ExportError(reason) from error
     return run, signature, recorder.cuts
 
 
 class _Recorder:
     """Stands in an engine's place and takes down the calls."""
+
+    refusal = ""
 
     def begin(self, results: dict[str, tf.Tensor]) -> None:
         """Begins a trace, in which the calls return `results`, or else zeros."""
@@ -115,7 +121,7 @@ class _Recorder:
         **options: Any,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         if tf.compat.v1.get_default_graph() is not self._graph:
-            raise ExportError(
+            self.refuse(
                 f"{layer.name}: this GRU is called within a loop, a branch or a "
                 "tf.function of its own, from which it cannot be taken. Call it "
                 "outside of that."
@@ -142,6 +148,11 @@ class _Recorder:
             self._result(f"{cut.name}_y", shape, sequences),
             self._result(f"{cut.name}_s", [rows, layer.units], sequences),
         )
+
+    def refuse(self, reason: str) -> None:
+        """Ends the trace."""
+        self.refusal = reason
+        raise ExportError(reason)
 
     def _result(self, name: str, shape: list, sequences: tf.Tensor) -> tf.Tensor:
         self.result_specs[name] = tf.TensorSpec(shape, sequences.dtype, name=name)
@@ -170,7 +181,7 @@ def _stand_ins(model: keras.Model, recorder: _Recorder) -> Iterator[None]:
         object.__setattr__(layer, name, value)
 
     try:
-        for layer in {id(each): each for each in layers_of(model)}.values():
+        for layer in layers_of(model):
             # Its loss would leave unused constants, which tf2onnx stumbles over.
             put(layer, "activity_regularizer", None)
             if isinstance(layer, GRU):
@@ -179,7 +190,7 @@ def _stand_ins(model: keras.Model, recorder: _Recorder) -> Iterator[None]:
             elif isinstance(layer, keras.layers.TimeDistributed) and any(
                 isinstance(each, GRU) for each in layers_of(layer)
             ):
-                put(layer, "call", functools.partial(_all_at_once, layer))
+                put(layer, "call", functools.partial(_all_at_once, recorder, layer))
         yield
     finally:
         for layer, name, value in reversed(undo):
@@ -190,6 +201,7 @@ def _stand_ins(model: keras.Model, recorder: _Recorder) -> Iterator[None]:
 
 
 def _all_at_once(
+    recorder: _Recorder,
     layer: keras.layers.TimeDistributed,
     inputs: tf.Tensor,
     training: bool | None = None,
@@ -197,7 +209,7 @@ def _all_at_once(
 ) -> tf.Tensor:
     """Calls what a `TimeDistributed` wraps once, for the rows of all its timesteps."""
     if mask is not None:
-        raise ExportError(
+        recorder.refuse(
             f"{layer.name}: a mask of a TimeDistributed around a GRU cannot be "
             "exported. Mask the sequences inside of it."
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
+from tf_gru_addon._compat import sublayers
 from tf_gru_addon.export.errors import ExportError
 
 Arrays = list[np.ndarray]
@@ -27,7 +28,7 @@ def example_inputs(model: keras.Model) -> dict[str, Arrays]:
     What the model itself refuses is left out.
 
     Args:
-        model: A built functional or sequential model.
+        model: A `parity.flat_model`.
 
     Raises:
         ExportError: The model refuses everything.
@@ -68,7 +69,7 @@ def run_model(
     """Returns the outputs of a model for inference, in a flat list.
 
     Args:
-        model: A `parity.flat_model`, or one with such inputs.
+        model: A `parity.flat_model`.
         arrays: An array for each of its inputs.
         keep_states: Whether the states of stateful layers stay as they are.
     """
@@ -140,20 +141,20 @@ class _Port:
         return np.where(mask, x, np.asarray(self.mask_value, x.dtype))
 
 
-def layers_of(model: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """Yields the layers of a model, those inside models and wrappers too.
+def layers_of(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """Yields each layer that a model or layer holds, however deep, once.
 
     Args:
-        model: A model, or a layer that may wrap others.
+        layer: The model or layer, which is not among them.
     """
-    inner = list(getattr(model, "layers", ()))
-    for name in ("layer", "forward_layer", "backward_layer"):
-        wrapped = getattr(model, name, None)
-        if isinstance(wrapped, keras.layers.Layer):
-            inner.append(wrapped)
-    for layer in inner:
-        yield layer
-        yield from layers_of(layer)
+    seen = {id(layer)}
+    stack = sublayers(layer)[::-1]
+    while stack:
+        held = stack.pop()
+        if id(held) not in seen:
+            seen.add(id(held))
+            yield held
+            stack += sublayers(held)[::-1]
 
 
 def _reads(layer: keras.layers.Layer, tensor: keras.KerasTensor) -> bool:

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 
 from tf_gru_addon.export.examples import Arrays, example_inputs, run_model
+from tf_gru_addon.export.extras import require_extra
+from tf_gru_addon.export.grus import as_grus
 from tf_gru_addon.export.onnx_graph import count_ops, onnx_model
 from tf_gru_addon.export.parity import (
     ParityReport,
@@ -39,7 +41,8 @@ def export_onnx(
 ) -> ParityReport:
     """Writes a model as an ONNX file, and runs it beside the model.
 
-    Each call of a GRU layer becomes one `GRU` node; tf2onnx converts the rest. Batch
+    Each call of a GRU layer, this package's, `keras.layers.GRU` or `keras.layers.RNN`
+    of a `GRUCell`, becomes one `GRU` node; tf2onnx converts the rest. Batch
     size and timesteps are open where the model leaves them open. Any mask has Keras'
     meaning. The inputs and outputs have the model's names. A stateful layer gets an
     input NAME_state and an output NAME_next_state, (batch, units): an ONNX graph keeps
@@ -71,9 +74,11 @@ def export_onnx(
         >>> report.ops["GRU"], report.passed
         (1, True)
     """
+    require_extra("ONNX exports", "onnx", "onnxruntime", "tf2onnx")
     require_new(path)
     flat = flat_model(model)
-    proto, kept = onnx_model(flat)
+    with as_grus(flat):
+        proto, kept = onnx_model(flat)
     with new_output(path) as unfinished:
         unfinished.write_bytes(proto.SerializeToString())
     path = Path(path)

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.examples import Arrays, example_inputs, run_model
+from tf_gru_addon.export.grus import as_grus
 from tf_gru_addon.export.parity import (
     ParityReport,
     Run,
@@ -44,9 +45,10 @@ def export_saved_model(
     """Writes a model as a SavedModel, and runs it beside the model.
 
     It holds standard ops only, whatever engine the layers run on, and needs neither
-    Keras nor this package. Batch size and timesteps are open where the model leaves
-    them open, masks have their meaning, and a stateful layer goes on from the state
-    that it has now. With `loaded = tf.saved_model.load(path)` there are
+    Keras nor this package. A `keras.layers.GRU` and a `keras.layers.RNN` of a `GRUCell`
+    run as this package's `GRU` does. Batch size and timesteps are open where the model
+    leaves them open, masks have their meaning, and a stateful layer goes on from the
+    state that it has now. With `loaded = tf.saved_model.load(path)` there are
 
     - `loaded.serve(x)`, with an argument for each input of the model: the output, or a
       list of the outputs;
@@ -82,9 +84,9 @@ def export_saved_model(
     """
     require_new(path)
     flat = flat_model(model)
-    archive = _archive(flat)
     with new_output(path) as unfinished:
-        _quietly(archive.write_out, unfinished)
+        with as_grus(flat):
+            _quietly(_archive(flat).write_out, unfinished)
         ops = _ops(unfinished)
         if foreign := [op for op in ops if not hasattr(tf.raw_ops, op)]:
             raise ExportError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import typing
 from pathlib import Path
@@ -11,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from tf_gru_addon.export import ExportError, saved_model
 from tf_gru_addon.files import whole, writing
 from tf_gru_addon.training.errors import RunError, WorkdirError
 from tf_gru_addon.training.workdir import Workdir
 
 if typing.TYPE_CHECKING:
     import keras
-
-_BATCH = 256  # sequences at a time, whatever the size of the data
 
 
 def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, Any]:
@@ -70,7 +67,8 @@ def export_saved_model(
     Args:
         model: the trained model.
         path: the folder to write, replaced if there.
-        sequences: what to compare the numbers on, `(batch, timesteps, features)`.
+        sequences: what to compare the numbers on besides random sequences, `(batch,
+            timesteps, features)`.
         tolerance: the largest difference allowed; of numbers above 1, relative.
 
     Returns:
@@ -80,28 +78,20 @@ def export_saved_model(
         RunError: it cannot be written, or the numbers differ; `path` is as it was.
     """
     with whole(path) as unfinished:
-        with contextlib.redirect_stdout(io.StringIO()):  # Keras describes its artifact
-            model.export(unfinished)
-        difference = _difference(model, unfinished, sequences)
-        if not difference <= tolerance:  # so that NaN fails too
+        try:
+            report = saved_model.export_saved_model(
+                model,
+                unfinished,
+                tolerance=tolerance,
+                examples={"the test data": [sequences]},
+                beside_keras=False,
+            )
+        except ExportError as error:
+            if error.report is None:
+                raise
             raise RunError(
                 f"{path}: the reloaded SavedModel differs from the trained model by "
-                f"{difference:.2g} on the test data; `export.tolerance` is "
-                f"{tolerance:.2g}. It was not put in place."
-            )
-    return {"max_difference": difference, "tolerance": tolerance}
-
-
-def _difference(model: keras.Model, path: Path, sequences: np.ndarray) -> float:
-    import tensorflow as tf
-
-    # Held by a name: what was loaded lives no longer than the object that holds it.
-    loaded = tf.saved_model.load(str(path))
-    differences = []
-    for start in range(0, len(sequences), _BATCH):
-        batch = sequences[start : start + _BATCH]
-        expected = np.asarray(model(batch, training=False))
-        received = np.asarray(loaded.serve(batch))
-        scale = np.maximum(1.0, np.abs(expected))
-        differences.append(np.max(np.abs(received - expected) / scale))
-    return float(np.max(differences))
+                f"{error.report.max_error:.2g}; `export.tolerance` is {tolerance:.2g}. "
+                "It was not put in place."
+            ) from error
+    return {"max_difference": report.max_error, "tolerance": tolerance}

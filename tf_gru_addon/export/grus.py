@@ -1,0 +1,30 @@
+"""The GRUs of a model, whosever they are, as this package's for a while."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+
+from tf_gru_addon.export.examples import layers_of
+from tf_gru_addon.layers.gru_cell import GRUCell
+from tf_gru_addon.layers.in_place import become_gru
+
+
+@contextlib.contextmanager
+def as_grus(model: keras.Model) -> Iterator[None]:
+    """Makes each `keras.layers.GRU` and `RNN(GRUCell)` a `GRU` within the block.
+
+    Only of these classes themselves: what a subclass computes is its own affair.
+
+    Args:
+        model: A built model; afterwards it is what it was.
+    """
+    with contextlib.ExitStack() as undo:
+        for layer in list(layers_of(model)):
+            if type(layer) not in (keras.layers.GRU, keras.layers.RNN):
+                continue
+            if type(layer.cell) in (keras.layers.GRUCell, GRUCell) and layer.built:
+                undo.callback(become_gru(layer))
+        yield

@@ -1,0 +1,60 @@
+"""The targets by their names, for the command line and for `deploy`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+
+from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.export.parity import ParityReport, Run
+
+
+class Target(NamedTuple):
+    """One way of writing a model.
+
+    Attributes:
+        export: Writes it: takes the model, the path, and by name `tolerance`,
+            `examples` and `beside_keras`.
+        open: Takes the path and the model, and returns what runs the export.
+        suffix: Ends the name of its file; empty for a folder.
+    """
+
+    export: Callable[..., ParityReport]
+    open: Callable[[str | os.PathLike, keras.Model], Run]
+    suffix: str
+
+
+def _saved_model() -> Target:
+    from tf_gru_addon.export.saved_model import export_saved_model, load_saved_model
+
+    return Target(export_saved_model, lambda path, model: load_saved_model(path), "")
+
+
+def _onnx() -> Target:
+    from tf_gru_addon.export.onnx import export_onnx, load_onnx
+
+    return Target(export_onnx, lambda path, model: load_onnx(path), ".onnx")
+
+
+#: Each function imports what its target needs.
+TARGETS: dict[str, Callable[[], Target]] = {
+    "saved_model": _saved_model,
+    "onnx": _onnx,
+}
+
+
+def target_of(name: str) -> Target:
+    """Returns the target of a name.
+
+    Raises:
+        ExportError: There is none.
+        ImportError: What it needs is not installed.
+    """
+    if name not in TARGETS:
+        raise ExportError(
+            f"format must be one of {', '.join(TARGETS)}; received: {name!r}."
+        )
+    return TARGETS[name]()
