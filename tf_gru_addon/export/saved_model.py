@@ -139,20 +139,21 @@ def _archive(model: keras.Model) -> keras.export.ExportArchive:
     taken.clear()
     names = [unique_name(name, taken) for name in model.output_names]
 
-    @tf.function(input_signature=specs, autograph=False)
-    def serve(*inputs):
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+
+    # The archive is given plain functions: a tf.function it traces and saves twice.
+    def run(*inputs):
         with use_engine("portable"):
             outputs = keras.tree.flatten(model(list(inputs), training=False))
         return outputs[0] if len(outputs) == 1 else outputs
 
-    @tf.function(input_signature=specs, autograph=False)
-    def serving_default(*inputs):
+    serve = archive.add_endpoint("serve", run, input_signature=specs)
+
+    def named(*inputs):
         return dict(zip(names, tf.nest.flatten(serve(*inputs)), strict=True))
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    for function in (serve, serving_default):
-        archive.add_endpoint(function.__name__, function)
+    archive.add_endpoint("serving_default", named, input_signature=specs)
     return archive
 
 
