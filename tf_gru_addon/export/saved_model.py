@@ -85,7 +85,7 @@ def export_saved_model(
     require_new(path)
     flat = flat_model(model)
     with new_output(path) as unfinished:
-        with as_grus(flat):
+        with as_grus(flat), use_engine("portable"):
             _quietly(_archive(flat).write_out, unfinished)
         ops = _ops(unfinished)
         if foreign := [op for op in ops if not hasattr(tf.raw_ops, op)]:
@@ -144,8 +144,7 @@ def _archive(model: keras.Model) -> keras.export.ExportArchive:
 
     # The archive is given plain functions: a tf.function it traces and saves twice.
     def run(*inputs):
-        with use_engine("portable"):
-            outputs = keras.tree.flatten(model(list(inputs), training=False))
+        outputs = keras.tree.flatten(model(list(inputs), training=False))
         return outputs[0] if len(outputs) == 1 else outputs
 
     serve = archive.add_endpoint("serve", run, input_signature=specs)

@@ -1,0 +1,176 @@
+"""SavedModels in a process that has TensorFlow alone."""
+
+import sys
+
+import cases
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from harness import assert_close, run_python
+
+import tf_gru_addon
+from tf_gru_addon.errors import RunError
+from tf_gru_addon.export import ExportError
+from tf_gru_addon.export.saved_model import export_saved_model, load_saved_model
+
+
+def _export(model, path, **options):
+    return export_saved_model(model, path, **{"beside_keras": False, **options})
+
+
+def _sequential(*layers, shape=(None, 3), **options):
+    return keras.Sequential([keras.Input(shape, **options), *layers])
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "cell_masked",
+        "cells_stacked",
+        "layer_return_state",
+        "layer_initial_state",
+        "layer_stateful",
+        "layer_dropout",
+        "layer_masked",
+        "bidirectional",
+        "time_distributed",
+    ],
+)
+def test_cases(case, tmp_path):
+    model = cases.model(case)
+    cases.reset_states(model)
+    report = _export(model, tmp_path / "served")
+    assert report.max_error < 2e-6
+    assert {op for op in report.ops if "Random" in op or "TfGruAddon" in op} == set()
+    if "masked" in case or "bidirectional" in case:
+        assert "masks with holes" in dict(report.cases)
+
+
+def test_half_precision(tmp_path):
+    model = cases.model("layer_bfloat16")
+    assert _export(model, tmp_path / "served", tolerance=3e-2).passed
+
+
+@pytest.mark.parametrize("engine", ["native", "portable"])
+def test_whatever_engine_trained_it(engine, tmp_path):
+    if engine == "native" and not tf_gru_addon.native.status().available:
+        pytest.skip(tf_gru_addon.native.status().reason)
+    model = _sequential(tf_gru_addon.GRU(4, engine=engine))
+    assert _export(model, tmp_path / "served").passed
+    assert model.layers[0].engine == engine
+
+
+def test_keras_own_layers_are_what_they_were(tmp_path):
+    model = _sequential(
+        keras.layers.GRU(4, return_sequences=True),
+        keras.layers.RNN(keras.layers.GRUCell(2)),
+    )
+    kinds = [type(layer) for layer in model.layers]
+    assert _export(model, tmp_path / "served").passed
+    assert [type(layer) for layer in model.layers] == kinds
+
+
+ALONE = """
+import importlib.abc, sys
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "tf_gru_addon":
+            raise ModuleNotFoundError("kept away by the test", name=name)
+
+sys.meta_path.insert(0, Refuse())
+import numpy, tensorflow as tf
+
+loaded = tf.saved_model.load(sys.argv[1])
+with numpy.load(sys.argv[2]) as file:
+    arrays = [file["frames"], file["state"]]
+sequences, state = loaded.serve(*arrays)
+named = loaded.signatures["serving_default"](
+    frames=tf.constant(arrays[0]), state=tf.constant(arrays[1])
+)
+assert sorted(named) == ["encoder", "encoder_1"], named
+tf.debugging.assert_equal(named["encoder"], sequences)
+tf.debugging.assert_equal(named["encoder_1"], state)
+numpy.savez(sys.argv[3], sequences=sequences, state=state)
+assert not {"tf_gru_addon", "keras"} & set(sys.modules)
+"""
+
+
+def test_tensorflow_alone_and_the_names(tmp_path):
+    frames = keras.Input((None, 3), name="frames")
+    state = keras.Input((4,), name="state")
+    masked = keras.layers.Masking()(frames)
+    layer = tf_gru_addon.GRU(
+        4, return_sequences=True, return_state=True, name="encoder"
+    )
+    model = keras.Model([frames, state], layer(masked, initial_state=state))
+    _export(model, tmp_path / "served")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 9, 3)).astype("float32")
+    x[0, 5:], x[1, 2:4], x[2] = 0, 0, 0
+    h = rng.normal(size=(3, 4)).astype("float32")
+    np.savez(tmp_path / "in.npz", frames=x, state=h)
+    run_python(ALONE, *(tmp_path / name for name in ("served", "in.npz", "out.npz")))
+    expected = model([x, h])
+    with np.load(tmp_path / "out.npz") as file:
+        assert_close(file["sequences"], expected[0])
+        assert_close(file["state"], expected[1])
+
+
+def test_open_sizes_and_no_timesteps(tmp_path):
+    _export(cases.model("layer_sequences"), tmp_path / "served")
+    loaded = tf.saved_model.load(tmp_path / "served")
+    for batch, timesteps in [(0, 4), (2, 0), (7, 3)]:
+        x = np.zeros((batch, timesteps, cases.FEATURES), "float32")
+        assert loaded.serve(x).shape == (batch, timesteps, cases.UNITS)
+
+
+def test_a_stateful_model_goes_on_from_its_state(tmp_path):
+    model = _sequential(tf_gru_addon.GRU(4, stateful=True), batch_size=2)
+    x = np.ones((2, 3, 3), "float32")
+    model(x)
+    _export(model, tmp_path / "served")
+    run = load_saved_model(tmp_path / "served")
+    (first,), (again,) = run([x]), run([x])
+    np.testing.assert_array_equal(first, again)
+    loaded = tf.saved_model.load(tmp_path / "served")
+    for _ in range(2):
+        assert_close(loaded.serve(x), model(x))
+
+
+def test_beside_keras(tmp_path):
+    model = _sequential(keras.layers.GRU(4))
+    report = export_saved_model(model, tmp_path / "served")
+    assert report.keras_latency_ms > 0, report.keras_reason
+    assert report.keras_size > 0
+
+
+def test_a_failed_parity_leaves_what_was_written(tmp_path):
+    path = tmp_path / "served"
+    model = _sequential(tf_gru_addon.GRU(4))
+    examples = {"NaN": [np.full((2, 3, 3), np.nan, "float32")]}
+    with pytest.raises(ExportError, match=r"by nan for the case 'NaN'.*stays") as e:
+        _export(model, path, examples=examples)
+    assert not e.value.report.passed
+    assert (path / "saved_model.pb").exists()
+    with pytest.raises(ExportError, match="served: exists already"):
+        _export(model, path)
+
+
+def test_what_cannot_be_exported(tmp_path):
+    with pytest.raises(ExportError, match="is not built"):
+        _export(keras.Sequential([tf_gru_addon.GRU(2)]), tmp_path / "served")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        _export(_sequential(tf_gru_addon.GRU(2)), tmp_path / "file" / "served")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_an_op_that_is_not_tensorflow_s(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        sys.modules["tf_gru_addon.export.saved_model"], "_ops", lambda path: {"Gru": 1}
+    )
+    with pytest.raises(ExportError, match="runs the op Gru, which is not TensorFlow's"):
+        _export(_sequential(tf_gru_addon.GRU(2)), tmp_path / "served")
+    assert not list(tmp_path.iterdir())
