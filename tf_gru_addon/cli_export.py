@@ -18,7 +18,7 @@ def define_export(values: flags.FlagValues) -> None:
     flags.DEFINE_string("workdir", None, "the folder of a finished run, or", values)
     flags.DEFINE_string("model", None, "a .keras file", values)
     flags.DEFINE_string(
-        "format", "saved_model", "what to write: saved_model, onnx", values
+        "format", "saved_model", "what to write: saved_model, onnx, litert", values
     )
     flags.DEFINE_string("output", None, "the file or folder to write", values)
 

@@ -86,7 +86,7 @@ def export_saved_model(
     flat = flat_model(model)
     with new_output(path) as unfinished:
         with as_grus(flat), use_engine("portable"):
-            _quietly(_archive(flat).write_out, unfinished)
+            write_saved_model(flat, unfinished)
         ops = _ops(unfinished)
         if foreign := [op for op in ops if not hasattr(tf.raw_ops, op)]:
             raise ExportError(
@@ -130,14 +130,32 @@ def load_saved_model(path: str | os.PathLike) -> Run:
     return run
 
 
-def _archive(model: keras.Model) -> keras.export.ExportArchive:
-    taken: set[str] = set()
+def endpoint_names(model: keras.Model) -> tuple[list[str], list[str]]:
+    """Returns the names of a signature's inputs and outputs, in the model's order.
+
+    Args:
+        model: A `flat_model`.
+    """
+    inputs: set[str] = set()
+    outputs: set[str] = set()
+    return (
+        [unique_name(tensor.name, inputs) for tensor in model.inputs],
+        [unique_name(name, outputs) for name in model.output_names],
+    )
+
+
+def write_saved_model(model: keras.Model, path: Path) -> None:
+    """Writes a model with the endpoints of `export_saved_model`, and runs nothing.
+
+    Args:
+        model: A `flat_model`.
+        path: The folder to write.
+    """
+    names, output_names = endpoint_names(model)
     specs = [
-        tf.TensorSpec(tensor.shape, tensor.dtype, unique_name(tensor.name, taken))
-        for tensor in model.inputs
+        tf.TensorSpec(tensor.shape, tensor.dtype, name)
+        for tensor, name in zip(model.inputs, names, strict=True)
     ]
-    taken.clear()
-    names = [unique_name(name, taken) for name in model.output_names]
 
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -150,10 +168,10 @@ def _archive(model: keras.Model) -> keras.export.ExportArchive:
     serve = archive.add_endpoint("serve", run, input_signature=specs)
 
     def named(*inputs):
-        return dict(zip(names, tf.nest.flatten(serve(*inputs)), strict=True))
+        return dict(zip(output_names, tf.nest.flatten(serve(*inputs)), strict=True))
 
     archive.add_endpoint("serving_default", named, input_signature=specs)
-    return archive
+    _quietly(archive.write_out, path)
 
 
 def _quietly(write: Any, *arguments: Any, **options: Any) -> None:

@@ -39,10 +39,22 @@ def _onnx() -> Target:
     return Target(export_onnx, lambda path, model: load_onnx(path), ".onnx")
 
 
+def _litert() -> Target:
+    from tf_gru_addon.export.litert import export_litert, load_litert
+    from tf_gru_addon.export.parity import flat_model
+
+    return Target(
+        export_litert,
+        lambda path, model: load_litert(path, flat_model(model)),
+        ".tflite",
+    )
+
+
 #: Each function imports what its target needs.
 TARGETS: dict[str, Callable[[], Target]] = {
     "saved_model": _saved_model,
     "onnx": _onnx,
+    "litert": _litert,
 }
 
 

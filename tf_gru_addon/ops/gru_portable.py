@@ -6,6 +6,7 @@ gradients of the gates; those of the weights are then a few large products, wher
 TensorFlow's gradient of a loop would add up a small one a timestep.
 """
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -14,6 +15,7 @@ from tf_gru_addon.activations import Activation
 from tf_gru_addon.ops import gru_step as step
 from tf_gru_addon.ops.gru_step import Gates, Masks, Recurrence
 
+Recur = Callable[..., tuple[tf.Tensor | None, tf.Tensor]]
 _Body = Callable[[list[tf.Tensor], tf.Tensor], tuple[list[tf.Tensor], tf.Tensor]]
 
 
@@ -35,6 +37,7 @@ def gru_portable(
     return_sequences: bool = True,
     unroll: bool = False,
     training: bool = False,
+    recur: Recur | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Runs a GRU over a sequence.
 
@@ -57,6 +60,10 @@ def gru_portable(
         return_sequences: Whether to return the outputs of all timesteps.
         unroll: Build the timesteps side by side in place of a loop.
         training: Keep what the gradient needs instead of computing it again there.
+        recur: The recurrent part, for a runtime that needs one of its own: takes the
+            projected inputs (three of [T, B, U]), `initial_state`, the `Recurrence`,
+            the mask [T, B, 1] and `return_sequences`; gives all states [T, B, U] or
+            None, and the last state.
 
     Returns:
         The outputs, (batch, timesteps, units) or the last one, (batch, units); and the
@@ -64,7 +71,7 @@ def gru_portable(
     """
     x = _time_major(inputs, go_backwards)  # [T, B, F]
     if mask is not None:
-        mask = _time_major(mask, go_backwards)[..., tf.newaxis]  # [T, B, 1]
+        mask = tf.expand_dims(_time_major(mask, go_backwards), -1)  # [T, B, 1]
         # What stands in the padding, NaN too, must reach no weight's gradient.
         x = tf.where(mask, x, tf.zeros_like(x))
 
@@ -78,9 +85,9 @@ def gru_portable(
         activation=activation,
         recurrent_activation=recurrent_activation,
     )
-    states, state = _recur(
-        projected, initial_state, recurrence, mask, return_sequences, unroll, training
-    )
+    if recur is None:
+        recur = functools.partial(_recur, unroll=unroll, keep_gates=training)
+    states, state = recur(projected, initial_state, recurrence, mask, return_sequences)
     has_output = _has_output(mask, inputs, zero_output_for_mask)
     if return_sequences:
         if mask is not None:
