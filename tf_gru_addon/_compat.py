@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 from tf_gru_addon.version import MIN_KERAS, MIN_TENSORFLOW
 
@@ -73,6 +73,7 @@ def _check_environment() -> None:
 
 _check_environment()
 
+import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras.src.layers.rnn.dropout_rnn_cell import (  # noqa: E402
     DropoutRNNCell as KerasDropoutRNNCell,
@@ -88,12 +89,16 @@ from tensorflow.python.saved_model import save_context  # noqa: E402
 
 __all__ = [
     "KerasDropoutRNNCell",
+    "LayerCall",
     "enclosing_graphs",
     "in_export",
     "in_xla",
+    "layer_calls",
+    "mask_of",
     "on_cpu",
     "refuse_legacy_keras",
     "sublayers",
+    "set_mask",
 ]
 
 
@@ -187,3 +192,58 @@ def sublayers(layer: Any) -> list[Any]:
     However it holds them: in attributes, in lists and dicts of them, in its graph.
     """
     return list(layer._layers)
+
+
+class LayerCall(NamedTuple):
+    """A call in the graph of a Sequential or functional model.
+
+    Attributes:
+        layer: The layer called, or an operation of `keras.ops`.
+        args: What it was called with, symbolic tensors among it.
+        kwargs: Likewise, by name.
+        outputs: The symbolic tensors that came of it.
+    """
+
+    layer: Any
+    args: tuple
+    kwargs: dict[str, Any]
+    outputs: list[keras.KerasTensor]
+
+
+def layer_calls(model: keras.Model) -> list[LayerCall]:
+    """Returns the calls that lead from a model's inputs to its outputs.
+
+    Each stands behind those that it needs the outputs of.
+
+    Args:
+        model: A Sequential or functional model that is built.
+    """
+    seen = {id(tensor) for tensor in model.inputs}
+    calls = []
+
+    def visit(tensor: keras.KerasTensor) -> None:
+        if id(tensor) in seen:
+            return
+        layer, index, _ = tensor._keras_history
+        node = layer._inbound_nodes[index]
+        for needed in node.input_tensors:
+            visit(needed)
+        seen.update(id(output) for output in node.output_tensors)
+        arguments = node.arguments
+        calls.append(
+            LayerCall(layer, arguments.args, arguments.kwargs, node.output_tensors)
+        )
+
+    for tensor in model.outputs:
+        visit(tensor)
+    return calls
+
+
+def mask_of(tensor: tf.Tensor) -> tf.Tensor | None:
+    """Returns the mask that Keras' layers find on a tensor."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def set_mask(tensor: tf.Tensor, mask: tf.Tensor | None) -> None:
+    """Puts a mask on a tensor, where Keras' layers find it."""
+    tensor._keras_mask = mask

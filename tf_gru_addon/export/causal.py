@@ -1,0 +1,330 @@
+"""Reading a model as steps that look at no later frame, or saying which layer does.
+
+A layer is *causal* where its output at a frame depends on that frame and those before
+it. What the frames so far have led to, the output of a GRU without `return_sequences`,
+has no time axis any more: there every layer is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_gru_addon._compat import LayerCall, layer_calls, set_mask
+from tf_gru_addon.export.causal_steps import (
+    ConvStep,
+    FrameStep,
+    GruStep,
+    LayerStep,
+    Slot,
+    State,
+    States,
+    Step,
+)
+from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.export.parity import flat_model
+from tf_gru_addon.layers.gru import GRU
+from tf_gru_addon.layers.gru_cell import GRUCell
+
+#: Layers that treat each frame alone. A name that this Keras lacks is left out.
+_FRAMEWISE = {
+    getattr(keras.layers, name)
+    for name in (
+        "Activation ActivityRegularization Add AlphaDropout Average "
+        "BatchNormalization Concatenate Dense Dropout ELU Embedding GaussianDropout "
+        "GaussianNoise Identity LayerNormalization LeakyReLU Masking Maximum Minimum "
+        "Multiply Normalization PReLU RMSNormalization ReLU Rescaling Softmax "
+        "SpatialDropout1D Subtract UnitNormalization"
+    ).split()
+    if hasattr(keras.layers, name)
+}
+
+#: Operations of `keras.ops`, such as `x + y` is, that treat each number alone.
+_OPERATIONS = set(
+    "Abs Absolute Add Clip Divide Elu Exp Gelu Log Maximum Minimum Multiply Negative "
+    "Relu Sigmoid Silu Sqrt Square Subtract Tanh TrueDivide".split()
+)
+
+_POOLS = "it takes all timesteps into one"
+_RESAMPLES = "it changes the number of timesteps"
+_MOVES = "it moves the time axis"
+_ATTENDS = "every timestep looks at all others"
+_STATE = "it has a state that is not known here; GRU is the recurrent layer that is"
+
+#: Why not, by the name of a class.
+_REASONS = {
+    "Bidirectional": "it reads the sequence from its end too",
+    "GlobalAveragePooling1D": _POOLS,
+    "GlobalMaxPooling1D": _POOLS,
+    "AveragePooling1D": _RESAMPLES,
+    "MaxPooling1D": _RESAMPLES,
+    "UpSampling1D": _RESAMPLES,
+    "Cropping1D": _RESAMPLES,
+    "ZeroPadding1D": _RESAMPLES,
+    "Conv1DTranspose": _RESAMPLES,
+    "Flatten": _MOVES,
+    "Permute": _MOVES,
+    "Reshape": _MOVES,
+    "Attention": _ATTENDS,
+    "AdditiveAttention": _ATTENDS,
+    "MultiHeadAttention": _ATTENDS,
+    "GroupQueryAttention": _ATTENDS,
+    "GroupNormalization": "it takes statistics over time",
+    "Dot": "it multiplies timesteps with each other",
+    "LSTM": _STATE,
+    "SimpleRNN": _STATE,
+    "ConvLSTM1D": _STATE,
+    "ConvLSTM2D": _STATE,
+}
+
+
+@dataclass(frozen=True)
+class CausalModel:
+    """A model as steps.
+
+    Attributes:
+        name: The model's.
+        steps: The steps, in the order to run them.
+        frames: The model's input: its shape, (batch, frames, ...), and dtype.
+        outputs: Where the outputs stand, in the order of `model.outputs`.
+        slots: How many slots there are; the first is the input's.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    frames: keras.KerasTensor
+    outputs: tuple[Slot, ...]
+    slots: int
+
+    @property
+    def states(self) -> dict[str, State]:
+        """The states of all steps, by name."""
+        return {state.name: state for step in self.steps for state in step.states}
+
+    def run(self, frames: Any, states: States, mask: Any = None) -> tuple[list, States]:
+        """Returns the outputs for a chunk of frames, and the states after it.
+
+        Args:
+            frames: A tensor (batch, frames, ...).
+            states: A tensor for each of `states`.
+            mask: None, or booleans (batch, frames).
+        """
+        values = [None] * self.slots
+        values[0] = frames
+        if mask is not None:
+            set_mask(frames, mask)
+        new = {}
+        for step in self.steps:
+            new.update(step.run(values, states))
+        return [values[slot.index] for slot in self.outputs], new
+
+
+def read(model: keras.Model) -> CausalModel:
+    """Returns a model as steps.
+
+    Args:
+        model: A built Sequential or functional model of one input.
+
+    Raises:
+        ExportError: It is no such model, or a layer of it is not causal; the message
+            names the layer, and says why.
+    """
+    if isinstance(model, CausalModel):
+        return model
+    flat = flat_model(model)
+    if len(flat.inputs) != 1:
+        raise ExportError(
+            f"{model.name}: frames stream in through one input, and the model has "
+            f"{len(flat.inputs)}: {', '.join(x.name for x in flat.inputs)}. "
+            "Concatenate them outside of the model."
+        )
+    (frames,) = flat.inputs
+    if len(frames.shape) < 2 or None in frames.shape[2:]:
+        raise ExportError(
+            f"{model.name}: frames must have the shape (batch, frames, features), the "
+            f"features known; the model's input has {tuple(frames.shape)}."
+        )
+    reader = _Reader()
+    outputs = reader.model(flat, [reader.slot(True, len(frames.shape))])
+    return CausalModel(
+        model.name, tuple(reader.steps), frames, tuple(outputs), reader.count
+    )
+
+
+class _Reader:
+    """Turns the calls of a model, and of the models inside it, into steps."""
+
+    def __init__(self):
+        self.steps: list[Step] = []
+        self.count = 0
+        self._names: set[str] = set()
+
+    def slot(self, sequence: bool, rank: int) -> Slot:
+        self.count += 1
+        return Slot(self.count - 1, sequence, rank)
+
+    def model(self, model: keras.Model, inputs: list[Slot]) -> list[Slot]:
+        known = {id(x): slot for x, slot in zip(model.inputs, inputs, strict=True)}
+        for call in layer_calls(model):
+            slots = self._call(call, known)
+            known.update(zip(map(id, call.outputs), slots, strict=True))
+        return [known[id(x)] for x in model.outputs]
+
+    def _call(self, call: LayerCall, known: dict[int, Slot]) -> list[Slot]:
+        layer = call.layer
+        args, kwargs = keras.tree.map_structure(
+            lambda x: known[id(x)] if isinstance(x, keras.KerasTensor) else x,
+            (tuple(call.args), dict(call.kwargs)),
+        )
+        flat = keras.tree.flatten((args, kwargs))
+        inputs = [each for each in flat if isinstance(each, Slot)]
+        if kwargs.pop("training", False):
+            raise _refusal(layer, "it is called with training=True")
+        if not any(slot.sequence for slot in inputs):
+            return self._as_it_is(call, args, kwargs, sequence=False)
+        if not all(slot.sequence for slot in inputs):
+            raise _refusal(
+                layer,
+                "it puts what all timesteps have led to beside single timesteps",
+            )
+        kind = type(layer)
+        if not isinstance(layer, keras.Layer):
+            _check_operation(layer, args, kwargs)
+            return self._as_it_is(call, args, kwargs, sequence=True)
+        # What stands behind the first argument is a state or a mask.
+        if any(x is not None for x in keras.tree.flatten((args[1:], kwargs))):
+            raise _refusal(layer, "it is called with an initial state or a mask")
+        if isinstance(layer, keras.Model) and hasattr(layer, "inputs"):
+            return self.model(layer, inputs)
+        if kind in _FRAMEWISE:
+            _check_axes(layer, inputs)
+            return self._as_it_is(call, args, {}, sequence=True)
+        if builder := _BUILDERS.get(kind):
+            return builder(self, layer, inputs[0], call)
+        reason = _REASONS.get(
+            kind.__name__, f"whether a {kind.__name__} looks at later ones is not known"
+        )
+        raise _refusal(layer, reason)
+
+    def _as_it_is(self, call, args, kwargs, sequence) -> list[Slot]:
+        outputs = [self.slot(sequence, len(x.shape)) for x in call.outputs]
+        indices = tuple(slot.index for slot in outputs)
+        self.steps.append(LayerStep(call.layer, args, kwargs, indices))
+        return outputs
+
+    def time_distributed(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
+        output = self.slot(True, len(call.outputs[0].shape))
+        self.steps.append(FrameStep(layer, x.index, output.index))
+        return [output]
+
+    def conv(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
+        (size,), (dilation,), (stride,) = (
+            layer.kernel_size,
+            layer.dilation_rate,
+            layer.strides,
+        )
+        if (size, stride) == (1, 1):
+            return self._as_it_is(call, (x,), {}, sequence=True)
+        if stride != 1:
+            raise _refusal(layer, f"strides={stride} changes the number of timesteps")
+        if layer.padding != "causal":
+            raise _refusal(
+                layer,
+                f'padding="{layer.padding}" looks at later timesteps or drops some; '
+                'padding="causal" does not',
+            )
+        if layer.data_format != "channels_last":
+            raise _refusal(layer, 'data_format="channels_first" moves the time axis')
+        output = self.slot(True, 3)
+        features = call.args[0].shape[-1]
+        state = self._state(
+            layer, "frames", (dilation * (size - 1), features), layer.compute_dtype
+        )
+        self.steps.append(ConvStep(layer, x.index, output.index, (state,)))
+        return [output]
+
+    def gru(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
+        cell = layer.cell
+        cells = getattr(cell, "cells", [cell])
+        unknown = [c for c in cells if type(c) not in (GRUCell, keras.layers.GRUCell)]
+        if unknown:
+            raise _refusal(layer, f"its cell is a {type(unknown[0]).__name__}. {_STATE}")
+        if layer.go_backwards:
+            raise _refusal(layer, "go_backwards=True starts at the end of the sequence")
+        output = self.slot(layer.return_sequences, len(call.outputs[0].shape))
+        lasts = [self.slot(False, 2) for _ in call.outputs[1:]]
+        dtype = layer.compute_dtype
+        states = [self._state(layer, "state", (c.units,), dtype) for c in cells]
+        if layer.zero_output_for_mask and not layer.return_sequences:
+            states.append(self._state(layer, "output", (cells[-1].units,), dtype))
+        self.steps.append(
+            GruStep(
+                layer,
+                tuple(cells),
+                x.index,
+                output.index,
+                tuple(slot.index for slot in lasts),
+                tuple(states),
+            )
+        )
+        return [output, *lasts]
+
+    def _state(self, layer, what: str, shape: tuple[int, ...], dtype: str) -> State:
+        """A state with a name that no other has."""
+        stem = re.sub(r"\W", "_", layer.name)
+        name, number = f"{stem}_{what}", 1
+        while name in self._names:
+            name, number = f"{stem}_{number}_{what}", number + 1
+        self._names.add(name)
+        return State(name, shape, dtype)
+
+
+_BUILDERS: dict[type, Callable] = {
+    GRU: _Reader.gru,
+    keras.layers.GRU: _Reader.gru,
+    keras.layers.RNN: _Reader.gru,
+    keras.layers.Conv1D: _Reader.conv,
+    keras.layers.TimeDistributed: _Reader.time_distributed,
+}
+
+
+def _check_operation(operation: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+    """Refuses an operation of `keras.ops` that is not one on single numbers."""
+    rest = keras.tree.flatten((args, kwargs))
+    numbers = all(isinstance(x, Slot) or np.ndim(x) == 0 for x in rest)
+    if type(operation).__name__ not in _OPERATIONS or not numbers:
+        raise _refusal(operation, "of keras.ops, only those on single numbers can be")
+
+
+def _check_axes(layer: keras.Layer, inputs: list[Slot]) -> None:
+    """Refuses a layer that mixes timesteps by an axis that it is told."""
+    rank = max(slot.rank for slot in inputs)
+    if min(slot.rank for slot in inputs) != rank:
+        raise _refusal(layer, "its inputs have different numbers of axes")
+    if rank < 3 and not isinstance(layer, keras.layers.Embedding):
+        raise _refusal(
+            layer,
+            "its input is (batch, frames) without features, which only an Embedding "
+            "takes",
+        )
+    if isinstance(layer, keras.layers.PReLU):
+        if 1 not in (layer.shared_axes or ()):
+            raise _refusal(layer, "it has a weight for each timestep (shared_axes)")
+        return
+    axes = getattr(layer, "axis", None)
+    axes = axes if isinstance(axes, list | tuple) else [axes]
+    if any(axis is not None and axis % rank < 2 for axis in axes):
+        raise _refusal(layer, f"its axis {layer.axis} takes timesteps together")
+
+
+def _refusal(layer: Any, reason: str) -> ExportError:
+    return ExportError(
+        f"{layer.name}: this {type(layer).__name__} cannot be streamed: {reason}. Take "
+        "it out of the model; if it treats each timestep alone, wrap it in "
+        "keras.layers.TimeDistributed."
+    )
