@@ -14,6 +14,7 @@ __all__ = [
     "GRU",
     "DropoutRNNCellMixin",
     "GRUCell",
+    "Stream",
     "__version__",
     "accelerate",
     "build_model",
@@ -28,6 +29,11 @@ def __getattr__(name: str):
 
         return accelerate
     # What needs the extra [train] is loaded when it is asked for.
+    # What not everybody needs, or needs the extra [train], is loaded when asked for.
+    if name == "Stream":
+        from tf_gru_addon.export.stream import Stream
+
+        return Stream
     if name in ("build_model", "load_config"):
         from tf_gru_addon import config
 

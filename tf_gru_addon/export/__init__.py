@@ -2,3 +2,5 @@
 
 from tf_gru_addon.export.errors import ExportError as ExportError
 from tf_gru_addon.export.parity import ParityReport as ParityReport
+from tf_gru_addon.export.stream import Stream as Stream
+from tf_gru_addon.export.streaming import StreamingModel as StreamingModel

@@ -213,13 +213,12 @@ class _Reader:
 
     def _as_it_is(self, call, args, kwargs, sequence) -> list[Slot]:
         outputs = [self.slot(sequence, len(x.shape)) for x in call.outputs]
-        indices = tuple(slot.index for slot in outputs)
-        self.steps.append(LayerStep(call.layer, args, kwargs, indices))
+        self.steps.append(LayerStep(call.layer, args, kwargs, tuple(outputs)))
         return outputs
 
     def time_distributed(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
         output = self.slot(True, len(call.outputs[0].shape))
-        self.steps.append(FrameStep(layer, x.index, output.index))
+        self.steps.append(FrameStep(layer, (x,), (output,)))
         return [output]
 
     def conv(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
@@ -245,7 +244,7 @@ class _Reader:
         state = self._state(
             layer, "frames", (dilation * (size - 1), features), layer.compute_dtype
         )
-        self.steps.append(ConvStep(layer, x.index, output.index, (state,)))
+        self.steps.append(ConvStep(layer, (x,), (output,), (state,)))
         return [output]
 
     def gru(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
@@ -253,7 +252,9 @@ class _Reader:
         cells = getattr(cell, "cells", [cell])
         unknown = [c for c in cells if type(c) not in (GRUCell, keras.layers.GRUCell)]
         if unknown:
-            raise _refusal(layer, f"its cell is a {type(unknown[0]).__name__}. {_STATE}")
+            raise _refusal(
+                layer, f"its cell is a {type(unknown[0]).__name__}. {_STATE}"
+            )
         if layer.go_backwards:
             raise _refusal(layer, "go_backwards=True starts at the end of the sequence")
         output = self.slot(layer.return_sequences, len(call.outputs[0].shape))
@@ -262,17 +263,9 @@ class _Reader:
         states = [self._state(layer, "state", (c.units,), dtype) for c in cells]
         if layer.zero_output_for_mask and not layer.return_sequences:
             states.append(self._state(layer, "output", (cells[-1].units,), dtype))
-        self.steps.append(
-            GruStep(
-                layer,
-                tuple(cells),
-                x.index,
-                output.index,
-                tuple(slot.index for slot in lasts),
-                tuple(states),
-            )
-        )
-        return [output, *lasts]
+        outputs = (output, *lasts)
+        self.steps.append(GruStep(layer, tuple(cells), (x,), outputs, tuple(states)))
+        return list(outputs)
 
     def _state(self, layer, what: str, shape: tuple[int, ...], dtype: str) -> State:
         """A state with a name that no other has."""

@@ -57,22 +57,22 @@ class LayerStep:
 
     Attributes:
         layer: The layer.
-        args: What it is called with, a `Slot` in the place of each tensor.
+        args: What it is called with, a slot in the place of each tensor.
         kwargs: Likewise, by name.
-        outputs: The slots of its outputs.
+        outputs: Where its outputs go.
     """
 
     layer: Any
     args: tuple
     kwargs: dict[str, Any]
-    outputs: tuple[int, ...]
+    outputs: tuple[Slot, ...]
     states: tuple[State, ...] = ()
 
     @property
-    def inputs(self) -> tuple[int, ...]:
-        """The slots of its inputs."""
+    def inputs(self) -> tuple[Slot, ...]:
+        """Where its inputs stand."""
         flat = keras.tree.flatten((self.args, self.kwargs))
-        return tuple(each.index for each in flat if isinstance(each, Slot))
+        return tuple(each for each in flat if isinstance(each, Slot))
 
     def run(self, values: Values, states: States) -> States:
         """Runs the step on the slots `values`; returns its new states."""
@@ -85,7 +85,7 @@ class LayerStep:
             kwargs["training"] = False
         results = keras.tree.flatten(self.layer(*args, **kwargs))
         for slot, result in zip(self.outputs, results, strict=True):
-            values[slot] = result
+            values[slot.index] = result
         return {}
 
 
@@ -95,26 +95,26 @@ class FrameStep:
 
     Attributes:
         layer: The wrapper.
-        input: The slot of its input.
-        output: The slot of its output.
+        inputs: Where its input stands.
+        outputs: Where its output goes.
     """
 
     layer: keras.layers.TimeDistributed
-    input: int
-    output: int
+    inputs: tuple[Slot]
+    outputs: tuple[Slot, ...]
     states: tuple[State, ...] = ()
 
     def run(self, values: Values, states: States) -> States:
         """Runs the step on the slots `values`; returns its new states."""
         del states
-        x = values[self.input]
+        x = values[self.inputs[0].index]
         sizes = tf.shape(x)
         leading = [x.shape[i] or sizes[i] for i in range(2)]
         frames = tf.reshape(x, [leading[0] * leading[1], *x.shape[2:]])
         y = self.layer.layer(frames, training=False)
         y = tf.reshape(y, [*leading, *y.shape[1:]])
         set_mask(y, mask_of(x))
-        values[self.output] = y
+        values[self.outputs[0].index] = y
         return {}
 
 
@@ -124,21 +124,21 @@ class ConvStep:
 
     Attributes:
         layer: The layer.
-        input: The slot of its input.
-        output: The slot of its output.
+        inputs: Where its input stands.
+        outputs: Where its output goes.
         states: The last frames, (batch, dilation * (kernel size - 1), features).
     """
 
     layer: keras.layers.Conv1D
-    input: int
-    output: int
+    inputs: tuple[Slot]
+    outputs: tuple[Slot, ...]
     states: tuple[State, ...]
 
     def run(self, values: Values, states: States) -> States:
         """Runs the step on the slots `values`; returns its new states."""
         layer, dtype = self.layer, self.layer.compute_dtype
         (state,) = self.states
-        x = tf.cast(values[self.input], dtype)
+        x = tf.cast(values[self.inputs[0].index], dtype)
         frames = tf.concat([states[state.name], x], axis=1)
         (dilation,) = layer.dilation_rate
         n = tf.shape(x)[1]
@@ -155,7 +155,9 @@ class ConvStep:
         y = tf.concat(groups, axis=-1)
         if layer.use_bias:
             y += keras.ops.cast(layer.bias, dtype)
-        values[self.output] = y if layer.activation is None else layer.activation(y)
+        values[self.outputs[0].index] = (
+            y if layer.activation is None else layer.activation(y)
+        )
         return {state.name: frames[:, -state.shape[0] :]}
 
 
@@ -166,23 +168,21 @@ class GruStep:
     Attributes:
         layer: The layer.
         cells: Its cells.
-        input: The slot of its input.
-        output: The slot of its output.
-        state_outputs: The slots of its last states; empty without `return_state`.
+        inputs: Where its input stands.
+        outputs: Where its output goes, and with `return_state` its last states.
         states: The state of each cell, (batch, units); and the output so far, where
             that is not the last cell's state: with `zero_output_for_mask`.
     """
 
     layer: keras.layers.RNN
     cells: tuple[Any, ...]
-    input: int
-    output: int
-    state_outputs: tuple[int, ...]
+    inputs: tuple[Slot]
+    outputs: tuple[Slot, ...]
     states: tuple[State, ...]
 
     def run(self, values: Values, states: States) -> States:
         """Runs the step on the slots `values`; returns its new states."""
-        x = values[self.input]
+        x = values[self.inputs[0].index]
         mask = mask_of(x)
         new = {}
         for cell, state in zip(self.cells, self.states, strict=False):
@@ -196,9 +196,9 @@ class GruStep:
             output = h
         elif mask is not None:
             set_mask(output, mask)
-        values[self.output] = output
-        for slot, state in zip(self.state_outputs, self.states, strict=False):
-            values[slot] = new[state.name]
+        values[self.outputs[0].index] = output
+        for slot, state in zip(self.outputs[1:], self.states, strict=False):
+            values[slot.index] = new[state.name]
         return new
 
     def _run_cell(self, cell, x, h, mask):

@@ -40,6 +40,8 @@ class StreamingModel:
     Attributes:
         model: The model.
         states: The shape, without the batch, and dtype of each state, by name.
+        frames: The model's input: its shape, (batch, time, ...), and dtype.
+        causal: The model as steps.
 
     Raises:
         ExportError: A layer is not causal (`Bidirectional`, `go_backwards`, pooling
@@ -65,9 +67,10 @@ class StreamingModel:
     """
 
     def __init__(self, model: keras.Model):
-        self._causal = causal.read(model)
+        self.causal = causal.read(model)
         self.model = model
-        self.states = self._causal.states
+        self.states = self.causal.states
+        self.frames = self.causal.frames
         self._functions = {
             masked: tf.function(self._run, input_signature=self.signature(masked))
             for masked in (False, True)
@@ -104,8 +107,8 @@ class StreamingModel:
             ValueError: A shape or a name of a state does not fit.
         """
         name = self.model.name
-        frames = tf.cast(frames, self._causal.frames.dtype)
-        expected = [None, None, *self._causal.frames.shape[2:]]
+        frames = tf.cast(frames, self.frames.dtype)
+        expected = [None, None, *self.frames.shape[2:]]
         if not frames.shape.is_compatible_with(expected):
             raise ValueError(
                 f"frames of {name} must have the shape (batch, n, features), here "
@@ -151,7 +154,7 @@ class StreamingModel:
             batch_size: The number of rows, or None for any.
             frames: The number of frames, or None for any.
         """
-        x = self._causal.frames
+        x = self.frames
         specs = [
             tf.TensorSpec([batch_size, frames, *x.shape[2:]], x.dtype, "frames"),
             {
@@ -184,5 +187,5 @@ class StreamingModel:
     def _run(self, frames, states, mask=None):
         # Standard ops only, whatever becomes of the trace.
         with use_engine("portable"):
-            outputs, states = self._causal.run(tf.identity(frames), states, mask)
+            outputs, states = self.causal.run(tf.identity(frames), states, mask)
         return (outputs[0] if len(outputs) == 1 else outputs), states

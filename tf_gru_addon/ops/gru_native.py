@@ -46,6 +46,11 @@ def has_activation(activation: Activation) -> bool:
     return activation in _NAMES
 
 
+def activation_name(activation: Activation) -> str:
+    """Returns the kernels' name of an activation for which `has_activation` is true."""
+    return _NAMES[activation]
+
+
 def gru_native(
     inputs: tf.Tensor,
     initial_state: tf.Tensor,

@@ -1,0 +1,322 @@
+"""The two ways in which a `Stream` runs a causal model, each with states of its own.
+
+`NumpyRunner` calls the native engine and NumPy, layer by layer, and `TensorFlowRunner`
+the step of a `StreamingModel`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gru_addon import native
+from tf_gru_addon._compat import mask_of, set_mask
+from tf_gru_addon.export import stream_layers
+from tf_gru_addon.export.causal import CausalModel
+from tf_gru_addon.export.causal_steps import ConvStep, FrameStep, GruStep, LayerStep
+from tf_gru_addon.export.streaming import StreamingModel
+from tf_gru_addon.native.direct import Forward, Weights
+from tf_gru_addon.ops.gru_native import activation_name, has_activation
+
+Arrays = dict[str, np.ndarray]
+
+#: For so many sizes of a chunk a GRU keeps the arrays of its calls.
+_KEPT_SIZES = 4
+_MASKING = (keras.layers.Masking, keras.layers.Embedding)
+
+
+def why_not_numpy(causal: CausalModel) -> str | None:
+    """Returns why `NumpyRunner` cannot run a model, or None if it can."""
+    for step in causal.steps:
+        layer = step.layer
+        if getattr(layer, "compute_dtype", "float32") != "float32":
+            return f"{layer.name} computes in {layer.compute_dtype}"
+        if not isinstance(step, GruStep):
+            continue
+        if not native.status().available:
+            return native.status().reason
+        for cell in step.cells:
+            for function in (cell.activation, cell.recurrent_activation):
+                if not has_activation(function):
+                    name = getattr(function, "__name__", type(function).__name__)
+                    return f"{layer.name}: the native engine lacks {name}"
+    return None
+
+
+class TensorFlowRunner:
+    """Runs a model by one call of a `tf.function` a chunk.
+
+    Args:
+        model: The model.
+        batch: The number of rows.
+
+    Attributes:
+        states: The states, by name.
+        called: The names of all layers that TensorFlow runs.
+    """
+
+    def __init__(self, model: StreamingModel, batch: int):
+        self._model = model
+        self.states: Arrays = {
+            name: np.array(value) for name, value in model.initial_states(batch).items()
+        }
+        self.called = tuple(step.layer.name for step in model.causal.steps)
+
+    def run(self, frames: np.ndarray, mask: np.ndarray | None) -> list[np.ndarray]:
+        """Runs a chunk; returns the outputs."""
+        outputs, states = self._model.step(frames, self.states, mask)
+        self.states = {name: np.array(value) for name, value in states.items()}
+        return [y.numpy() for y in tf.nest.flatten(outputs)]
+
+
+class NumpyRunner:
+    """Runs a model layer by layer, on arrays.
+
+    Args:
+        causal: The model; `why_not_numpy` has no reason against it.
+        batch: The number of rows.
+
+    Attributes:
+        states: The states, by name. What is written into the arrays holds.
+        called: The names of the layers that TensorFlow runs, called as they are.
+    """
+
+    def __init__(self, causal: CausalModel, batch: int):
+        self._slots = causal.slots
+        self._outputs = [slot.index for slot in causal.outputs]
+        self._parts = [_part(step, batch) for step in causal.steps]
+        self._stateful = [part for part in self._parts if part.states]
+        self.states: Arrays = {}
+        for part in self._stateful:
+            self.states.update(part.states)
+        self.called = tuple(
+            part.step.layer.name for part in self._parts if type(part) is _Called
+        )
+
+    def run(self, frames: np.ndarray, mask: np.ndarray | None) -> list[np.ndarray]:
+        """Runs a chunk; returns the outputs, which the next call may write over."""
+        values: list[Any] = [None] * self._slots
+        masks: list[Any] = [None] * self._slots
+        values[0], masks[0] = frames, mask
+        for part in self._parts:
+            part.run(values, masks)
+        # All went well: a chunk that fails leaves every state as it was.
+        for part in self._stateful:
+            part.commit()
+        return [values[index] for index in self._outputs]
+
+
+def _part(step: Any, batch: int) -> Any:
+    if isinstance(step, GruStep):
+        return _Gru(step, batch)
+    if isinstance(step, ConvStep):
+        return _Conv(step, batch)
+    function = None
+    if isinstance(step, FrameStep):
+        # The axes of rows and frames are folded into one.
+        function = stream_layers.function_of(step.layer.layer, step.inputs[0].rank - 1)
+    elif not step.kwargs and len({slot.rank for slot in step.inputs}) == 1:
+        function = stream_layers.function_of(step.layer, step.inputs[0].rank)
+    if function is None:
+        return _Called(step)
+    return (_Function if len(step.inputs) == 1 else _Merge)(step, function)
+
+
+class _Called:
+    """A layer called as it is."""
+
+    states: Arrays = {}
+
+    def __init__(self, step: LayerStep | FrameStep):
+        self.step = step
+        self.inputs = [slot.index for slot in step.inputs]
+        self.outputs = [slot.index for slot in step.outputs]
+
+    def run(self, values: list, masks: list) -> None:
+        tensors: list[Any] = [None] * len(values)
+        for i in self.inputs:
+            tensors[i] = tf.constant(values[i])
+            if masks[i] is not None:
+                set_mask(tensors[i], tf.constant(masks[i]))
+        self.step.run(tensors, {})
+        for i in self.outputs:
+            values[i] = tensors[i].numpy()
+            mask = mask_of(tensors[i])
+            masks[i] = None if mask is None else mask.numpy()
+
+
+class _Merge(_Called):
+    """A layer of several inputs, called as it is where they have masks."""
+
+    def __init__(self, step: LayerStep, function: stream_layers.Function):
+        super().__init__(step)
+        self._function = function
+
+    def run(self, values: list, masks: list) -> None:
+        if any(masks[i] is not None for i in self.inputs):
+            super().run(values, masks)
+            return
+        (output,) = self.outputs
+        values[output] = self._function(*[values[i] for i in self.inputs])
+
+
+class _Function:
+    """A function of one array."""
+
+    states: Arrays = {}
+
+    def __init__(self, step: LayerStep | FrameStep, function: stream_layers.Function):
+        self._input = step.inputs[0].index
+        self._output = step.outputs[0].index
+        self._function = function
+        self._layer = step.layer
+        self._masks = isinstance(step.layer, _MASKING)
+        self._keeps_mask = step.layer.supports_masking
+
+    def run(self, values: list, masks: list) -> None:
+        x = values[self._input]
+        values[self._output] = self._function(x)
+        if self._masks:
+            masks[self._output] = self._mask(x)
+        elif self._keeps_mask:
+            masks[self._output] = masks[self._input]
+
+    def _mask(self, x: np.ndarray) -> np.ndarray | None:
+        if isinstance(self._layer, keras.layers.Masking):
+            mask = (x != np.float32(self._layer.mask_value)).any(axis=-1)
+        elif self._layer.mask_zero:
+            mask = x != 0
+        else:
+            return None
+        return None if mask.all() else mask
+
+
+class _Conv:
+    """A causal convolution."""
+
+    def __init__(self, step: ConvStep, batch: int):
+        (state,) = step.states
+        self._frames = np.zeros((batch, *state.shape), np.float32)
+        self._new = self._frames
+        self.states = {state.name: self._frames}
+        self._input = step.inputs[0].index
+        self._output = step.outputs[0].index
+        layer = step.layer
+        (self._size,), (self._dilation,) = layer.kernel_size, layer.dilation_rate
+        kernel, groups = np.asarray(layer.kernel), layer.groups
+        biases = np.asarray(layer.bias) if layer.use_bias else np.zeros(layer.filters)
+        self._products = [
+            stream_layers.affine(w.reshape(-1, w.shape[-1]), b)
+            for w, b in zip(
+                np.split(kernel, groups, axis=-1), np.split(biases, groups), strict=True
+            )
+        ]
+        self._activation = stream_layers.activation(layer.activation)
+
+    def run(self, values: list, masks: list) -> None:
+        x = values[self._input]
+        frames = np.concatenate([self._frames, x], axis=1)
+        n, groups = x.shape[1], len(self._products)
+        taps = [
+            np.split(frames[:, k * self._dilation :][:, :n], groups, axis=-1)
+            for k in range(self._size)
+        ]
+        parts = [
+            product(np.concatenate(parts, axis=-1))
+            for product, parts in zip(
+                self._products, zip(*taps, strict=True), strict=True
+            )
+        ]
+        values[self._output] = self._activation(np.concatenate(parts, axis=-1))
+        self._new = frames[:, n:]
+
+    def commit(self) -> None:
+        np.copyto(self._frames, self._new)
+
+
+class _Gru:
+    """A GRU layer on the native engine, a cell or several."""
+
+    def __init__(self, step: GruStep, batch: int):
+        layer = step.layer
+        self._input = step.inputs[0].index
+        self._output, *self._state_outputs = (slot.index for slot in step.outputs)
+        self._keeps_mask = layer.return_sequences
+        self._cells = [
+            _Cell(cell, batch, True, layer.zero_output_for_mask) for cell in step.cells
+        ]
+        self.states = {
+            state.name: cell.state[:, : cell.weights.units]
+            for state, cell in zip(step.states, self._cells, strict=False)
+        }
+        self._last = self._new_last = None
+        if len(step.states) > len(step.cells):  # the output so far
+            name, shape, _ = step.states[-1]
+            self._last = self.states[name] = np.zeros((batch, *shape), np.float32)
+        elif not layer.return_sequences:
+            self._cells[-1].sequences = False
+
+    def run(self, values: list, masks: list) -> None:
+        x, mask = values[self._input], masks[self._input]
+        for cell in self._cells:
+            x = cell.run(x, mask)
+        if self._last is not None:
+            self._new_last = x = x[:, -1] if x.shape[1] else self._last
+        values[self._output] = x
+        if self._keeps_mask:
+            masks[self._output] = mask
+        for index, cell in zip(self._state_outputs, self._cells, strict=False):
+            values[index] = cell.new_state[:, : cell.weights.units]
+
+    def commit(self) -> None:
+        for cell in self._cells:
+            np.copyto(cell.state, cell.new_state)
+        if self._last is not None:
+            np.copyto(self._last, self._new_last)
+
+
+class _Cell:
+    """A GRU cell: weights, a state, and the calls of the sizes that came of late."""
+
+    def __init__(self, cell: Any, batch: int, sequences: bool, zero_output: bool):
+        self.weights = Weights(
+            np.asarray(cell.kernel),
+            np.asarray(cell.recurrent_kernel),
+            None if cell.bias is None else np.asarray(cell.bias),
+            reset_after=cell.reset_after,
+            activation=activation_name(cell.activation),
+            recurrent_activation=activation_name(cell.recurrent_activation),
+            zero_output_for_mask=zero_output,
+            threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        )
+        self.sequences = sequences
+        self.state = np.zeros((batch, self.weights.padded), np.float32)
+        self.new_state = self.state
+        self._repeats = not zero_output
+        self._calls: dict[tuple[int, bool], Forward] = {}
+
+    def run(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        size = x.shape[1], mask is not None
+        call = self._calls.get(size) or self._make(size)
+        np.copyto(call.inputs, x)
+        if mask is not None:
+            np.copyto(call.mask, mask)
+        call()
+        self.new_state = call.state
+        if mask is not None and self.sequences and self._repeats:
+            # A chunk's first frames may be masked: they repeat the output before it.
+            unseen = ~np.logical_or.accumulate(mask, axis=1)
+            rows, frames = unseen.nonzero()
+            call.outputs[rows, frames] = self.state[rows, : self.weights.units]
+        return call.outputs
+
+    def _make(self, size: tuple[int, bool]) -> Forward:
+        if len(self._calls) == _KEPT_SIZES:
+            del self._calls[next(iter(self._calls))]
+        timesteps, masked = size
+        call = Forward(self.weights, self.state, timesteps, masked, self.sequences)
+        self._calls[size] = call
+        return call
