@@ -200,7 +200,7 @@ class LayerCall(NamedTuple):
     Attributes:
         layer: The layer called, or an operation of `keras.ops`.
         args: What it was called with, symbolic tensors among it.
-        kwargs: Likewise, by name.
+        kwargs: Likewise, by name; without the mask where it is that on the inputs.
         outputs: The symbolic tensors that came of it.
     """
 
@@ -226,17 +226,27 @@ def layer_calls(model: keras.Model) -> list[LayerCall]:
             return
         layer, index, _ = tensor._keras_history
         node = layer._inbound_nodes[index]
-        for needed in node.input_tensors:
-            visit(needed)
+        args, kwargs = node.arguments.args, dict(node.arguments.kwargs)
+        if _same_tensors(kwargs.get("mask"), keras.tree.map_structure(mask_of, args)):
+            del kwargs["mask"]
+        for needed in keras.tree.flatten((args, kwargs)):
+            if isinstance(needed, keras.KerasTensor):
+                visit(needed)
         seen.update(id(output) for output in node.output_tensors)
-        arguments = node.arguments
-        calls.append(
-            LayerCall(layer, arguments.args, arguments.kwargs, node.output_tensors)
-        )
+        calls.append(LayerCall(layer, args, kwargs, node.output_tensors))
 
     for tensor in model.outputs:
         visit(tensor)
     return calls
+
+
+def _same_tensors(first: Any, second: Any) -> bool:
+    """Whether two structures hold the same tensors, of which there are some."""
+    first, second = (
+        [x for x in keras.tree.flatten(each) if x is not None]
+        for each in (first, second)
+    )
+    return bool(first) and list(map(id, first)) == list(map(id, second))
 
 
 def mask_of(tensor: tf.Tensor) -> tf.Tensor | None:

@@ -1,6 +1,7 @@
 """From a model to where it runs: one module a target, each with a parity report."""
 
 from tf_gru_addon.export.errors import ExportError as ExportError
+from tf_gru_addon.export.export_streaming import export_streaming as export_streaming
 from tf_gru_addon.export.parity import ParityReport as ParityReport
 from tf_gru_addon.export.stream import Stream as Stream
 from tf_gru_addon.export.streaming import StreamingModel as StreamingModel

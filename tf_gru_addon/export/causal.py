@@ -34,20 +34,65 @@ from tf_gru_addon.layers.gru_cell import GRUCell
 #: Layers that treat each frame alone. A name that this Keras lacks is left out.
 _FRAMEWISE = {
     getattr(keras.layers, name)
-    for name in (
-        "Activation ActivityRegularization Add AlphaDropout Average "
-        "BatchNormalization Concatenate Dense Dropout ELU Embedding GaussianDropout "
-        "GaussianNoise Identity LayerNormalization LeakyReLU Masking Maximum Minimum "
-        "Multiply Normalization PReLU RMSNormalization ReLU Rescaling Softmax "
-        "SpatialDropout1D Subtract UnitNormalization"
-    ).split()
+    for name in [
+        "Activation",
+        "ActivityRegularization",
+        "Add",
+        "AlphaDropout",
+        "Average",
+        "BatchNormalization",
+        "Concatenate",
+        "Dense",
+        "Dropout",
+        "ELU",
+        "Embedding",
+        "GaussianDropout",
+        "GaussianNoise",
+        "Identity",
+        "LayerNormalization",
+        "LeakyReLU",
+        "Masking",
+        "Maximum",
+        "Minimum",
+        "Multiply",
+        "Normalization",
+        "PReLU",
+        "RMSNormalization",
+        "ReLU",
+        "Rescaling",
+        "Softmax",
+        "SpatialDropout1D",
+        "Subtract",
+        "UnitNormalization",
+    ]
     if hasattr(keras.layers, name)
 }
 
 #: Operations of `keras.ops`, such as `x + y` is, that treat each number alone.
 _OPERATIONS = set(
-    "Abs Absolute Add Clip Divide Elu Exp Gelu Log Maximum Minimum Multiply Negative "
-    "Relu Sigmoid Silu Sqrt Square Subtract Tanh TrueDivide".split()
+    [
+        "Abs",
+        "Absolute",
+        "Add",
+        "Clip",
+        "Divide",
+        "Elu",
+        "Exp",
+        "Gelu",
+        "Log",
+        "Maximum",
+        "Minimum",
+        "Multiply",
+        "Negative",
+        "Relu",
+        "Sigmoid",
+        "Silu",
+        "Sqrt",
+        "Square",
+        "Subtract",
+        "Tanh",
+        "TrueDivide",
+    ]
 )
 
 _POOLS = "it takes all timesteps into one"
@@ -264,7 +309,8 @@ class _Reader:
         if layer.zero_output_for_mask and not layer.return_sequences:
             states.append(self._state(layer, "output", (cells[-1].units,), dtype))
         outputs = (output, *lasts)
-        self.steps.append(GruStep(layer, tuple(cells), (x,), outputs, tuple(states)))
+        runs = tuple(_whole(cell, layer) for cell in cells)
+        self.steps.append(GruStep(layer, runs, (x,), outputs, tuple(states)))
         return list(outputs)
 
     def _state(self, layer, what: str, shape: tuple[int, ...], dtype: str) -> State:
@@ -275,6 +321,30 @@ class _Reader:
             name, number = f"{stem}_{number}_{what}", number + 1
         self._names.add(name)
         return State(name, shape, dtype)
+
+
+def _whole(cell: Any, layer: keras.layers.RNN) -> GRU:
+    """Returns a `GRU` with a cell's weights that gives outputs and state."""
+    if not isinstance(cell, GRUCell):
+        keras_cell, names = cell, ("kernel", "recurrent_kernel", "bias")
+        cell = GRUCell(
+            keras_cell.units,
+            activation=keras_cell.activation,
+            recurrent_activation=keras_cell.recurrent_activation,
+            use_bias=keras_cell.use_bias,
+            reset_after=keras_cell.reset_after,
+            dtype=keras_cell.dtype_policy,
+        )
+        for name in names:
+            setattr(cell, name, getattr(keras_cell, name))
+        cell.built = True
+    return GRU.from_cell(
+        cell,
+        return_sequences=True,
+        return_state=True,
+        zero_output_for_mask=layer.zero_output_for_mask,
+        name=layer.name,
+    )
 
 
 _BUILDERS: dict[type, Callable] = {

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from tf_gru_addon._compat import mask_of, set_mask
-from tf_gru_addon.ops.gru_portable import gru_portable
+from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.ops.gru_step import affine
 
 Values = list[Any]
@@ -167,7 +167,8 @@ class GruStep:
 
     Attributes:
         layer: The layer.
-        cells: Its cells.
+        runs: A `GRU` with the weights of each cell, which gives all outputs and the
+            last state.
         inputs: Where its input stands.
         outputs: Where its output goes, and with `return_state` its last states.
         states: The state of each cell, (batch, units); and the output so far, where
@@ -175,7 +176,7 @@ class GruStep:
     """
 
     layer: keras.layers.RNN
-    cells: tuple[Any, ...]
+    runs: tuple[GRU, ...]
     inputs: tuple[Slot]
     outputs: tuple[Slot, ...]
     states: tuple[State, ...]
@@ -185,46 +186,24 @@ class GruStep:
         x = values[self.inputs[0].index]
         mask = mask_of(x)
         new = {}
-        for cell, state in zip(self.cells, self.states, strict=False):
-            x, h = self._run_cell(cell, x, states[state.name], mask)
-            new[state.name] = h
+        for gru, state in zip(self.runs, self.states, strict=False):
+            h = states[state.name]
+            x, new[state.name] = gru(x, initial_state=h, mask=mask)
+            if mask is not None and not gru.zero_output_for_mask:
+                # A chunk's first frames may be masked: they repeat the output before.
+                seen = tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0
+                x = tf.where(seen[..., tf.newaxis], x, h[:, tf.newaxis])
         output = x
-        if len(self.states) > len(self.cells):
+        if len(self.states) > len(self.runs):
             name = self.states[-1].name
             output = new[name] = self._last_output(x, states[name])
         elif not self.layer.return_sequences:
-            output = h
-        elif mask is not None:
-            set_mask(output, mask)
+            output = new[state.name]
+        set_mask(output, mask if self.layer.return_sequences else None)
         values[self.outputs[0].index] = output
         for slot, state in zip(self.outputs[1:], self.states, strict=False):
             values[slot.index] = new[state.name]
         return new
-
-    def _run_cell(self, cell, x, h, mask):
-        dtype = self.layer.compute_dtype
-
-        def cast(weight):
-            return None if weight is None else keras.ops.cast(weight, dtype)
-
-        outputs, state = gru_portable(
-            tf.cast(x, dtype),
-            h,
-            cast(cell.kernel),
-            cast(cell.recurrent_kernel),
-            cast(cell.bias),
-            reset_after=cell.reset_after,
-            activation=cell.activation,
-            recurrent_activation=cell.recurrent_activation,
-            mask=mask,
-            zero_output_for_mask=self.layer.zero_output_for_mask,
-            unroll=x.shape[1] is not None,
-        )
-        if mask is not None and not self.layer.zero_output_for_mask:
-            # A chunk's first frames may be masked: they repeat the output before it.
-            seen = tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0
-            outputs = tf.where(seen[..., tf.newaxis], outputs, h[:, tf.newaxis])
-        return outputs, state
 
     @staticmethod
     def _last_output(outputs, before):

@@ -6,7 +6,7 @@ the step of a `StreamingModel`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -38,8 +38,8 @@ def why_not_numpy(causal: CausalModel) -> str | None:
             continue
         if not native.status().available:
             return native.status().reason
-        for cell in step.cells:
-            for function in (cell.activation, cell.recurrent_activation):
+        for gru in step.runs:
+            for function in (gru.activation, gru.recurrent_activation):
                 if not has_activation(function):
                     name = getattr(function, "__name__", type(function).__name__)
                     return f"{layer.name}: the native engine lacks {name}"
@@ -128,7 +128,7 @@ def _part(step: Any, batch: int) -> Any:
 class _Called:
     """A layer called as it is."""
 
-    states: Arrays = {}
+    states: ClassVar[Arrays] = {}
 
     def __init__(self, step: LayerStep | FrameStep):
         self.step = step
@@ -166,7 +166,7 @@ class _Merge(_Called):
 class _Function:
     """A function of one array."""
 
-    states: Arrays = {}
+    states: ClassVar[Arrays] = {}
 
     def __init__(self, step: LayerStep | FrameStep, function: stream_layers.Function):
         self._input = step.inputs[0].index
@@ -246,14 +246,14 @@ class _Gru:
         self._output, *self._state_outputs = (slot.index for slot in step.outputs)
         self._keeps_mask = layer.return_sequences
         self._cells = [
-            _Cell(cell, batch, True, layer.zero_output_for_mask) for cell in step.cells
+            _Cell(gru.cell, batch, True, gru.zero_output_for_mask) for gru in step.runs
         ]
         self.states = {
             state.name: cell.state[:, : cell.weights.units]
             for state, cell in zip(step.states, self._cells, strict=False)
         }
         self._last = self._new_last = None
-        if len(step.states) > len(step.cells):  # the output so far
+        if len(step.states) > len(step.runs):  # the output so far
             name, shape, _ = step.states[-1]
             self._last = self.states[name] = np.zeros((batch, *shape), np.float32)
         elif not layer.return_sequences:

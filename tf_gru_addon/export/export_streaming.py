@@ -1,0 +1,244 @@
+"""The step of a causal model written to a file, and run beside the model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from tf_gru_addon.export import streaming_files as files
+from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.export.examples import example_inputs, run_model
+from tf_gru_addon.export.parity import (
+    ParityReport,
+    compare,
+    flat_model,
+    measure,
+    new_output,
+    require_new,
+    require_passed,
+)
+from tf_gru_addon.export.streaming import StreamingModel
+from tf_gru_addon.files import size
+
+Arrays = list[np.ndarray]
+
+
+class _Format(NamedTuple):
+    write: Callable
+    open: Callable
+    ops: Callable
+    frames: int | None  # in a call; None for any number
+    least: int  # frames of a call
+
+
+_FORMATS = {
+    "saved_model": _Format(
+        files.write_saved_model, files.open_saved_model, files.saved_model_ops, None, 0
+    ),
+    "litert": _Format(files.write_litert, files.open_litert, files.litert_ops, 1, 1),
+    "onnx": _Format(files.write_onnx, files.open_onnx, files.onnx_ops, None, 1),
+}
+
+
+def export_streaming(
+    model: keras.Model,
+    path: str | os.PathLike,
+    format: str = "saved_model",
+    *,
+    mask: bool = False,
+    batch_size: int | None = None,
+    tolerance: float = 1e-5,
+) -> ParityReport:
+    """Writes a model as a step that takes frames and states, and gives new states.
+
+    A step takes `frames` (batch, n, ...), with `mask` also `mask` (batch, n), and a
+    state by each name of `StreamingModel(model).states`. It gives `output` (`output_0`,
+    `output_1`, ... where the model has several) and the new states. All states begin
+    with zeros, and zeros in a row begin a new sequence there.
+
+    - `"saved_model"`: a folder; signatures `step`, and `initial_states`, which gives
+      the states for a scalar `batch_size`. Any n.
+    - `"litert"`: a file of built-in ops; signature `step`. n is 1.
+    - `"onnx"`: a file with a GRU node for each GRU. n is at least 1. The new states are
+      named `next_` and the state's name.
+
+    The file is run in its runtime on whole sequences, cut into chunks, from single
+    frames to all at once, with rows that begin anew, and compared with the model.
+
+    Args:
+        model: A built Sequential or functional model whose layers are causal, as
+            `StreamingModel` has it.
+        path: What to write; it must not exist.
+        format: "saved_model", "litert" or "onnx".
+        mask: Whether the step takes a mask: False where a row has no frame.
+        batch_size: The number of rows, where it is to be fixed.
+        tolerance: The largest error allowed; see `ParityReport`.
+
+    Returns:
+        The report. Latency is that of one frame; Keras has no such export.
+
+    Raises:
+        ExportError: A layer is not causal, or the format cannot hold it; the message
+            names it. Or `path` exists; or the numbers differ, and then the file stays.
+        ImportError: The format's runtime is not installed.
+        RunError: The file cannot be written.
+
+    Example:
+        >>> import keras
+        >>> import tensorflow as tf
+        >>> import tf_gru_addon
+        >>> from tf_gru_addon.export import export_streaming
+        >>> model = keras.Sequential()
+        >>> model.add(keras.Input((None, 3)))
+        >>> model.add(tf_gru_addon.GRU(4, name="gru"))
+        >>> export_streaming(model, "step").passed
+        True
+        >>> served = tf.saved_model.load("step").signatures
+        >>> states = served["initial_states"](batch_size=tf.constant(2))
+        >>> results = served["step"](frames=tf.ones([2, 1, 3]), **states)
+        >>> output = results.pop("output")
+        >>> output.shape, list(results)
+        (TensorShape([2, 4]), ['gru_state'])
+    """
+    if format not in _FORMATS:
+        raise ExportError(
+            f"format must be one of {', '.join(_FORMATS)}; received: {format!r}."
+        )
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise ExportError(
+            f"batch_size must be None or a positive integer; received: {batch_size!r}."
+        )
+    require_new(path)
+    chosen = _FORMATS[format]
+    streaming = StreamingModel(model)
+    options = files.Options(mask, batch_size, chosen.frames)
+    with new_output(path) as unfinished:
+        chosen.write(streaming, options, unfinished)
+    path = Path(path)
+    step = chosen.open(path)
+    parity = _Parity(streaming, step, options, chosen.least)
+    return require_passed(
+        ParityReport(
+            format=f"{format}, one step",
+            path=path,
+            size=size(path),
+            ops=chosen.ops(path),
+            cases=tuple(parity.cases()),
+            tolerance=tolerance,
+            latency_ms=parity.latency(),
+            keras_reason="Keras has no export of a step",
+        )
+    )
+
+
+class _Parity:
+    """Runs a step over whole sequences, beside the model."""
+
+    def __init__(
+        self,
+        streaming: StreamingModel,
+        step: files.StepRun,
+        options: files.Options,
+        least: int,
+    ):
+        self._streaming, self._step = streaming, step
+        self._masked, self._frames = options.masked, options.frames
+        self._least = least
+        self._names = files.output_names(streaming)
+        self._slots = streaming.causal.outputs
+        self._flat = flat_model(streaming.model)
+        self._rng = np.random.default_rng(3)
+        rows = options.batch_size
+        self._examples = {
+            name: x if rows is None else np.resize(x, (rows, *x.shape[1:]))
+            for name, (x,) in example_inputs(self._flat).items()
+        }
+
+    def cases(self) -> Iterator[tuple[str, float]]:
+        """Yields the name and the maximum error of each case."""
+        examples = {name: [x] for name, x in self._examples.items()}
+        yield from compare(self._model, self._run, examples)
+        longest = max(self._examples.values(), key=lambda x: x.shape[:2][::-1])
+        if self._masked:
+            mask = self._rng.random(longest.shape[:2]) < 0.6
+            mask[0, :3] = False
+            case = {"a mask with holes": [longest, mask]}
+            yield from compare(self._model, self._run, case)
+        if self._flat.inputs[0].shape[1] is None:
+            case = {"every other row begins anew": [longest]}
+            yield from compare(self._model_anew, self._run_anew, case)
+
+    def latency(self) -> float:
+        """Returns the median milliseconds of one frame."""
+        x = next(iter(self._examples.values()))
+        inputs = {"frames": x[:, :1], **self._begin(x)}
+        if self._masked:
+            inputs["mask"] = np.ones((len(x), 1), bool)
+        return measure(lambda _: list(self._step(inputs).values()), [])
+
+    def _model(self, arrays: Arrays) -> Arrays:
+        x, *mask = arrays
+        if not mask:
+            return run_model(self._flat, [x])
+        outputs = self._flat([x], mask=mask, training=False)
+        return [np.asarray(y) for y in keras.tree.flatten(outputs)]
+
+    def _run(self, arrays: Arrays) -> Arrays:
+        x, *mask = arrays
+        return self._chunks(x, self._begin(x), *mask)[0]
+
+    def _model_anew(self, arrays: Arrays) -> Arrays:
+        (x,) = arrays
+        half = x.shape[1] // 2
+        whole = [y.copy() for y in self._model([x])]
+        late = self._model([x[:, half:]])
+        for y, anew, slot in zip(whole, late, self._slots, strict=True):
+            (y[:, half:] if slot.sequence else y)[::2] = anew[::2]
+        return whole
+
+    def _run_anew(self, arrays: Arrays) -> Arrays:
+        (x,) = arrays
+        half = x.shape[1] // 2
+        early, states = self._chunks(x[:, :half], self._begin(x))
+        states = self._streaming.reset(states, np.arange(len(x)) % 2 == 0)
+        states = {name: state.numpy() for name, state in states.items()}
+        late, _ = self._chunks(x[:, half:], states)
+        pairs = zip(early, late, strict=True)
+        return [self._joined(i, list(pair)) for i, pair in enumerate(pairs)]
+
+    def _begin(self, x: np.ndarray) -> files.Arrays:
+        states = self._streaming.initial_states(len(x))
+        return {name: state.numpy() for name, state in states.items()}
+
+    def _chunks(
+        self, x: np.ndarray, states: files.Arrays, mask: np.ndarray | None = None
+    ) -> tuple[Arrays, files.Arrays]:
+        """Runs a sequence in chunks; returns the outputs, joined, and the states."""
+        if mask is None and self._masked:
+            mask = np.ones(x.shape[:2], bool)
+        parts = []
+        for start, end in self._cuts(x.shape[1]):
+            inputs = {"frames": x[:, start:end], **states}
+            if mask is not None:
+                inputs["mask"] = mask[:, start:end]
+            results = self._step(inputs)
+            parts.append([results.pop(name) for name in self._names])
+            states = results
+        columns = zip(*parts, strict=True)
+        return [self._joined(i, list(each)) for i, each in enumerate(columns)], states
+
+    def _cuts(self, length: int) -> Iterator[tuple[int, int]]:
+        start = 0
+        while start < length:
+            n = self._frames or int(self._rng.choice([self._least, 1, 2, 17]))
+            end = min(start + n, length)
+            yield start, end
+            start = end
+
+    def _joined(self, index: int, parts: Arrays) -> np.ndarray:
+        return np.concatenate(parts, 1) if self._slots[index].sequence else parts[-1]
