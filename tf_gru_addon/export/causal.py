@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from tf_gru_addon._compat import LayerCall, layer_calls, set_mask
+from tf_gru_addon.export.causal_layers import (
+    FRAMEWISE,
+    check_axes,
+    check_operation,
+    reason_against,
+    refusal,
+)
 from tf_gru_addon.export.causal_steps import (
     ConvStep,
     FrameStep,
@@ -30,102 +36,6 @@ from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.parity import flat_model
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.layers.gru_cell import GRUCell
-
-#: Layers that treat each frame alone. A name that this Keras lacks is left out.
-_FRAMEWISE = {
-    getattr(keras.layers, name)
-    for name in [
-        "Activation",
-        "ActivityRegularization",
-        "Add",
-        "AlphaDropout",
-        "Average",
-        "BatchNormalization",
-        "Concatenate",
-        "Dense",
-        "Dropout",
-        "ELU",
-        "Embedding",
-        "GaussianDropout",
-        "GaussianNoise",
-        "Identity",
-        "LayerNormalization",
-        "LeakyReLU",
-        "Masking",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-        "Normalization",
-        "PReLU",
-        "RMSNormalization",
-        "ReLU",
-        "Rescaling",
-        "Softmax",
-        "SpatialDropout1D",
-        "Subtract",
-        "UnitNormalization",
-    ]
-    if hasattr(keras.layers, name)
-}
-
-#: Operations of `keras.ops`, such as `x + y` is, that treat each number alone.
-_OPERATIONS = set(
-    [
-        "Abs",
-        "Absolute",
-        "Add",
-        "Clip",
-        "Divide",
-        "Elu",
-        "Exp",
-        "Gelu",
-        "Log",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-        "Negative",
-        "Relu",
-        "Sigmoid",
-        "Silu",
-        "Sqrt",
-        "Square",
-        "Subtract",
-        "Tanh",
-        "TrueDivide",
-    ]
-)
-
-_POOLS = "it takes all timesteps into one"
-_RESAMPLES = "it changes the number of timesteps"
-_MOVES = "it moves the time axis"
-_ATTENDS = "every timestep looks at all others"
-_STATE = "it has a state that is not known here; GRU is the recurrent layer that is"
-
-#: Why not, by the name of a class.
-_REASONS = {
-    "Bidirectional": "it reads the sequence from its end too",
-    "GlobalAveragePooling1D": _POOLS,
-    "GlobalMaxPooling1D": _POOLS,
-    "AveragePooling1D": _RESAMPLES,
-    "MaxPooling1D": _RESAMPLES,
-    "UpSampling1D": _RESAMPLES,
-    "Cropping1D": _RESAMPLES,
-    "ZeroPadding1D": _RESAMPLES,
-    "Conv1DTranspose": _RESAMPLES,
-    "Flatten": _MOVES,
-    "Permute": _MOVES,
-    "Reshape": _MOVES,
-    "Attention": _ATTENDS,
-    "AdditiveAttention": _ATTENDS,
-    "MultiHeadAttention": _ATTENDS,
-    "GroupQueryAttention": _ATTENDS,
-    "GroupNormalization": "it takes statistics over time",
-    "Dot": "it multiplies timesteps with each other",
-    "LSTM": _STATE,
-    "SimpleRNN": _STATE,
-    "ConvLSTM1D": _STATE,
-    "ConvLSTM2D": _STATE,
-}
 
 
 @dataclass(frozen=True)
@@ -179,8 +89,6 @@ def read(model: keras.Model) -> CausalModel:
         ExportError: It is no such model, or a layer of it is not causal; the message
             names the layer, and says why.
     """
-    if isinstance(model, CausalModel):
-        return model
     flat = flat_model(model)
     if len(flat.inputs) != 1:
         raise ExportError(
@@ -229,32 +137,29 @@ class _Reader:
         flat = keras.tree.flatten((args, kwargs))
         inputs = [each for each in flat if isinstance(each, Slot)]
         if kwargs.pop("training", False):
-            raise _refusal(layer, "it is called with training=True")
+            raise refusal(layer, "it is called with training=True")
         if not any(slot.sequence for slot in inputs):
             return self._as_it_is(call, args, kwargs, sequence=False)
+        kind, is_layer = type(layer), isinstance(layer, keras.Layer)
+        rest = keras.tree.flatten((args[1:], kwargs))
+        if is_layer and any(each is not None for each in rest):
+            raise refusal(layer, "it is called with an initial state or a mask")
         if not all(slot.sequence for slot in inputs):
-            raise _refusal(
+            raise refusal(
                 layer,
                 "it puts what all timesteps have led to beside single timesteps",
             )
-        kind = type(layer)
-        if not isinstance(layer, keras.Layer):
-            _check_operation(layer, args, kwargs)
+        if not is_layer:
+            check_operation(layer, args, kwargs)
             return self._as_it_is(call, args, kwargs, sequence=True)
-        # What stands behind the first argument is a state or a mask.
-        if any(x is not None for x in keras.tree.flatten((args[1:], kwargs))):
-            raise _refusal(layer, "it is called with an initial state or a mask")
         if isinstance(layer, keras.Model) and hasattr(layer, "inputs"):
             return self.model(layer, inputs)
-        if kind in _FRAMEWISE:
-            _check_axes(layer, inputs)
+        if kind in FRAMEWISE:
+            check_axes(layer, inputs)
             return self._as_it_is(call, args, {}, sequence=True)
         if builder := _BUILDERS.get(kind):
             return builder(self, layer, inputs[0], call)
-        reason = _REASONS.get(
-            kind.__name__, f"whether a {kind.__name__} looks at later ones is not known"
-        )
-        raise _refusal(layer, reason)
+        raise refusal(layer, reason_against(kind))
 
     def _as_it_is(self, call, args, kwargs, sequence) -> list[Slot]:
         outputs = [self.slot(sequence, len(x.shape)) for x in call.outputs]
@@ -272,24 +177,22 @@ class _Reader:
             layer.dilation_rate,
             layer.strides,
         )
-        if (size, stride) == (1, 1):
-            return self._as_it_is(call, (x,), {}, sequence=True)
         if stride != 1:
-            raise _refusal(layer, f"strides={stride} changes the number of timesteps")
-        if layer.padding != "causal":
-            raise _refusal(
+            raise refusal(layer, f"strides={stride} changes the number of timesteps")
+        if size > 1 and layer.padding != "causal":
+            raise refusal(
                 layer,
                 f'padding="{layer.padding}" looks at later timesteps or drops some; '
                 'padding="causal" does not',
             )
         if layer.data_format != "channels_last":
-            raise _refusal(layer, 'data_format="channels_first" moves the time axis')
+            raise refusal(layer, 'data_format="channels_first" moves the time axis')
         output = self.slot(True, 3)
-        features = call.args[0].shape[-1]
-        state = self._state(
-            layer, "frames", (dilation * (size - 1), features), layer.compute_dtype
-        )
-        self.steps.append(ConvStep(layer, (x,), (output,), (state,)))
+        states = ()
+        if size > 1:
+            shape = (dilation * (size - 1), call.args[0].shape[-1])
+            states = (self._state(layer, "frames", shape, layer.compute_dtype),)
+        self.steps.append(ConvStep(layer, (x,), (output,), states))
         return [output]
 
     def gru(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
@@ -297,11 +200,11 @@ class _Reader:
         cells = getattr(cell, "cells", [cell])
         unknown = [c for c in cells if type(c) not in (GRUCell, keras.layers.GRUCell)]
         if unknown:
-            raise _refusal(
-                layer, f"its cell is a {type(unknown[0]).__name__}. {_STATE}"
+            raise refusal(
+                layer, f"its cell is no GRUCell, but a {type(unknown[0]).__name__}"
             )
         if layer.go_backwards:
-            raise _refusal(layer, "go_backwards=True starts at the end of the sequence")
+            raise refusal(layer, "go_backwards=True starts at the end of the sequence")
         output = self.slot(layer.return_sequences, len(call.outputs[0].shape))
         lasts = [self.slot(False, 2) for _ in call.outputs[1:]]
         dtype = layer.compute_dtype
@@ -354,40 +257,3 @@ _BUILDERS: dict[type, Callable] = {
     keras.layers.Conv1D: _Reader.conv,
     keras.layers.TimeDistributed: _Reader.time_distributed,
 }
-
-
-def _check_operation(operation: Any, args: tuple, kwargs: dict[str, Any]) -> None:
-    """Refuses an operation of `keras.ops` that is not one on single numbers."""
-    rest = keras.tree.flatten((args, kwargs))
-    numbers = all(isinstance(x, Slot) or np.ndim(x) == 0 for x in rest)
-    if type(operation).__name__ not in _OPERATIONS or not numbers:
-        raise _refusal(operation, "of keras.ops, only those on single numbers can be")
-
-
-def _check_axes(layer: keras.Layer, inputs: list[Slot]) -> None:
-    """Refuses a layer that mixes timesteps by an axis that it is told."""
-    rank = max(slot.rank for slot in inputs)
-    if min(slot.rank for slot in inputs) != rank:
-        raise _refusal(layer, "its inputs have different numbers of axes")
-    if rank < 3 and not isinstance(layer, keras.layers.Embedding):
-        raise _refusal(
-            layer,
-            "its input is (batch, frames) without features, which only an Embedding "
-            "takes",
-        )
-    if isinstance(layer, keras.layers.PReLU):
-        if 1 not in (layer.shared_axes or ()):
-            raise _refusal(layer, "it has a weight for each timestep (shared_axes)")
-        return
-    axes = getattr(layer, "axis", None)
-    axes = axes if isinstance(axes, list | tuple) else [axes]
-    if any(axis is not None and axis % rank < 2 for axis in axes):
-        raise _refusal(layer, f"its axis {layer.axis} takes timesteps together")
-
-
-def _refusal(layer: Any, reason: str) -> ExportError:
-    return ExportError(
-        f"{layer.name}: this {type(layer).__name__} cannot be streamed: {reason}. Take "
-        "it out of the model; if it treats each timestep alone, wrap it in "
-        "keras.layers.TimeDistributed."
-    )

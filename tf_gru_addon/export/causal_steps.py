@@ -126,7 +126,8 @@ class ConvStep:
         layer: The layer.
         inputs: Where its input stands.
         outputs: Where its output goes.
-        states: The last frames, (batch, dilation * (kernel size - 1), features).
+        states: The last frames, (batch, dilation * (kernel size - 1), features); none
+            where the kernel has the size 1.
     """
 
     layer: keras.layers.Conv1D
@@ -137,9 +138,9 @@ class ConvStep:
     def run(self, values: Values, states: States) -> States:
         """Runs the step on the slots `values`; returns its new states."""
         layer, dtype = self.layer, self.layer.compute_dtype
-        (state,) = self.states
         x = tf.cast(values[self.inputs[0].index], dtype)
-        frames = tf.concat([states[state.name], x], axis=1)
+        before = [states[state.name] for state in self.states]
+        frames = tf.concat([*before, x], axis=1)
         (dilation,) = layer.dilation_rate
         n = tf.shape(x)[1]
         # The convolution of TensorFlow fails where there are no new frames.
@@ -158,7 +159,7 @@ class ConvStep:
         values[self.outputs[0].index] = (
             y if layer.activation is None else layer.activation(y)
         )
-        return {state.name: frames[:, -state.shape[0] :]}
+        return {s.name: frames[:, -s.shape[0] :] for s in self.states}
 
 
 @dataclass(frozen=True)

@@ -137,15 +137,19 @@ class _Called:
 
     def run(self, values: list, masks: list) -> None:
         tensors: list[Any] = [None] * len(values)
+        # Not all of TensorFlow's ops take no frames: it gets one that is taken out.
+        empty = self.step.inputs[0].sequence and not values[self.inputs[0]].shape[1]
         for i in self.inputs:
-            tensors[i] = tf.constant(values[i])
+            x = values[i]
+            x = np.zeros((len(x), 1, *x.shape[2:]), x.dtype) if empty else x
+            tensors[i] = tf.constant(x)
             if masks[i] is not None:
                 set_mask(tensors[i], tf.constant(masks[i]))
         self.step.run(tensors, {})
         for i in self.outputs:
-            values[i] = tensors[i].numpy()
-            mask = mask_of(tensors[i])
-            masks[i] = None if mask is None else mask.numpy()
+            y, mask = tensors[i].numpy(), mask_of(tensors[i])
+            values[i] = y[:, :0] if empty else y
+            masks[i] = None if mask is None or empty else mask.numpy()
 
 
 class _Merge(_Called):
@@ -198,10 +202,10 @@ class _Conv:
     """A causal convolution."""
 
     def __init__(self, step: ConvStep, batch: int):
-        (state,) = step.states
-        self._frames = np.zeros((batch, *state.shape), np.float32)
-        self._new = self._frames
-        self.states = {state.name: self._frames}
+        self.states: Arrays = {
+            state.name: np.zeros((batch, *state.shape), np.float32)
+            for state in step.states
+        }
         self._input = step.inputs[0].index
         self._output = step.outputs[0].index
         layer = step.layer
@@ -218,7 +222,7 @@ class _Conv:
 
     def run(self, values: list, masks: list) -> None:
         x = values[self._input]
-        frames = np.concatenate([self._frames, x], axis=1)
+        frames = np.concatenate([*self.states.values(), x], axis=1)
         n, groups = x.shape[1], len(self._products)
         taps = [
             np.split(frames[:, k * self._dilation :][:, :n], groups, axis=-1)
@@ -234,7 +238,8 @@ class _Conv:
         self._new = frames[:, n:]
 
     def commit(self) -> None:
-        np.copyto(self._frames, self._new)
+        for state in self.states.values():
+            np.copyto(state, self._new)
 
 
 class _Gru:
@@ -249,7 +254,7 @@ class _Gru:
             _Cell(gru.cell, batch, True, gru.zero_output_for_mask) for gru in step.runs
         ]
         self.states = {
-            state.name: cell.state[:, : cell.weights.units]
+            state.name: cell.own_state
             for state, cell in zip(step.states, self._cells, strict=False)
         }
         self._last = self._new_last = None
@@ -273,7 +278,8 @@ class _Gru:
 
     def commit(self) -> None:
         for cell in self._cells:
-            np.copyto(cell.state, cell.new_state)
+            # Not the padding: what comes into it of a NaN would go to all other units.
+            np.copyto(cell.own_state, cell.new_state[:, : cell.weights.units])
         if self._last is not None:
             np.copyto(self._last, self._new_last)
 
@@ -294,6 +300,7 @@ class _Cell:
         )
         self.sequences = sequences
         self.state = np.zeros((batch, self.weights.padded), np.float32)
+        self.own_state = self.state[:, : self.weights.units]
         self.new_state = self.state
         self._repeats = not zero_output
         self._calls: dict[tuple[int, bool], Forward] = {}
@@ -310,7 +317,7 @@ class _Cell:
             # A chunk's first frames may be masked: they repeat the output before it.
             unseen = ~np.logical_or.accumulate(mask, axis=1)
             rows, frames = unseen.nonzero()
-            call.outputs[rows, frames] = self.state[rows, : self.weights.units]
+            call.outputs[rows, frames] = self.own_state[rows]
         return call.outputs
 
     def _make(self, size: tuple[int, bool]) -> Forward:

@@ -1,0 +1,134 @@
+"""The step of a model in TensorFlow gives the model's numbers, however it is cut."""
+
+import keras
+import numpy as np
+import pytest
+import streams
+import tensorflow as tf
+from harness import assert_close, random_ops
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tf_gru_addon import GRU
+from tf_gru_addon.export import StreamingModel
+
+_MODELS = {}
+
+
+def streaming(name):
+    if name not in _MODELS:
+        _MODELS[name] = StreamingModel(streams.model(name))
+    return _MODELS[name]
+
+
+def run(name, x, cuts, mask=None):
+    step, states = streaming(name).step, streaming(name).initial_states(len(x))
+    chunks = []
+    for start, end in cuts:
+        part = None if mask is None else mask[:, start:end]
+        y, states = step(x[:, start:end], states, part)
+        chunks.append([tf.cast(each, "float32") for each in tf.nest.flatten(y)])
+    return streams.joined(name, chunks)
+
+
+def assert_same(actual, expected, name):
+    dtype = "bfloat16" if name == "bfloat16" else "float32"
+    for a, e in zip(actual, expected, strict=True):
+        assert_close(a, e, dtype, name)
+
+
+@pytest.mark.parametrize("name", streams.CASES)
+def test_any_cut_gives_the_numbers_of_the_whole(name):
+    x = streams.frames(name)
+    expected = streams.outputs(name, x)
+    single = [(t, t + 1) for t in range(x.shape[1])]
+    for cuts in (single, [(0, 0), (0, 4), (4, 4), (4, 11)]):
+        assert_same(run(name, x, cuts), expected, name)
+
+
+@pytest.mark.parametrize("name", streams.MASKED)
+@settings(max_examples=8, deadline=None)
+@given(cuts=streams.cuts(), seed=st.integers(0, 1000))
+def test_any_mask(name, cuts, seed):
+    x = streams.frames(name)
+    mask = np.random.default_rng(seed).random(x.shape[:2]) < 0.6
+    mask[0] = False
+    expected = streams.outputs(name, x, mask)
+    x = np.where(mask[..., np.newaxis], x, np.float32("nan")) if name == "gru" else x
+    assert_same(run(name, x, cuts, mask), expected, name)
+
+
+def test_rows_reset_alone():
+    name = "convolutions"
+    x = streams.frames(name)
+    model = streaming(name)
+    first, states = model.step(x[:, :4], model.initial_states(3))
+    states = model.reset(states, [False, True, False])
+    rest, _ = model.step(x[:, 4:], states)
+    y = np.concatenate([first, rest], axis=1)
+    expected = streams.outputs(name, x)[0]
+    expected[1, 4:] = streams.outputs(name, x[1:2, 4:])[0]
+    assert_close(y, expected)
+
+
+def test_states_are_explicit_and_named():
+    states = streaming("cells").states
+    assert {name: s.shape for name, s in states.items()} == {
+        "rnn_state": (4,),
+        "rnn_1_state": (3,),
+        "rnn_2_state": (2,),
+    }
+    assert {s.shape for s in streaming("last_of_zero_outputs").states.values()} == {
+        (4,)
+    }
+    assert len(streaming("last_of_zero_outputs").states) == 2
+    assert streaming("bfloat16").initial_states(2)["half_state"].dtype == tf.bfloat16
+
+
+def test_it_trains_on_under_the_step():
+    model = streams.sequential(GRU(2, return_sequences=True))
+    step = StreamingModel(model)
+    x = np.ones((1, 3, streams.FEATURES), "float32")
+    step.step(x, step.initial_states(1))
+    model.set_weights([w + 0.5 for w in model.get_weights()])
+    assert_close(step.step(x, step.initial_states(1))[0], model(x))
+
+
+def test_no_random_op():
+    model = streaming("dense")
+    function = model._functions[True].get_concrete_function(*model.signature(True))
+    assert random_ops(function) == set()
+    assert not {op for op in map(str, function.graph.get_operations()) if "Gru" in op}
+
+
+def test_a_long_stream_does_not_drift():
+    x = streams.frames("gru", 1, 2000)
+    cuts = [(t, t + 1) for t in range(0, 200)] + [(200, 1000), (1000, 2000)]
+    assert_close(run("gru", x, cuts)[0], streams.outputs("gru", x)[0])
+
+
+X = np.zeros((2, 1, streams.FEATURES), "float32")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames": X[0]}, r"frames .* must have the shape .*received \(1, 3\)"),
+        ({"frames": X[..., :2]}, r"here \(None, None, 3\); received \(2, 1, 2\)"),
+        ({"frames": X[:1]}, r"'gru\w*_state' .* \(1, 5\), as many rows as frames"),
+        ({"states": {}}, r"states .* must be a dict of \['gru\w*'\]; received \[\]"),
+        ({"mask": [[True]]}, r"mask .* here \(2, 1\); received \(1, 1\)"),
+    ],
+)
+def test_what_does_not_fit(change, message):
+    model = streaming("gru")
+    arguments = {"frames": X, "states": model.initial_states(2), **change}
+    with pytest.raises(ValueError, match=message):
+        model.step(**arguments)
+
+
+def test_a_shared_layer_has_a_state_for_each_call():
+    layer = GRU(streams.FEATURES, return_sequences=True, name="twice")
+    x = keras.Input((None, streams.FEATURES))
+    model = keras.Model(x, layer(layer(x)))
+    assert list(StreamingModel(model).states) == ["twice_state", "twice_1_state"]
