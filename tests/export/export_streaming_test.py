@@ -1,0 +1,152 @@
+"""The step of a model in files, run by what runs them."""
+
+import keras
+import numpy as np
+import pytest
+import streams
+import tensorflow as tf
+from harness import assert_close, run_python
+
+from tf_gru_addon import GRU
+from tf_gru_addon.export import ExportError, StreamingModel, export_streaming
+from tf_gru_addon.export import streaming_files as files
+
+#: Cases that differ in what a step holds; with a mask or without.
+CASES = [
+    ("gru_hard_sigmoids", True),
+    ("last_of_zero_outputs", False),
+    ("convolutions", False),
+    ("residual", False),
+]
+FORMATS = [
+    "saved_model",
+    pytest.param("litert", marks=pytest.mark.peer),
+    pytest.param("onnx", marks=pytest.mark.peer),
+]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("name", "mask"), CASES)
+def test_parity(name, mask, format, tmp_path):
+    report = export_streaming(streams.model(name), tmp_path / "a", format, mask=mask)
+    assert report.passed
+    assert report.path.exists()
+    names = [case for case, _ in report.cases]
+    assert "every other row begins anew" in names
+    assert ("a mask with holes" in names) == mask
+
+
+@pytest.mark.peer
+def test_litert_holds_built_in_ops_and_no_loop(tmp_path):
+    path = tmp_path / "a.tflite"
+    report = export_streaming(streams.model("dense"), path, "litert", batch_size=1)
+    assert not {"WHILE", "CUSTOM", "Flex"} & set(report.ops)
+    assert report.ops["FULLY_CONNECTED"] >= 4
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(str(path)).get_signature_runner("step")
+    shapes = {n: tuple(d["shape"]) for n, d in runner.get_input_details().items()}
+    assert set(map(len, shapes.values())) == {2, 3}
+    assert shapes["frames"] == (1, 1, streams.FEATURES)
+
+
+@pytest.mark.peer
+def test_onnx_holds_a_node_a_gru(tmp_path):
+    report = export_streaming(streams.model("cells"), tmp_path / "a.onnx", "onnx")
+    assert report.ops["GRU"] == 3
+    assert "Loop" not in report.ops
+    import onnx
+
+    graph = onnx.load(tmp_path / "a.onnx").graph
+    assert {x.name for x in graph.input} == {
+        "frames",
+        "rnn_state",
+        "rnn_1_state",
+        "rnn_2_state",
+    }
+    assert {y.name for y in graph.output} == {
+        "output",
+        "next_rnn_state",
+        "next_rnn_1_state",
+        "next_rnn_2_state",
+    }
+
+
+SERVE = """
+import sys
+import numpy as np, tensorflow as tf
+
+served = tf.saved_model.load(sys.argv[1]).signatures
+x = np.load(sys.argv[2])
+states = served["initial_states"](batch_size=tf.constant(len(x)))
+parts = []
+for start, end in [(0, 0), (0, 1), (1, 5), (5, 11)]:
+    states = served["step"](frames=tf.constant(x[:, start:end]), **states)
+    parts.append(states.pop("output"))
+np.save(sys.argv[2], np.concatenate(parts, axis=1))
+assert "tf_gru_addon" not in sys.modules
+"""
+
+
+def test_a_saved_model_is_served_by_tensorflow_alone(tmp_path):
+    name = "dense"
+    x = streams.frames(name)
+    export_streaming(streams.model(name), tmp_path / "step")
+    np.save(tmp_path / "x.npy", x)
+    run_python(SERVE, tmp_path / "step", tmp_path / "x.npy")
+    assert_close(np.load(tmp_path / "x.npy"), streams.outputs(name, x)[0])
+
+
+def test_only_standard_ops(tmp_path):
+    report = export_streaming(streams.model("dense"), tmp_path / "step")
+    assert not [op for op in report.ops if not hasattr(tf.raw_ops, op)]
+
+
+def test_a_model_is_as_it_was(tmp_path):
+    model = streams.sequential(keras.layers.Dense(3), GRU(2))
+    before = [len(layer._inbound_nodes) for layer in model.layers]
+    export_streaming(model, tmp_path / "step")
+    files._step_model(StreamingModel(model), files.Options(False, None, None))
+    assert [len(layer._inbound_nodes) for layer in model.layers] == before
+
+
+def test_an_existing_output_is_refused_and_kept(tmp_path):
+    path = tmp_path / "kept"
+    path.write_text("mine")
+    with pytest.raises(ExportError, match=r"kept: exists already"):
+        export_streaming(streams.model("gru"), path)
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "pickle"}, "one of saved_model, litert, onnx; received: 'pickle'"),
+        ({"batch_size": 0}, "batch_size must be None or a positive integer"),
+    ],
+)
+def test_options(options, message, tmp_path):
+    with pytest.raises(ExportError, match=message):
+        export_streaming(streams.model("gru"), tmp_path / "a", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_that_is_not_causal(tmp_path):
+    model = streams.sequential(GRU(2, go_backwards=True, name="back"))
+    with pytest.raises(ExportError, match="back: this GRU cannot be streamed"):
+        export_streaming(model, tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_step_that_differs_is_told_and_kept(tmp_path, monkeypatch):
+    def wrong(path):
+        step = files.open_saved_model(path)
+        return lambda inputs: {n: y + 1e-3 for n, y in step(inputs).items()}
+
+    formats = export_streaming.__globals__["_FORMATS"]
+    changed = formats["saved_model"]._replace(open=wrong)
+    monkeypatch.setitem(formats, "saved_model", changed)
+    with pytest.raises(ExportError, match="differs from the model by") as caught:
+        export_streaming(streams.model("gru"), tmp_path / "a")
+    assert not caught.value.report.passed
+    assert (tmp_path / "a").exists()
