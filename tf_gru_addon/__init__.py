@@ -24,12 +24,11 @@ __all__ = [
 
 
 def __getattr__(name: str):
+    # What not everybody needs, or needs the extra [train], is loaded when asked for.
     if name == "accelerate":
         from tf_gru_addon.migrate import accelerate
 
         return accelerate
-    # What needs the extra [train] is loaded when it is asked for.
-    # What not everybody needs, or needs the extra [train], is loaded when asked for.
     if name == "Stream":
         from tf_gru_addon.export.stream import Stream
 

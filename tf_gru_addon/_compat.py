@@ -97,8 +97,8 @@ __all__ = [
     "mask_of",
     "on_cpu",
     "refuse_legacy_keras",
-    "sublayers",
     "set_mask",
+    "sublayers",
 ]
 
 

@@ -46,8 +46,25 @@ def test_litert_holds_built_in_ops_and_no_loop(tmp_path):
 
     runner = Interpreter(str(path)).get_signature_runner("step")
     shapes = {n: tuple(d["shape"]) for n, d in runner.get_input_details().items()}
-    assert set(map(len, shapes.values())) == {2, 3}
     assert shapes["frames"] == (1, 1, streams.FEATURES)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("quantize", ["float16", "dynamic", "int8"])
+def test_litert_quantized(quantize, tmp_path):
+    model = streams.sequential(
+        GRU(64, return_sequences=True), keras.layers.Dense(4, activation="softmax")
+    )
+    x = np.random.default_rng(0).normal(size=(8, 20, streams.FEATURES))
+    report = export_streaming(
+        model,
+        tmp_path / "a",
+        "litert",
+        quantize=quantize,
+        representative=x if quantize == "int8" else None,
+    )
+    weights = 4 * sum(w.size for w in model.get_weights())
+    assert report.size < weights / (1.9 if quantize == "float16" else 3) + 8192
 
 
 @pytest.mark.peer
@@ -122,6 +139,9 @@ def test_an_existing_output_is_refused_and_kept(tmp_path):
     ("options", "message"),
     [
         ({"format": "pickle"}, "one of saved_model, litert, onnx; received: 'pickle'"),
+        ({"quantize": "int8"}, "one of none, float16, .* 'int8' for saved_model"),
+        ({"format": "litert", "quantize": "int8"}, "representative, .* go together"),
+        ({"batch_size": True}, "received: True"),
         ({"batch_size": 0}, "batch_size must be None or a positive integer"),
     ],
 )

@@ -14,6 +14,7 @@ import numpy as np
 from tf_gru_addon.export import streaming_files as files
 from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.examples import example_inputs, run_model
+from tf_gru_addon.export.extras import require_extra
 from tf_gru_addon.export.parity import (
     ParityReport,
     compare,
@@ -35,14 +36,29 @@ class _Format(NamedTuple):
     ops: Callable
     frames: int | None  # in a call; None for any number
     least: int  # frames of a call
+    packages: tuple[str, ...] = ()
 
 
 _FORMATS = {
     "saved_model": _Format(
         files.write_saved_model, files.open_saved_model, files.saved_model_ops, None, 0
     ),
-    "litert": _Format(files.write_litert, files.open_litert, files.litert_ops, 1, 1),
-    "onnx": _Format(files.write_onnx, files.open_onnx, files.onnx_ops, None, 1),
+    "litert": _Format(
+        files.write_litert,
+        files.open_litert,
+        files.litert_ops,
+        1,
+        1,
+        ("ai_edge_litert",),
+    ),
+    "onnx": _Format(
+        files.write_onnx,
+        files.open_onnx,
+        files.onnx_ops,
+        None,
+        1,
+        ("tf2onnx", "onnx", "onnxruntime"),
+    ),
 }
 
 
@@ -53,7 +69,9 @@ def export_streaming(
     *,
     mask: bool = False,
     batch_size: int | None = None,
-    tolerance: float = 1e-5,
+    quantize: str = "none",
+    representative: np.ndarray | None = None,
+    tolerance: float | None = None,
 ) -> ParityReport:
     """Writes a model as a step that takes frames and states, and gives new states.
 
@@ -78,7 +96,12 @@ def export_streaming(
         format: "saved_model", "litert" or "onnx".
         mask: Whether the step takes a mask: False where a row has no frame.
         batch_size: The number of rows, where it is to be fixed.
-        tolerance: The largest error allowed; see `ParityReport`.
+        quantize: For "litert", how weights are stored: "none", "float16", "dynamic"
+            (int8 weights), or "int8" (int8 weights and arithmetic).
+        representative: For "int8": typical sequences, (sequences, time, ...), whose
+            numbers say what ranges there are.
+        tolerance: The largest error allowed; see `ParityReport`. None is 1e-5, or as
+            for `export_litert` what `quantize` may cost.
 
     Returns:
         The report. Latency is that of one frame; Keras has no such export.
@@ -106,35 +129,58 @@ def export_streaming(
         >>> output.shape, list(results)
         (TensorShape([2, 4]), ['gru_state'])
     """
-    if format not in _FORMATS:
-        raise ExportError(
-            f"format must be one of {', '.join(_FORMATS)}; received: {format!r}."
-        )
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise ExportError(
-            f"batch_size must be None or a positive integer; received: {batch_size!r}."
-        )
-    require_new(path)
+    _check_options(format, batch_size, quantize, representative, mask)
     chosen = _FORMATS[format]
+    require_extra(f"{format} files", *chosen.packages)
+    require_new(path)
     streaming = StreamingModel(model)
-    options = files.Options(mask, batch_size, chosen.frames)
+    if representative is not None:
+        representative = np.asarray(representative, streaming.frames.dtype)
+    options = files.Options(mask, batch_size, chosen.frames, quantize, representative)
     with new_output(path) as unfinished:
         chosen.write(streaming, options, unfinished)
     path = Path(path)
-    step = chosen.open(path)
-    parity = _Parity(streaming, step, options, chosen.least)
+    parity = _Parity(streaming, chosen.open(path), options, chosen.least)
+    suffix = "" if quantize == "none" else f", {quantize}"
     return require_passed(
         ParityReport(
-            format=f"{format}, one step",
+            format=f"{format}, one step{suffix}",
             path=path,
             size=size(path),
             ops=chosen.ops(path),
             cases=tuple(parity.cases()),
-            tolerance=tolerance,
+            tolerance=_TOLERANCES[quantize] if tolerance is None else tolerance,
             latency_ms=parity.latency(),
             keras_reason="Keras has no export of a step",
         )
     )
+
+
+#: How weights may be stored, and the largest error that this may make.
+_TOLERANCES = {"none": 1e-5, "float16": 5e-3, "dynamic": 5e-2, "int8": 1e-1}
+
+
+def _check_options(format, batch_size, quantize, representative, mask) -> None:
+    if format not in _FORMATS:
+        raise ExportError(
+            f"format must be one of {', '.join(_FORMATS)}; received: {format!r}."
+        )
+    integer = isinstance(batch_size, int) and not isinstance(batch_size, bool)
+    if batch_size is not None and (not integer or batch_size < 1):
+        raise ExportError(
+            f"batch_size must be None or a positive integer; received: {batch_size!r}."
+        )
+    if quantize not in _TOLERANCES or (quantize != "none" and format != "litert"):
+        raise ExportError(
+            f"quantize must be one of {', '.join(_TOLERANCES)} for litert, and none "
+            f"for the others; received: {quantize!r} for {format}."
+        )
+    if (quantize == "int8") != (representative is not None):
+        raise ExportError(
+            'quantize="int8" and representative, typical sequences, go together.'
+        )
+    if quantize == "int8" and mask:
+        raise ExportError('quantize="int8" takes no mask: export without mask=True.')
 
 
 class _Parity:

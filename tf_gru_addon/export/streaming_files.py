@@ -6,11 +6,9 @@ its real runtime.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +17,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gru_addon.export.causal_steps import GruStep
-from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.streaming import StreamingModel
 from tf_gru_addon.ops.engines import use_engine
 
@@ -39,11 +36,15 @@ class Options:
         masked: Whether it has an input `mask`.
         batch_size: The number of rows, or None for any.
         frames: The number of frames, or None for any.
+        quantize: How LiteRT stores weights, a key of `litert.TOLERANCES`.
+        representative: For "int8", typical sequences.
     """
 
-    masked: bool
-    batch_size: int | None
-    frames: int | None
+    masked: bool = False
+    batch_size: int | None = None
+    frames: int | None = None
+    quantize: str = "none"
+    representative: np.ndarray | None = None
 
 
 def output_names(streaming: StreamingModel) -> list[str]:
@@ -79,56 +80,68 @@ def open_saved_model(path: Path) -> StepRun:
     return run
 
 
-def saved_model_ops(path: Path) -> Counter:
+def saved_model_ops(path: Path) -> dict[str, int]:
     """Returns how often each op stands in the step."""
     step = tf.saved_model.load(str(path)).signatures["step"]
     graph = step.graph.as_graph_def()
     nodes = list(graph.node)
     for function in graph.library.function:
         nodes += function.node_def
-    return Counter(node.op for node in nodes)
+    return dict(Counter(node.op for node in nodes))
 
 
 def write_litert(streaming: StreamingModel, options: Options, path: Path) -> None:
     """Writes a file with the signature `step`, of built-in ops."""
+    from tf_gru_addon.export.litert import convert_to_litert
+
     with tempfile.TemporaryDirectory() as folder:
-        write_saved_model(streaming, options, Path(folder))
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=["step"]
+        saved = Path(folder) / "saved_model"
+        write_saved_model(streaming, options, saved)
+        content = convert_to_litert(
+            streaming.model.name,
+            saved,
+            "step",
+            options.quantize,
+            _representative_steps(streaming, options),
         )
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                content = converter.convert()
-        except Exception as error:  # a converter may fail in any way
-            raise ExportError(
-                f"{streaming.model.name}: LiteRT cannot hold this step with its "
-                f"built-in ops: {error}. Export a SavedModel."
-            ) from error
     path.write_bytes(content)
+
+
+def _representative_steps(
+    streaming: StreamingModel, options: Options
+) -> Iterator[Arrays]:
+    """Yields the inputs of the steps that typical sequences take."""
+    if options.representative is None:
+        return
+    x = options.representative
+    rows = options.batch_size or 1
+    for start in range(0, len(x) - rows + 1, rows):
+        states = streaming.initial_states(rows)
+        for t in range(x.shape[1]):
+            inputs = {"frames": x[start : start + rows, t : t + 1]}
+            yield inputs | {name: state.numpy() for name, state in states.items()}
+            _, states = streaming.step(inputs["frames"], states)
 
 
 def open_litert(path: Path) -> StepRun:
     """Returns the step of a LiteRT file, run by ai-edge-litert."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path))
+    interpreter = Interpreter(str(path), num_threads=1)
     runner = interpreter.get_signature_runner("step")
 
     def run(inputs: Arrays) -> Arrays:
         return {name: np.array(y) for name, y in runner(**inputs).items()}
 
+    run.interpreter = interpreter  # the runner holds it not
     return run
 
 
-def litert_ops(path: Path) -> Counter:
+def litert_ops(path: Path) -> dict[str, int]:
     """Returns how often each op stands in a LiteRT file."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from tf_gru_addon.export.litert_file import count_ops
 
-    # A delegate would stand in the place of the ops that it takes over.
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(str(path), experimental_op_resolver_type=resolver)
-    interpreter.allocate_tensors()
-    return Counter(op["op_name"] for op in interpreter._get_ops_details())
+    return count_ops(path.read_bytes())
 
 
 def write_onnx(streaming: StreamingModel, options: Options, path: Path) -> None:
@@ -156,13 +169,13 @@ def open_onnx(path: Path) -> StepRun:
     return run
 
 
-def onnx_ops(path: Path) -> Counter:
+def onnx_ops(path: Path) -> dict[str, int]:
     """Returns how often each op stands in an ONNX file."""
     import onnx
 
     from tf_gru_addon.export.onnx_graph import count_ops
 
-    return Counter(count_ops(onnx.load(str(path)).graph))
+    return count_ops(onnx.load(str(path)).graph)
 
 
 def _step_function(streaming: StreamingModel, options: Options):

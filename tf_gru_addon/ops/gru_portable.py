@@ -86,12 +86,9 @@ def gru_portable(
         recurrent_activation=recurrent_activation,
     )
     if recur is None:
+        unroll = unroll or inputs.shape[1] == 1  # one timestep takes no loop
         recur = functools.partial(_recur, unroll=unroll, keep_gates=training)
     states, state = recur(projected, initial_state, recurrence, mask, return_sequences)
-    unroll = unroll or inputs.shape[1] == 1  # one timestep takes no loop
-    states, state = _recur(
-        projected, initial_state, recurrence, mask, return_sequences, unroll, training
-    )
     has_output = _has_output(mask, inputs, zero_output_for_mask)
     if return_sequences:
         if mask is not None:
