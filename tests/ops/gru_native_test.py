@@ -458,32 +458,6 @@ def test_numbers_do_not_depend_on_the_number_of_threads(tmp_path):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("setting", ["0", "1"])
-def test_the_engine_can_be_turned_off(setting):
-    process = run_python(
-        "from tf_gru_addon import native\nprint(native.status())",
-        env={"TF_GRU_ADDON_NATIVE": setting},
-    )
-    assert ("TF_GRU_ADDON_NATIVE is 0" in process.stdout) == (setting == "0")
-
-
-def test_without_the_library(monkeypatch, tmp_path):
-    monkeypatch.setattr(native, "__file__", str(tmp_path / "__init__.py"))
-    native._load.cache_clear()
-    try:
-        assert "there is no libtf_gru_addon.so" in native.status().reason
-        with pytest.raises(RuntimeError, match="not available: there is no lib"):
-            gru_native(*make_arrays(), reset_after=True, **to_tensors(USUAL))
-        native._load.cache_clear()
-        (tmp_path / native.BUILD_LOG).write_text("no compiler\n")
-        assert native.status().reason == "it could not be built: no compiler"
-        native._load.cache_clear()
-        (tmp_path / native.LIBRARY).write_text("no library")
-        assert "could not be loaded" in native.status().reason
-    finally:
-        native._load.cache_clear()
-
-
 def test_has_activation():
     assert all(module.has_activation(f) for f in FUNCTIONS.values())
     assert not module.has_activation(tf.nn.softmax)

@@ -7,6 +7,7 @@ is. `gru.h` describes the kernels, `op.cc` the TensorFlow ops around them.
 import functools
 import os
 import pathlib
+import warnings
 from types import ModuleType
 from typing import NamedTuple
 
@@ -20,7 +21,8 @@ class Status(NamedTuple):
 
     Attributes:
         available: Whether it can.
-        reason: If not, why; else which instruction set its kernels run.
+        reason: If not, why; else which instruction set its kernels run, and if that is
+            not the one that TF_GRU_ADDON_ISA names, that too.
     """
 
     available: bool
@@ -31,6 +33,8 @@ def status() -> Status:
     """Returns whether the native engine can be used, and if not, why.
 
     Setting the environment variable TF_GRU_ADDON_NATIVE=0 turns the engine off.
+    TF_GRU_ADDON_ISA names the instruction set to run, avx512, avx2 or generic; what the
+    machine lacks is passed over with a warning.
 
     Example:
         >>> from tf_gru_addon import native
@@ -77,4 +81,18 @@ def _load() -> tuple[ModuleType | None, Status]:
     library.gru_isa.restype = ctypes.c_char_p
     if error := library.gru_registration_error().decode():
         return None, Status(False, f"TensorFlow refused its ops: {error}")
-    return module, Status(True, f"its kernels run {library.gru_isa().decode()}")
+    return module, Status(True, _what_runs(library.gru_isa().decode()))
+
+
+def _what_runs(isa: str) -> str:
+    """Returns which instruction set runs; warns unless it is the one asked for."""
+    wanted = os.environ.get("TF_GRU_ADDON_ISA") or isa
+    if wanted == isa:
+        return f"its kernels run {isa}"
+    reason = (
+        f"its kernels run {isa}, as the environment variable TF_GRU_ADDON_ISA is "
+        f"{wanted!r}, which is none of 'avx512', 'avx2' and 'generic', or which this "
+        "machine lacks"
+    )
+    warnings.warn(f"tf_gru_addon's native engine: {reason}.", stacklevel=2)
+    return reason

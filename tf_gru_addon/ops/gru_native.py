@@ -31,6 +31,10 @@ _NAMES: dict[Activation, str] = {
     tf.nn.relu: "relu",
 }
 
+# A saved graph that holds the ops can be loaded where the package is imported: they are
+# there from the start, and not from the first call on.
+native.status()
+
 _OPTIONS = (
     "reset_after",
     "activation",

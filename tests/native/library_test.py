@@ -1,0 +1,148 @@
+"""The native engine's library: whether it is there, and what is said of it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from harness import assert_close, run_python
+
+import tf_gru_addon
+from tf_gru_addon import native, use_engine
+
+native_only = pytest.mark.skipif(
+    not native.status().available, reason=f"native: {native.status().reason}"
+)
+SAY = "from tf_gru_addon import native\nprint(native.status())"
+
+
+@pytest.mark.parametrize("setting", ["0", "1"])
+def test_the_engine_can_be_turned_off(setting):
+    process = run_python(SAY, env={"TF_GRU_ADDON_NATIVE": setting})
+    assert ("TF_GRU_ADDON_NATIVE is 0" in process.stdout) == (setting == "0")
+
+
+RUN_AND_EXPLAIN = """
+import tensorflow as tf
+import tf_gru_addon
+layer = tf_gru_addon.GRU(2)
+print(layer(tf.ones([2, 3, 4])).shape, layer.explain())
+print("libtf_gru_addon" in open("/proc/self/maps").read())
+try:
+    tf_gru_addon.GRU(2, engine="native")(tf.ones([2, 3, 4]))
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_turned_off_the_package_works_on_the_portable_engine():
+    said = run_python(RUN_AND_EXPLAIN, env={"TF_GRU_ADDON_NATIVE": "0"}).stdout
+    assert said.startswith("(2, 2) portable runs\n")
+    assert "\nFalse\n" in said, "the library was loaded all the same"
+    assert "'native' was asked for and cannot run: the environment variable" in said
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """Where the library is looked for."""
+    monkeypatch.setattr(native, "__file__", str(tmp_path / "__init__.py"))
+    native._load.cache_clear()
+    yield tmp_path
+    native._load.cache_clear()
+
+
+def test_without_the_library(folder):
+    assert "there is no libtf_gru_addon.so" in native.status().reason
+    with pytest.raises(RuntimeError, match="not available: there is no lib"):
+        native.ops()
+    layer = tf_gru_addon.GRU(2)
+    assert layer(tf.ones([2, 3, 4])).shape == (2, 2)
+    assert layer.explain().engine == "portable"
+
+
+def test_a_library_that_could_not_be_built(folder):
+    (folder / native.BUILD_LOG).write_text("no compiler\n")
+    assert native.status().reason == "it could not be built: no compiler"
+
+
+def test_a_library_that_is_none(folder):
+    (folder / native.LIBRARY).write_text("no library")
+    assert "could not be loaded" in native.status().reason
+
+
+@native_only
+@pytest.mark.parametrize("isa", ["avx10", "AVX2"])
+def test_an_instruction_set_that_is_not_there_is_told(isa):
+    process = run_python(SAY, env={"TF_GRU_ADDON_ISA": isa})
+    best = run_python(SAY, env={"TF_GRU_ADDON_ISA": ""})
+    assert "Warning: tf_gru_addon" not in best.stderr
+    runs = best.stdout.split("'")[-2]
+    assert runs.startswith("its kernels run ")
+    assert f"{runs}, as the environment variable TF_GRU_ADDON_ISA is" in process.stdout
+    assert f"is '{isa}', which is none of 'avx512', 'avx2' and" in process.stdout
+    assert process.stderr.count("UserWarning: tf_gru_addon's native engine: its") == 1
+
+
+@native_only
+def test_an_instruction_set_that_is_there_is_run_without_a_word():
+    process = run_python(SAY, env={"TF_GRU_ADDON_ISA": "generic"})
+    assert (
+        process.stdout == "Status(available=True, reason='its kernels run generic')\n"
+    )
+    assert "Warning: tf_gru_addon" not in process.stderr
+
+
+LOAD_AND_TRAIN = """
+import sys
+import numpy as np
+import tensorflow as tf
+import tf_gru_addon
+
+loaded = tf.saved_model.load(sys.argv[1])
+x = tf.constant(np.load(sys.argv[2]))
+results = []
+for function in (loaded.infer, loaded.train):
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(function(x) ** 2)
+        first = tape.gradient(loss, [x, *loaded.weights])
+        norm = tf.add_n([tf.reduce_sum(g**2) for g in first])
+    results += [loss, *first, *outer.gradient(norm, [x, *loaded.weights])]
+print(len(results))
+np.savez(sys.argv[3], *results)
+"""
+
+
+@native_only
+def test_a_saved_graph_with_the_ops_trains_where_the_package_is_imported(tmp_path):
+    """Nothing is called there before it is loaded; second derivatives included."""
+    layer = tf_gru_addon.GRU(3, return_sequences=True)
+    layer.build((None, None, 4))
+    module = tf.Module()
+    module.weights = [w.value for w in layer.weights]
+    spec = tf.TensorSpec([None, None, 4])
+    # Traced before, and so past the package's knowing that they will be saved.
+    for name, training in (("infer", False), ("train", True)):
+        function = tf.function(lambda x, training=training: layer(x, training=training))
+        setattr(module, name, function.get_concrete_function(spec))
+    tf.saved_model.save(module, tmp_path / "saved")
+    text = (tmp_path / "saved" / "saved_model.pb").read_bytes()
+    assert b"TfGruAddon>GruTraining" in text
+    x = np.random.default_rng(0).normal(size=(2, 5, 4)).astype("float32")
+    np.save(tmp_path / "x.npy", x)
+    files = [tmp_path / name for name in ("saved", "x.npy", "results.npz")]
+    assert run_python(LOAD_AND_TRAIN, *files).stdout.endswith("18\n")
+    with np.load(files[-1]) as file:
+        actual = list(file.values())
+
+    x = tf.constant(x)
+    with use_engine("portable"), tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x) ** 2)
+        first = tape.gradient(loss, [x, *module.weights])
+        norm = tf.add_n([tf.reduce_sum(g**2) for g in first])
+    expected = [loss, *first, *outer.gradient(norm, [x, *module.weights])]
+    for a, e in zip(actual, [*expected, *expected], strict=True):
+        assert_close(a, e)
