@@ -4,6 +4,7 @@ The op is in `tf_gru_addon/native`. Its gradient is an op too; that of the gradi
 `gru_portable`'s, differentiated twice.
 """
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -120,9 +121,16 @@ def gru_native(
         recurrent_activation=_NAMES[recurrent_activation],
         go_backwards=go_backwards,
         zero_output_for_mask=zero_output_for_mask,
-        threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        threads=_threads(),
     )
     return tf.cast(output, inputs.dtype), tf.cast(state, inputs.dtype)
+
+
+def _threads() -> int:
+    """Returns the most threads that a call may take; 0 leaves it to the library."""
+    if os.environ.get("TF_GRU_ADDON_THREADS"):
+        return 0  # The library reads it.
+    return tf.config.threading.get_intra_op_parallelism_threads()
 
 
 def _forward_op(sequences: bool, training: bool) -> Callable:

@@ -1,0 +1,39 @@
+"""The kernels, called through their C interface."""
+
+import kernels
+import numpy as np
+import oracles
+import pytest
+from harness import assert_close
+
+from tf_gru_addon import native
+
+pytestmark = pytest.mark.skipif(
+    not native.status().available, reason=f"native: {native.status().reason}"
+)
+
+
+def test_the_kernels_need_no_tensorflow():
+    arrays = kernels.example()
+    outputs, state = kernels.forward(arrays)
+    expected, _, last = oracles.gru(*arrays, reset_after=True)
+    assert_close(outputs, expected)
+    assert_close(state, last)
+
+
+def test_indices_beyond_32_bits():
+    """The last of more than 2**31 inputs, most of which are in no page of memory."""
+    features = 4096
+    timesteps = 2**31 // features + 3
+    try:
+        x = np.zeros((1, timesteps, features), "float32")
+    except MemoryError:
+        pytest.skip("this process may not have 8.6 GB of addresses")
+    x[0, -3:] = np.random.default_rng(0).normal(size=(3, features))
+    h0, *weights = kernels.example(batch=1, timesteps=0, features=features, units=1)[1:]
+    weights[0] /= 10
+    outputs, state = kernels.forward([x, h0, *weights])
+    tail, last = kernels.forward([x[:, -3:], outputs[:, -4], *weights])
+    assert np.ptp(tail) > 0.1
+    np.testing.assert_array_equal(outputs[:, -3:], tail)
+    np.testing.assert_array_equal(state, last)
