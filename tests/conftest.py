@@ -1,11 +1,38 @@
 """What every test runs under."""
 
 import os
+import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import pytest
+import tensorflow as tf
+
+import tf_gru_addon
+from tf_gru_addon import native
+from tf_gru_addon.ops import engines
+
+PACKAGE = Path(tf_gru_addon.__file__).parent
+
+
+def pytest_configure():
+    """Refuses the sources, and no native engine, where `make test-matrix` asks."""
+    if not os.environ.get("TEST_WHAT_IS_INSTALLED"):
+        return
+    if not PACKAGE.is_relative_to(sys.prefix):
+        raise pytest.UsageError(f"{PACKAGE} would be tested, not what is installed")
+    if not native.status().available:
+        raise pytest.UsageError(f"no native engine: {native.status().reason}")
+
+
+def pytest_report_header():
+    return [
+        f"tf_gru_addon {tf_gru_addon.__version__} from {PACKAGE}",
+        f"TensorFlow {tf.__version__}, Keras {keras.__version__}; native: "
+        f"{native.status().reason}",
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +50,20 @@ def tf_keras():
     return pytest.importorskip(
         "tf_keras", reason="tf_keras is not installed (make test installs it)"
     )
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The engines that ran, in order."""
+    names = []
+
+    def spied(name, function):
+        def spy(*args, **kwargs):
+            names.append(name)
+            return function(*args, **kwargs)
+
+        return spy
+
+    for name, function in engines.ENGINES.items():
+        monkeypatch.setitem(engines.ENGINES, name, spied(name, function))
+    return names

@@ -18,23 +18,6 @@ native_only = pytest.mark.skipif(
 X = np.zeros([1, 2, 3], "float32")
 
 
-@pytest.fixture
-def ran(monkeypatch):
-    """The engines that ran, in order."""
-    names = []
-
-    def spied(name, function):
-        def spy(*args, **kwargs):
-            names.append(name)
-            return function(*args, **kwargs)
-
-        return spy
-
-    for name, function in engines.ENGINES.items():
-        monkeypatch.setitem(engines.ENGINES, name, spied(name, function))
-    return names
-
-
 @native_only
 @pytest.mark.parametrize(
     ("engine", "options"),

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tf_gru_addon import native
 from tf_gru_addon.config import load_config, parse_config
 from tf_gru_addon.datasets import DataError
 from tf_gru_addon.training import RunError, WorkdirError, train
 
+DEMO = Path(__file__).parents[2] / "configs" / "japanese_vowels.yaml"
 CELLS = [
     {"GaussianNoise": {"stddev": 0.1}},
     {
@@ -214,3 +216,19 @@ def test_configs_say_how_to_run_them():
     for path in (Path(__file__).parents[2] / "configs").glob("*.yaml"):
         command = f"python -m tf_gru_addon train --config configs/{path.name} --workdir"
         assert command in path.read_text()
+
+
+def test_the_demo_takes_the_native_engine_by_itself(ran, tmp_path):
+    """Its config names no engine; what it exports holds none but the portable one."""
+    if not native.status().available:
+        pytest.skip(native.status().reason)
+    config = load_config(DEMO, ["training.epochs=1"])
+    assert "engine" not in DEMO.read_text("utf-8")
+    train(config, tmp_path)
+    exported = ran.count("portable")
+    # Two layers, in two directions, in the functions of training and of evaluation.
+    assert ran[: len(ran) - exported] == ["native"] * (len(ran) - exported)
+    assert len(ran) - exported >= 8
+    assert exported >= 4
+    text = (tmp_path / "saved_model" / "saved_model.pb").read_bytes()
+    assert b"TfGruAddon" not in text

@@ -132,7 +132,7 @@ def explain(requested: str, call: Call) -> Explanation:
         raise ValueError(
             f"The engine {name!r} was asked for and cannot run: "
             f'{"; ".join(reasons[name])}. Pass engine="auto" and use_cudnn="auto" for '
-            "one that can."
+            'one that can, or make the call within use_engine("portable").'
         )
     others = {e: why or [preference] for e, why in reasons.items() if e != name}
     return Explanation(name, others)
