@@ -1,7 +1,7 @@
 # make demo    a GRU trained, evaluated, saved and exported on real speech data
 # make test    the test suite
-# make test-peers    the tests against heavier peers (PyTorch)
-# make test-oldest   the core tests on the oldest TensorFlow and Keras
+# make test-peers    the tests that need heavier peers
+# make test-matrix   the tests of one wheel on the oldest and the newest TensorFlow
 # make lint    ruff
 # make native  the native engine built anew, in place
 # make wheel   a wheel for this platform, in dist
@@ -11,14 +11,27 @@
 
 PYTHON ?= python3
 VENV := .venv
-OLDEST := .venv-oldest
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-OLDEST_PIP := $(OLDEST)/bin/python -m pip --disable-pip-version-check -q
+PIP_OPTIONS := --disable-pip-version-check -q
+PIP := $(BIN)/python -m pip $(PIP_OPTIONS)
+# A test file runs in one of so many processes.
+JOBS ?= 2
+PYTEST := pytest -n $(JOBS) --dist loadfile
+
+# The versions that `make test-matrix` tests, and the tests that it runs there.
+# TensorFlow 2.16 needs Python 3.12 or earlier.
+oldest_versions := tensorflow-cpu==2.16.2 keras==3.3.3
+oldest_tf_keras := tf_keras==2.16.0
+oldest_tests := native layers ops config datasets activations_test.py \
+  serialization_test.py saved_model_test.py imports_test.py
+newest_versions := tensorflow-cpu==2.21.0 keras==3.15.1
+newest_tf_keras := tf_keras==2.21.0
+newest_tests := native ops layers/gru_test.py saved_model_test.py
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-peers test-oldest native wheel sanitize lint bench clean
+.PHONY: help demo test test-peers test-matrix test-oldest test-newest native wheel \
+  sanitize lint bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -47,27 +60,33 @@ demo: $(VENV)/demo.stamp
 	  --workdir runs/japanese_vowels --resume
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "not peer"
+	$(BIN)/python -m $(PYTEST) -m "not peer"
 
 test-peers: $(VENV)/peers.stamp
-	$(BIN)/python -m pytest -m peer
+	$(BIN)/python -m $(PYTEST) -m peer
 
-# TensorFlow 2.16 needs Python 3.12 or earlier.
-$(OLDEST)/test.stamp: pyproject.toml setup.py
-	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST_PIP) install -e ".[train,test]" "tensorflow-cpu==2.16.2" "keras==3.3.3"
-	$(OLDEST_PIP) install --no-deps "tf_keras==2.16.*"
+test-matrix: test-oldest test-newest
+
+.venv-%/test.stamp: pyproject.toml setup.py | wheel
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip $(PIP_OPTIONS) install \
+	  "$$(ls $(CURDIR)/dist/*.whl)[train,test]" $($*_versions)
+	.venv-$*/bin/python -m pip $(PIP_OPTIONS) install --no-deps $($*_tf_keras)
 	@touch $@
 
-test-oldest: $(OLDEST)/test.stamp
-	$(OLDEST)/bin/python -m pytest -m "not peer" tests/layers tests/ops tests/config \
-	  tests/datasets tests/serialization_test.py tests/saved_model_test.py \
-	  tests/imports_test.py
+# From an empty folder: neither pytest nor a process that a test starts sees the sources.
+test-oldest test-newest: test-%: .venv-%/test.stamp wheel
+	.venv-$*/bin/python -m pip $(PIP_OPTIONS) install --no-deps --force-reinstall dist/*.whl
+	@mkdir -p build/$*
+	cd build/$* && TEST_WHAT_IS_INSTALLED=1 ../../.venv-$*/bin/$(PYTEST) \
+	  -c ../../pyproject.toml -m "not peer" $(addprefix ../../tests/,$($*_tests))
 
 native: $(VENV)/demo.stamp
 	$(PIP) install --no-deps -e .
 
+# Of the sources that there are now: setuptools would take those of the last build too.
 wheel: $(VENV)/demo.stamp
+	rm -rf build/lib build/bdist.* dist/*.whl
 	$(PIP) wheel --no-deps -w dist .
 
 # Each sanitizer is a build of its own; the address and undefined behaviour ones share.
@@ -104,4 +123,4 @@ bench: $(VENV)/peers.stamp
 	$(BIN)/python -m benchmarks.engines
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build *.egg-info runs
+	rm -rf $(VENV) .venv-oldest .venv-newest build dist *.egg-info runs
