@@ -49,6 +49,7 @@ for generation in range(3):
                 for _ in range(20):
                     for a, b in zip(kernels.forward(arrays, 4), expected):
                         np.testing.assert_array_equal(a, b)
+                assert len(os.listdir("/proc/self/task")) > 1  # threads of its own
                 if generation:  # a child of a child, of a process with a pool
                     grandchild = os.fork()
                     if grandchild == 0:
