@@ -1,4 +1,5 @@
 # make demo    a GRU trained, evaluated, saved and exported on real speech data
+# make deploy-demo    another, exported in every form, each run in its own runtime
 # make test    the test suite
 # make test-peers    the tests that need heavier peers
 # make test-matrix   the tests of one wheel on the oldest and the newest TensorFlow
@@ -30,7 +31,7 @@ newest_tests := native ops layers/gru_test.py saved_model_test.py
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-peers test-matrix test-oldest test-newest native wheel \
+.PHONY: help demo deploy-demo test test-peers test-matrix test-oldest test-newest native wheel \
   sanitize lint bench clean
 
 help:
@@ -50,14 +51,30 @@ $(VENV)/test.stamp: $(VENV)/demo.stamp
 	   print(".".join(version("tensorflow-cpu").split(".")[:2]))').*"
 	@touch $@
 
+$(VENV)/export.stamp: $(VENV)/demo.stamp
+	$(PIP) install -e ".[cpu,train,export]"
+	@touch $@
+
+# torch is of the release that the tests have been run with, as a newer one is gigabytes.
+# g2p_en is a published model to convert; of its dependencies the tests need none.
 $(VENV)/peers.stamp: $(VENV)/test.stamp
-	$(PIP) install -e ".[cpu,train,test,peers]"
+	$(PIP) install -e ".[cpu,train,test,peers]" "torch==2.13.0"
+	$(PIP) install --no-deps "g2p_en==2.1.0"
 	@touch $@
 
 # A run that is complete prints its table again; one that was stopped goes on.
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m tf_gru_addon train --config configs/japanese_vowels.yaml \
 	  --workdir runs/japanese_vowels --resume
+
+# Of a model that can also run frame by frame.
+deploy-demo: $(VENV)/export.stamp
+	$(BIN)/python -m tf_gru_addon train \
+	  --config configs/japanese_vowels_causal.yaml \
+	  --workdir runs/japanese_vowels_causal --resume
+	rm -rf runs/deployed
+	$(BIN)/python -m tf_gru_addon deploy --workdir runs/japanese_vowels_causal \
+	  --output runs/deployed
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m $(PYTEST) -m "not peer"
