@@ -100,18 +100,18 @@ def test_a_model_that_takes_a_mask():
     assert not mask.all()
 
 
-def test_the_flat_model_of_nested_inputs_and_outputs():
+def test_the_flat_model_of_named_inputs_and_outputs():
     inputs = {"b": keras.Input((None, 3), name="b"), "a": keras.Input((2,), name="a")}
     outputs, state = tf_gru_addon.GRU(2, return_state=True)(
         inputs["b"], initial_state=inputs["a"]
     )
-    model = keras.Model(inputs, {"y": outputs, "inner": {"h": state}})
+    model = keras.Model(inputs, {"y": outputs, "h": state})
     flat = flat_model(model)
     arrays = example_inputs(flat)["batch 5, timesteps 8"]
     names = [tensor.name for tensor in flat.inputs]
     expected = model(dict(zip(names, arrays, strict=True)))
     actual = run_model(flat, arrays)
-    np.testing.assert_array_equal(actual[0], expected["inner"]["h"])
+    np.testing.assert_array_equal(actual[0], expected["h"])
     assert len(actual) == 2
 
 

@@ -79,7 +79,8 @@ def export_saved_model(
         >>> report = export_saved_model(model, "served", beside_keras=False)
         >>> report.passed
         True
-        >>> tf.saved_model.load("served").serve(tf.zeros([2, 10, 3])).shape
+        >>> loaded = tf.saved_model.load("served")
+        >>> loaded.serve(tf.zeros([2, 10, 3])).shape
         TensorShape([2, 4])
     """
     require_new(path)
@@ -199,10 +200,12 @@ def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
         try:
             _quietly(model.export, path)
             loaded = tf.saved_model.load(str(path))
-            inputs = [tf.constant(array) for array in arrays]
+            serve = loaded.signatures["serving_default"]
+            keys = list(serve.structured_input_signature[1])
+            names = keys if len(keys) == 1 else [each.name for each in model.inputs]
+            inputs = dict(zip(names, map(tf.constant, arrays), strict=True))
             milliseconds = measure(
-                lambda _: tf.nest.map_structure(np.asarray, loaded.serve(inputs)),
-                arrays,
+                lambda _: [np.asarray(y) for y in serve(**inputs).values()], arrays
             )
         except Exception as error:  # whatever stops it is what there is to say
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
