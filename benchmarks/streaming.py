@@ -2,9 +2,10 @@
 
     python -m benchmarks.streaming [--repeats N] [--batch N]
 
-All run the same model from the same states in turn, in one process; what is printed are
-medians of microseconds of a call that takes NumPy arrays and gives NumPy arrays, and how
-many times the time of `Stream.push`. The runtimes are called as their documentation has
+All run the same model from the same states, in one process; what is printed are medians
+of microseconds of a call that takes NumPy arrays and gives NumPy arrays, and how many
+times the time of `Stream.push`: once for calls one right after the other, and once for
+calls in turn, each of which finds the caches full of the others' data. The runtimes are called as their documentation has
 it: `InferenceSession.run` and a LiteRT signature runner with the frame and the states,
 each with one thread, which is faster here than with more; and the `tf.function` of a
 `StreamingModel`. What is not installed is left out.
@@ -89,7 +90,7 @@ def calls(model, batch, folder):
 
 
 def medians(functions, repeats):
-    """Returns the median microseconds of each function, run in turn."""
+    """Returns the median microseconds of each of the functions, run in turn."""
     seconds = [[] for _ in functions]
     for i in range(repeats + 20):  # the first to warm up
         for function, times in zip(functions, seconds, strict=True):
@@ -101,7 +102,7 @@ def medians(functions, repeats):
 
 
 def in_bursts(functions, repeats):
-    """Returns the median microseconds of each, a burst of calls after the other's."""
+    """Returns the median microseconds of each, run one right after the other."""
     bursts = [[] for _ in functions]
     for _ in range(5):
         for function, times in zip(functions, bursts, strict=True):
@@ -120,7 +121,7 @@ def main():
         f"native: {native.status().reason}; batch {options.batch}"
     )
     for how in (in_bursts, medians):
-        print(f"\n{how.__doc__.partition('.')[0]}")
+        print("\nIn turn" if how is medians else "\nOne right after the other")
         for i, (features, units, classes) in enumerate(MODELS):
             model = make_model(features, units, classes)
             with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from tf_gru_addon import native
 if not native.status().available:
     pytest.skip(native.status().reason, allow_module_level=True)
 
-from tf_gru_addon.native.direct import ACTIVATIONS, Forward, Weights
+from tf_gru_addon.native.direct import ACTIVATIONS, Dense, Forward, Weights
 
 B, T, F = 3, 5, 4
 
@@ -54,7 +54,7 @@ def test_values(units, reset_after, use_bias, zero_output_for_mask):
         outputs, _, state = oracles.gru(x, h0, *arrays, mask=m, **options)
         call = _call(weights, x, h0, m)
         assert_close(call.outputs, outputs)
-        assert_close(call.state[:, :units], state)
+        assert_close(call.state, state)
         assert_close(_call(weights, x, h0, m, sequences=False).outputs, state)
 
 
@@ -93,7 +93,48 @@ def test_no_timesteps():
     call = Forward(weights, state, 0)
     call()
     assert call.outputs.shape == (B, 0, 5)
-    assert_close(call.state[:, :5], h0)
+    assert_close(call.state, h0)
+
+
+def _softmax(y):
+    y = np.exp(y - y.max(axis=-1, keepdims=True))
+    return y / y.sum(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, "softmax"])
+@pytest.mark.parametrize("units", [1, 10, 16, 70])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_dense(activation, units, use_bias):
+    rng = np.random.default_rng(units)
+    kernel = rng.normal(size=(9, units)).astype("float32")
+    bias = rng.normal(size=units).astype("float32") if use_bias else None
+    x = rng.normal(size=(3, 9)).astype("float32")
+    dense = Dense(kernel, bias, activation, (3,))
+    dense.inputs[...] = x
+    dense()
+    y = x.astype("float64") @ kernel + (0 if bias is None else bias)
+    known = {**oracles.ACTIVATIONS, "softmax": _softmax}
+    assert_close(dense.outputs, known[activation](y))
+
+
+@pytest.mark.parametrize("isa", ["generic", "avx2", "avx512"])
+def test_dense_on_every_instruction_set(isa):
+    run_python(DENSE, isa, env={"TF_GRU_ADDON_ISA": isa})
+
+
+DENSE = """
+import numpy as np
+from tf_gru_addon.native.direct import Dense
+x = np.linspace(-60, 90, 7, dtype="float32").reshape(1, 7)
+dense = Dense(np.eye(7), None, "softmax", (1,))
+dense.inputs[...] = x
+dense()
+y = np.exp(x.astype("float64") - 90)
+assert np.allclose(dense.outputs, y / y.sum(), atol=1e-6), dense.outputs
+dense.inputs[0, 3] = np.nan
+dense()
+assert np.isnan(dense.outputs).all()
+"""
 
 
 WITHOUT = """

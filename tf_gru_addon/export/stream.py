@@ -118,7 +118,7 @@ class Stream:
                 )
             if mask.all():
                 mask = None
-        with self._lock, np.errstate(all="ignore"):
+        with self._lock:
             outputs = [y.copy() for y in self._runner.run(frames, mask)]
         return outputs[0] if len(outputs) == 1 else outputs
 

@@ -6,6 +6,7 @@ the step of a `StreamingModel`.
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import keras
@@ -18,13 +19,16 @@ from tf_gru_addon.export import stream_layers
 from tf_gru_addon.export.causal import CausalModel
 from tf_gru_addon.export.causal_steps import ConvStep, FrameStep, GruStep, LayerStep
 from tf_gru_addon.export.streaming import StreamingModel
-from tf_gru_addon.native.direct import Forward, Weights
+from tf_gru_addon.native.direct import Dense, Forward, Weights
 from tf_gru_addon.ops.gru_native import activation_name, has_activation
 
 Arrays = dict[str, np.ndarray]
 
 #: For so many sizes of a chunk a GRU keeps the arrays of its calls.
 _KEPT_SIZES = 4
+#: What the native engine multiplies faster than NumPy does, which has a larger start.
+_FEW_ROWS = 4
+_FEW_WEIGHTS = 65536
 _MASKING = (keras.layers.Masking, keras.layers.Embedding)
 
 
@@ -89,6 +93,8 @@ class NumpyRunner:
         self._outputs = [slot.index for slot in causal.outputs]
         self._parts = [_part(step, batch) for step in causal.steps]
         self._stateful = [part for part in self._parts if part.states]
+        #: Whether NumPy, which warns of NaN and infinity, computes nothing.
+        self._silent = all(isinstance(part, _Gru | _Dense) for part in self._parts)
         self.states: Arrays = {}
         for part in self._stateful:
             self.states.update(part.states)
@@ -101,8 +107,13 @@ class NumpyRunner:
         values: list[Any] = [None] * self._slots
         masks: list[Any] = [None] * self._slots
         values[0], masks[0] = frames, mask
-        for part in self._parts:
-            part.run(values, masks)
+        if self._silent:
+            for part in self._parts:
+                part.run(values, masks)
+        else:
+            with np.errstate(all="ignore"):  # a microsecond
+                for part in self._parts:
+                    part.run(values, masks)
         # All went well: a chunk that fails leaves every state as it was.
         for part in self._stateful:
             part.commit()
@@ -114,6 +125,8 @@ def _part(step: Any, batch: int) -> Any:
         return _Gru(step, batch)
     if isinstance(step, ConvStep):
         return _Conv(step, batch)
+    if _fits_dense(step.layer):
+        return _Dense(step)
     function = None
     if isinstance(step, FrameStep):
         # The axes of rows and frames are folded into one.
@@ -123,6 +136,21 @@ def _part(step: Any, batch: int) -> Any:
     if function is None:
         return _Called(step)
     return (_Function if len(step.inputs) == 1 else _Merge)(step, function)
+
+
+def _fits_dense(layer: Any) -> bool:
+    if type(layer) is not keras.layers.Dense or not native.status().available:
+        return False
+    quantized = getattr(layer, "quantization_mode", None)
+    known = _dense_activation(layer) is not None
+    return known and not quantized and layer.kernel.shape.num_elements() <= _FEW_WEIGHTS
+
+
+def _dense_activation(layer: keras.layers.Dense) -> str | None:
+    if layer.activation is keras.activations.softmax:
+        return "softmax"
+    function = layer.activation or keras.activations.linear
+    return activation_name(function) if has_activation(function) else None
 
 
 class _Called:
@@ -196,6 +224,39 @@ class _Function:
         else:
             return None
         return None if mask.all() else mask
+
+
+class _Dense:
+    """A Dense layer: in the native engine for few rows, else in NumPy."""
+
+    states: ClassVar[Arrays] = {}
+
+    def __init__(self, step: LayerStep):
+        layer = step.layer
+        self._input = step.inputs[0].index
+        self._output = step.outputs[0].index
+        self._weights = (
+            np.array(layer.kernel),
+            np.array(layer.bias) if layer.use_bias else None,
+            _dense_activation(layer),
+        )
+        self._function = stream_layers.function_of(layer, step.inputs[0].rank)
+        self._calls: dict[tuple[int, ...], Dense] = {}
+
+    def run(self, values: list, masks: list) -> None:
+        x = values[self._input]
+        masks[self._output] = masks[self._input]
+        call = self._calls.get(x.shape)
+        if call is None:
+            leading = x.shape[:-1]
+            if math.prod(leading) > _FEW_ROWS:
+                with np.errstate(all="ignore"):
+                    values[self._output] = self._function(x)
+                return
+            call = self._calls[x.shape] = Dense(*self._weights, leading)
+        np.copyto(call.inputs, x)
+        call()
+        values[self._output] = call.outputs
 
 
 class _Conv:
@@ -274,12 +335,12 @@ class _Gru:
         if self._keeps_mask:
             masks[self._output] = mask
         for index, cell in zip(self._state_outputs, self._cells, strict=False):
-            values[index] = cell.new_state[:, : cell.weights.units]
+            values[index] = cell.new_state
 
     def commit(self) -> None:
         for cell in self._cells:
             # Not the padding: what comes into it of a NaN would go to all other units.
-            np.copyto(cell.own_state, cell.new_state[:, : cell.weights.units])
+            np.copyto(cell.own_state, cell.new_state)
         if self._last is not None:
             np.copyto(self._last, self._new_last)
 
@@ -301,7 +362,7 @@ class _Cell:
         self.sequences = sequences
         self.state = np.zeros((batch, self.weights.padded), np.float32)
         self.own_state = self.state[:, : self.weights.units]
-        self.new_state = self.state
+        self.new_state = self.own_state
         self._repeats = not zero_output
         self._calls: dict[tuple[int, bool], Forward] = {}
 

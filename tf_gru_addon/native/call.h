@@ -121,6 +121,7 @@ struct Kernels {
   bool (*forward)(const ForwardCall& call, const Share& share);
   bool (*backward)(const BackwardCall& call, const Share& share);
   void (*weights)(const BackwardCall& call, int plane, int64_t panel);
+  void (*dense)(const GruDense& call);
 };
 
 // The best that this machine has, or what TF_GRU_ADDON_ISA names.

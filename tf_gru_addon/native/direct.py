@@ -5,6 +5,7 @@ The structures are those of `gru.h`, field by field.
 
 import ctypes
 import functools
+import math
 import pathlib
 
 import numpy as np
@@ -57,6 +58,15 @@ class _Outputs(ctypes.Structure):
         ("last_output", _FLOATS),
         ("state", _FLOATS),
         ("gates", _FLOATS),
+    )
+
+
+class _Dense(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("rows", "features")),
+        *((name, ctypes.c_int64) for name in ("units", "padded_units")),
+        *((name, ctypes.c_int) for name in ("activation", "softmax")),
+        *((name, _FLOATS) for name in ("inputs", "kernel", "bias", "outputs")),
     )
 
 
@@ -136,7 +146,7 @@ class Forward:
         mask: (batch, timesteps), booleans, or None.
         outputs: (batch, timesteps, units); without `sequences` (batch, units), the
             last state.
-        state: (batch, padded units), the last state.
+        state: (batch, units), the last state.
 
     Raises:
         RuntimeError: The native engine is not available; see `native.status`.
@@ -154,12 +164,13 @@ class Forward:
         batch, units = initial_state.shape
         self.inputs = np.zeros((batch, timesteps, weights.features), np.float32)
         self.mask = np.ones((batch, timesteps), bool) if masked else None
-        self.state = np.zeros((batch, units), np.float32)
+        state = np.zeros((batch, units), np.float32)
         outputs = None
         if sequences:
             outputs = np.zeros((batch, timesteps, units), np.float32)
-        self.outputs = (outputs if sequences else self.state)[..., : weights.units]
-        self._kept = weights, initial_state, outputs  # for the kernels' pointers
+        self.state = state[:, : weights.units]
+        self.outputs = outputs[..., : weights.units] if sequences else self.state
+        self._kept = weights, initial_state, outputs, state  # for the kernels' pointers
         self._structures = (
             _Options(batch=batch, timesteps=timesteps, **weights.options),
             _Inputs(
@@ -170,7 +181,7 @@ class Forward:
                 bias=_address(weights.bias),
                 mask=_address(self.mask),
             ),
-            _Outputs(outputs=_address(outputs), state=_address(self.state)),
+            _Outputs(outputs=_address(outputs), state=_address(state)),
         )
         self._arguments = tuple(map(ctypes.byref, self._structures))
 
@@ -180,6 +191,62 @@ class Forward:
             raise MemoryError("the GRU's forward pass ran out of memory.")
 
 
+class Dense:
+    """A Dense layer for a few rows, on arrays that it holds.
+
+    Fill `inputs`; call; read `outputs`. The arrays stay the same from call to call.
+
+    Args:
+        kernel: W, (features, units); copied.
+        bias: None, or (units,); copied.
+        activation: One of `ACTIVATIONS`, or "softmax".
+        shape: The axes in front of the features.
+
+    Attributes:
+        inputs: (*shape, features), float32.
+        outputs: (*shape, units).
+
+    Raises:
+        RuntimeError: The native engine is not available; see `native.status`.
+    """
+
+    def __init__(
+        self,
+        kernel: np.ndarray,
+        bias: np.ndarray | None,
+        activation: str,
+        shape: tuple[int, ...],
+    ):
+        self._dense = _library().gru_dense
+        features, units = kernel.shape
+        padded = -(-units // _LANES) * _LANES
+        weights = np.zeros((features + 1, padded), np.float32)
+        weights[:-1, :units] = kernel
+        weights[-1, :units] = 0 if bias is None else bias
+        self.inputs = np.zeros((*shape, features), np.float32)
+        outputs = np.zeros((*shape, padded), np.float32)
+        self.outputs = outputs[..., :units]
+        softmax = activation == "softmax"
+        structure = _Dense(
+            rows=math.prod(shape),
+            features=features,
+            units=units,
+            padded_units=padded,
+            activation=ACTIVATIONS.index("linear" if softmax else activation),
+            softmax=softmax,
+            inputs=_address(self.inputs),
+            kernel=_address(weights),
+            bias=_address(weights[-1]),
+            outputs=_address(outputs),
+        )
+        self._kept = weights, outputs, structure  # for the kernels' pointers
+        self._argument = ctypes.byref(structure)
+
+    def __call__(self) -> None:
+        """Runs the layer."""
+        self._dense(self._argument)
+
+
 def _address(array: np.ndarray | None) -> int | None:
     return None if array is None else array.ctypes.data
 
@@ -187,4 +254,6 @@ def _address(array: np.ndarray | None) -> int | None:
 @functools.cache
 def _library() -> ctypes.CDLL:
     native.ops()  # says why, if it cannot be used
-    return ctypes.CDLL(str(pathlib.Path(native.__file__).parent / native.LIBRARY))
+    library = ctypes.CDLL(str(pathlib.Path(native.__file__).parent / native.LIBRARY))
+    library.gru_dense.restype = None
+    return library

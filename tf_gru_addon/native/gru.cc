@@ -334,6 +334,8 @@ GruStatus gru_backward(const GruOptions* options, const GruInputs* inputs,
   return GRU_OK;
 }
 
+void gru_dense(const GruDense* dense) { kernels().dense(*dense); }
+
 const char* gru_isa(void) { return kernels().name; }
 
 int gru_threads(void) { return default_threads(); }

@@ -84,6 +84,20 @@ typedef struct {
   float* d_bias;             /* null, or of the bias' shape */
 } GruGradients;
 
+/* A Dense layer for a few rows, such as the one behind a GRU that runs frame by frame. */
+typedef struct {
+  int64_t rows;
+  int64_t features;
+  int64_t units;
+  int64_t padded_units;     /* units, up to a multiple of 16 */
+  GruActivation activation; /* without `softmax` */
+  int softmax;              /* 1: over the units of a row */
+  const float* inputs;      /* [rows, features] */
+  const float* kernel;      /* [features, padded_units]; zeros behind the units */
+  const float* bias;        /* [padded_units], likewise */
+  float* outputs;           /* [rows, padded_units]; behind the units anything */
+} GruDense;
+
 /* How many floats of `gates` a timestep of a sequence takes. */
 GRU_EXPORT int64_t gru_gates_size(int64_t units);
 
@@ -94,6 +108,8 @@ GRU_EXPORT GruStatus gru_forward(const GruOptions* options, const GruInputs* inp
 GRU_EXPORT GruStatus gru_backward(const GruOptions* options, const GruInputs* inputs,
                                   const GruUpstream* upstream,
                                   const GruGradients* gradients);
+
+GRU_EXPORT void gru_dense(const GruDense* dense);
 
 /* The instruction set in use: "avx512", "avx2" or "generic". The best that the machine
  * has, unless the environment variable TF_GRU_ADDON_ISA names another that it has. */
