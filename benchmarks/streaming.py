@@ -5,9 +5,9 @@
 All run the same model from the same states, in one process; what is printed are medians
 of microseconds of a call that takes NumPy arrays and gives NumPy arrays, and how many
 times the time of `Stream.push`: once for calls one right after the other, and once for
-calls in turn, each of which finds the caches full of the others' data. The runtimes are called as their documentation has
-it: `InferenceSession.run` and a LiteRT signature runner with the frame and the states,
-each with one thread, which is faster here than with more; and the `tf.function` of a
+calls in turn, each of which finds the caches full of the others' data. The runtimes are
+called as their documentation has it: `InferenceSession.run` and a LiteRT signature
+runner with the frame and the states, each with one thread; and the `tf.function` of a
 `StreamingModel`. What is not installed is left out.
 """
 

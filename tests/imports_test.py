@@ -12,6 +12,7 @@ PUBLIC = {
     "DropoutRNNCellMixin",
     "GRU",
     "GRUCell",
+    "Stream",
     "__version__",
     "accelerate",
     "build_model",
@@ -59,7 +60,7 @@ import tf_gru_addon
 new = {name for name in set(sys.modules) - before if sys.modules[name].__loader__}
 ours = {name.partition(".")[0] for name in new}
 assert ours <= {"tf_gru_addon", "keras", "tensorflow", *sys.stdlib_module_names}, ours
-heavy = ("config", "training", "datasets", "migrate", "cli")
+heavy = ("config", "training", "datasets", "migrate", "export", "cli")
 assert not {f"tf_gru_addon.{name}" for name in heavy} & set(sys.modules)
 
 for missing in ("pydantic", "yaml"):

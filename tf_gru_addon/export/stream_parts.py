@@ -1,0 +1,316 @@
+"""The steps of a model on NumPy arrays: natively, in NumPy, or called as they are.
+
+A part reads and writes the slots of its step in a list of arrays, and in another those
+of the masks. One with states leaves them as they are until `commit`. It is *silent*
+where NumPy, which warns of NaN and infinity, computes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_gru_addon import native
+from tf_gru_addon._compat import mask_of, set_mask
+from tf_gru_addon.export import stream_layers
+from tf_gru_addon.export.causal_steps import ConvStep, FrameStep, GruStep, LayerStep
+from tf_gru_addon.native.direct import Dense, Forward, Weights
+from tf_gru_addon.ops.gru_native import activation_name, has_activation
+
+Arrays = dict[str, np.ndarray]
+
+#: For so many sizes of a chunk a GRU keeps the arrays of its calls.
+_KEPT_SIZES = 4
+#: What the native engine multiplies faster than NumPy does, which has a larger start.
+_FEW_ROWS = 4
+_FEW_WEIGHTS = 65536
+_MASKING = (keras.layers.Masking, keras.layers.Embedding)
+
+
+def part(step: Any, batch: int) -> Any:
+    """Returns what runs a step.
+
+    Args:
+        step: A step of a model for which `NumpyRunner` is chosen.
+        batch: The number of rows.
+    """
+    if isinstance(step, GruStep):
+        return _Gru(step, batch)
+    if isinstance(step, ConvStep):
+        return _Conv(step, batch)
+    if _fits_dense(step.layer):
+        return _Dense(step)
+    function = None
+    if isinstance(step, FrameStep):
+        # The axes of rows and frames are folded into one.
+        function = stream_layers.function_of(step.layer.layer, step.inputs[0].rank - 1)
+    elif not step.kwargs and len({slot.rank for slot in step.inputs}) == 1:
+        function = stream_layers.function_of(step.layer, step.inputs[0].rank)
+    if function is None:
+        return Called(step)
+    return (_Function if len(step.inputs) == 1 else _Merge)(step, function)
+
+
+def _fits_dense(layer: Any) -> bool:
+    if type(layer) is not keras.layers.Dense or not native.status().available:
+        return False
+    quantized = getattr(layer, "quantization_mode", None)
+    known = _dense_activation(layer) is not None
+    return known and not quantized and layer.kernel.shape.num_elements() <= _FEW_WEIGHTS
+
+
+def _dense_activation(layer: keras.layers.Dense) -> str | None:
+    if layer.activation is keras.activations.softmax:
+        return "softmax"
+    function = layer.activation or keras.activations.linear
+    return activation_name(function) if has_activation(function) else None
+
+
+class Called:
+    """A layer called as it is."""
+
+    states: ClassVar[Arrays] = {}
+    silent = False
+
+    def __init__(self, step: LayerStep | FrameStep):
+        self.step = step
+        self.layer_name = step.layer.name
+        self.inputs = [slot.index for slot in step.inputs]
+        self.outputs = [slot.index for slot in step.outputs]
+
+    def run(self, values: list, masks: list) -> None:
+        """Runs the layer on the slots `values`, with the masks in `masks`."""
+        tensors: list[Any] = [None] * len(values)
+        # Not all of TensorFlow's ops take no frames: it gets one that is taken out.
+        empty = self.step.inputs[0].sequence and not values[self.inputs[0]].shape[1]
+        for i in self.inputs:
+            x = values[i]
+            x = np.zeros((len(x), 1, *x.shape[2:]), x.dtype) if empty else x
+            tensors[i] = tf.constant(x)
+            if masks[i] is not None:
+                set_mask(tensors[i], tf.constant(masks[i]))
+        self.step.run(tensors, {})
+        for i in self.outputs:
+            y, mask = tensors[i].numpy(), mask_of(tensors[i])
+            values[i] = y[:, :0] if empty else y
+            masks[i] = None if mask is None or empty else mask.numpy()
+
+
+class _Merge(Called):
+    """A layer of several inputs, called as it is where they have masks."""
+
+    def __init__(self, step: LayerStep, function: stream_layers.Function):
+        super().__init__(step)
+        self._function = function
+
+    def run(self, values: list, masks: list) -> None:
+        if any(masks[i] is not None for i in self.inputs):
+            super().run(values, masks)
+            return
+        (output,) = self.outputs
+        values[output] = self._function(*[values[i] for i in self.inputs])
+
+
+class _Function:
+    """A function of one array."""
+
+    states: ClassVar[Arrays] = {}
+
+    def __init__(self, step: LayerStep | FrameStep, function: stream_layers.Function):
+        self._input = step.inputs[0].index
+        self._output = step.outputs[0].index
+        self._function = function
+        self.silent = function is stream_layers.identity
+        self._layer = step.layer
+        self._masks = isinstance(step.layer, _MASKING)
+        self._keeps_mask = step.layer.supports_masking
+
+    def run(self, values: list, masks: list) -> None:
+        x = values[self._input]
+        values[self._output] = self._function(x)
+        if self._masks:
+            masks[self._output] = self._mask(x)
+        elif self._keeps_mask:
+            masks[self._output] = masks[self._input]
+
+    def _mask(self, x: np.ndarray) -> np.ndarray | None:
+        if isinstance(self._layer, keras.layers.Masking):
+            mask = (x != np.float32(self._layer.mask_value)).any(axis=-1)
+        elif self._layer.mask_zero:
+            mask = x != 0
+        else:
+            return None
+        return None if mask.all() else mask
+
+
+class _Dense:
+    """A Dense layer: in the native engine for few rows, else in NumPy."""
+
+    states: ClassVar[Arrays] = {}
+    silent = True
+
+    def __init__(self, step: LayerStep):
+        layer = step.layer
+        self._input = step.inputs[0].index
+        self._output = step.outputs[0].index
+        self._weights = (
+            np.array(layer.kernel),
+            np.array(layer.bias) if layer.use_bias else None,
+            _dense_activation(layer),
+        )
+        self._function = stream_layers.function_of(layer, step.inputs[0].rank)
+        self._calls: dict[tuple[int, ...], Dense] = {}
+
+    def run(self, values: list, masks: list) -> None:
+        x = values[self._input]
+        masks[self._output] = masks[self._input]
+        call = self._calls.get(x.shape)
+        if call is None:
+            leading = x.shape[:-1]
+            if math.prod(leading) > _FEW_ROWS:
+                with np.errstate(all="ignore"):
+                    values[self._output] = self._function(x)
+                return
+            call = self._calls[x.shape] = Dense(*self._weights, leading)
+        np.copyto(call.inputs, x)
+        call()
+        values[self._output] = call.outputs
+
+
+class _Conv:
+    """A causal convolution."""
+
+    silent = False
+
+    def __init__(self, step: ConvStep, batch: int):
+        self.states: Arrays = {
+            state.name: np.zeros((batch, *state.shape), np.float32)
+            for state in step.states
+        }
+        self._input = step.inputs[0].index
+        self._output = step.outputs[0].index
+        layer = step.layer
+        (self._size,), (self._dilation,) = layer.kernel_size, layer.dilation_rate
+        kernel, groups = np.asarray(layer.kernel), layer.groups
+        biases = np.asarray(layer.bias) if layer.use_bias else np.zeros(layer.filters)
+        self._products = [
+            stream_layers.affine(w.reshape(-1, w.shape[-1]), b)
+            for w, b in zip(
+                np.split(kernel, groups, axis=-1), np.split(biases, groups), strict=True
+            )
+        ]
+        self._activation = stream_layers.activation(layer.activation)
+
+    def run(self, values: list, masks: list) -> None:
+        x = values[self._input]
+        frames = np.concatenate([*self.states.values(), x], axis=1)
+        n, groups = x.shape[1], len(self._products)
+        taps = [
+            np.split(frames[:, k * self._dilation :][:, :n], groups, axis=-1)
+            for k in range(self._size)
+        ]
+        parts = [
+            product(np.concatenate(parts, axis=-1))
+            for product, parts in zip(
+                self._products, zip(*taps, strict=True), strict=True
+            )
+        ]
+        values[self._output] = self._activation(np.concatenate(parts, axis=-1))
+        self._new = frames[:, n:]
+
+    def commit(self) -> None:
+        for state in self.states.values():
+            np.copyto(state, self._new)
+
+
+class _Gru:
+    """A GRU layer on the native engine, a cell or several."""
+
+    silent = True
+
+    def __init__(self, step: GruStep, batch: int):
+        layer = step.layer
+        self._input = step.inputs[0].index
+        self._output, *self._state_outputs = (slot.index for slot in step.outputs)
+        self._keeps_mask = layer.return_sequences
+        self._cells = [
+            _Cell(gru.cell, batch, True, gru.zero_output_for_mask) for gru in step.runs
+        ]
+        self.states = {
+            state.name: cell.own_state
+            for state, cell in zip(step.states, self._cells, strict=False)
+        }
+        self._last = self._new_last = None
+        if len(step.states) > len(step.runs):  # the output so far
+            name, shape, _ = step.states[-1]
+            self._last = self.states[name] = np.zeros((batch, *shape), np.float32)
+        elif not layer.return_sequences:
+            self._cells[-1].sequences = False
+
+    def run(self, values: list, masks: list) -> None:
+        x, mask = values[self._input], masks[self._input]
+        for cell in self._cells:
+            x = cell.run(x, mask)
+        if self._last is not None:
+            self._new_last = x = x[:, -1] if x.shape[1] else self._last
+        values[self._output] = x
+        if self._keeps_mask:
+            masks[self._output] = mask
+        for index, cell in zip(self._state_outputs, self._cells, strict=False):
+            values[index] = cell.new_state
+
+    def commit(self) -> None:
+        for cell in self._cells:
+            # Not the padding: what comes into it of a NaN would go to all other units.
+            np.copyto(cell.own_state, cell.new_state)
+        if self._last is not None:
+            np.copyto(self._last, self._new_last)
+
+
+class _Cell:
+    """A GRU cell: weights, a state, and the calls of the sizes that came of late."""
+
+    def __init__(self, cell: Any, batch: int, sequences: bool, zero_output: bool):
+        self.weights = Weights(
+            np.asarray(cell.kernel),
+            np.asarray(cell.recurrent_kernel),
+            None if cell.bias is None else np.asarray(cell.bias),
+            reset_after=cell.reset_after,
+            activation=activation_name(cell.activation),
+            recurrent_activation=activation_name(cell.recurrent_activation),
+            zero_output_for_mask=zero_output,
+            threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        )
+        self.sequences = sequences
+        self.state = np.zeros((batch, self.weights.padded), np.float32)
+        self.own_state = self.state[:, : self.weights.units]
+        self.new_state = self.own_state
+        self._repeats = not zero_output
+        self._calls: dict[tuple[int, bool], Forward] = {}
+
+    def run(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        size = x.shape[1], mask is not None
+        call = self._calls.get(size) or self._make(size)
+        np.copyto(call.inputs, x)
+        if mask is not None:
+            np.copyto(call.mask, mask)
+        call()
+        self.new_state = call.state
+        if mask is not None and self.sequences and self._repeats:
+            # A chunk's first frames may be masked: they repeat the output before it.
+            unseen = ~np.logical_or.accumulate(mask, axis=1)
+            rows, frames = unseen.nonzero()
+            call.outputs[rows, frames] = self.own_state[rows]
+        return call.outputs
+
+    def _make(self, size: tuple[int, bool]) -> Forward:
+        if len(self._calls) == _KEPT_SIZES:
+            del self._calls[next(iter(self._calls))]
+        timesteps, masked = size
+        call = Forward(self.weights, self.state, timesteps, masked, self.sequences)
+        self._calls[size] = call
+        return call
