@@ -38,7 +38,7 @@ def _after_the_last():
         GRU(4),
         keras.layers.RepeatVector(5),
         keras.layers.Bidirectional(GRU(2, return_sequences=True)),
-        keras.layers.Flatten(),
+        keras.layers.GlobalMaxPooling1D(),
     )
 
 

@@ -93,7 +93,8 @@ SERVE = """
 import sys
 import numpy as np, tensorflow as tf
 
-served = tf.saved_model.load(sys.argv[1]).signatures
+loaded = tf.saved_model.load(sys.argv[1])
+served = loaded.signatures
 x = np.load(sys.argv[2])
 states = served["initial_states"](batch_size=tf.constant(len(x)))
 parts = []

@@ -20,7 +20,7 @@ CALLED = {
     "normalizations": ["UnitNormalization"],
     "residual": ["Multiply"],
     "images": ["TimeDistributed", "TimeDistributed"],
-    "after_the_last": ["RepeatVector", "Bidirectional", "Flatten"],
+    "after_the_last": ["RepeatVector", "Bidirectional", "GlobalMaxPooling1D"],
     "selu": ["GRU"],
     "bfloat16": ["GRU"],
 }

@@ -122,9 +122,12 @@ def export_streaming(
         >>> model.add(tf_gru_addon.GRU(4, name="gru"))
         >>> export_streaming(model, "step").passed
         True
-        >>> served = tf.saved_model.load("step").signatures
-        >>> states = served["initial_states"](batch_size=tf.constant(2))
-        >>> results = served["step"](frames=tf.ones([2, 1, 3]), **states)
+        >>> loaded = tf.saved_model.load("step")
+        >>> initial_states, step = (
+        ...     loaded.signatures[name] for name in ("initial_states", "step")
+        ... )
+        >>> states = initial_states(batch_size=tf.constant(2))
+        >>> results = step(frames=tf.ones([2, 1, 3]), **states)
         >>> output = results.pop("output")
         >>> output.shape, list(results)
         (TensorShape([2, 4]), ['gru_state'])

@@ -157,7 +157,9 @@ def convert_to_litert(
         converter.representative_dataset = lambda: ((signature, s) for s in samples)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     try:
-        with _silence():
+        with _silence(), warnings.catch_warnings():
+            # To find ranges the converter takes the interpreter that TensorFlow drops.
+            warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
             return without_inner_names(converter.convert())
     except Exception as error:  # whatever a converter may raise
         raise ExportError(

@@ -158,6 +158,7 @@ class Stream:
 
     @state.setter
     def state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from states kept before."""
         with self._lock:
             ours = self._runner.states
             if not isinstance(state, Mapping) or set(state) != set(ours):
