@@ -20,6 +20,9 @@ def define_export(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "format", "saved_model", "what to write: saved_model, onnx, litert", values
     )
+    flags.DEFINE_boolean(
+        "streaming", False, "one step, whose states go in and out", values
+    )
     flags.DEFINE_string("output", None, "the file or folder to write", values)
 
 
@@ -35,7 +38,13 @@ def export(values: flags.FlagValues) -> None:
     require_new(values.output)
     model, options = _run(values.workdir) if values.workdir else _file(values.model)
     try:
-        report = target.export(model, values.output, **options)
+        if values.streaming:
+            from tf_gru_addon.export.export_streaming import export_streaming
+
+            options.pop("examples", None)
+            report = export_streaming(model, values.output, values.format, **options)
+        else:
+            report = target.export(model, values.output, **options)
     except ExportError as error:
         if error.report is not None:
             print(error.report)

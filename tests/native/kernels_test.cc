@@ -462,6 +462,37 @@ void test_activations_are_accurate() {
   CHECK(worst < 4e-7, "sigmoid: %g", worst);
 }
 
+void test_dense() {
+  for (int seed = 0; seed < 60; ++seed) {
+    Random random(seed);
+    const int64_t rows = random.below(4), F = random.below(30), U = 1 + random.below(150);
+    const int64_t padded = (U + 15) / 16 * 16;
+    const bool softmax = random.below(2);
+    const Floats x = random.normal(rows * F, 1), all = random.normal((F + 1) * padded, 1);
+    Floats kernel = all;
+    for (int64_t i = 0; i < (F + 1) * padded; ++i)
+      if (i % padded >= U) kernel[i] = 0;
+    Floats y(rows * padded);
+    const GruDense dense{rows, F, U, padded, GRU_LINEAR, softmax, x.data(),
+                         kernel.data(), kernel.data() + F * padded, y.data()};
+    gru_dense(&dense);
+    for (int64_t i = 0; i < rows; ++i) {
+      std::vector<double> expected(U);
+      double sum = 0;
+      for (int64_t j = 0; j < U; ++j) {
+        expected[j] = kernel[F * padded + j];
+        for (int64_t k = 0; k < F; ++k)
+          expected[j] += double(x[i * F + k]) * kernel[k * padded + j];
+        sum += exp(expected[j]);
+      }
+      for (int64_t j = 0; j < U; ++j) {
+        const double wanted = softmax ? exp(expected[j]) / sum : expected[j];
+        CHECK(fabs(y[i * padded + j] - wanted) < 2e-5, "dense, seed %d", seed);
+      }
+    }
+  }
+}
+
 int run_all(const char* isa) {
   setenv("TF_GRU_ADDON_ISA", isa, 1);
   if (strcmp(gru_isa(), isa) != 0) {
@@ -470,6 +501,7 @@ int run_all(const char* isa) {
   }
   test_activations_are_accurate();
   test_random_cases();
+  test_dense();
   test_threads_change_nothing();
   test_other_rows_change_nothing();
   test_concurrent_callers();
