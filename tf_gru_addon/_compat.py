@@ -74,6 +74,7 @@ def _check_environment() -> None:
 _check_environment()
 
 import keras  # noqa: E402
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras.src.layers.rnn.dropout_rnn_cell import (  # noqa: E402
     DropoutRNNCell as KerasDropoutRNNCell,
@@ -227,7 +228,7 @@ def layer_calls(model: keras.Model) -> list[LayerCall]:
         layer, index, _ = tensor._keras_history
         node = layer._inbound_nodes[index]
         args, kwargs = node.arguments.args, dict(node.arguments.kwargs)
-        if _same_tensors(kwargs.get("mask"), keras.tree.map_structure(mask_of, args)):
+        if _same_masks(kwargs.get("mask"), keras.tree.map_structure(mask_of, args)):
             del kwargs["mask"]
         for needed in keras.tree.flatten((args, kwargs)):
             if isinstance(needed, keras.KerasTensor):
@@ -240,13 +241,46 @@ def layer_calls(model: keras.Model) -> list[LayerCall]:
     return calls
 
 
-def _same_tensors(first: Any, second: Any) -> bool:
-    """Whether two structures hold the same tensors, of which there are some."""
+def _same_masks(first: Any, second: Any) -> bool:
+    """Whether two structures hold the same masks, of which there are some."""
     first, second = (
         [x for x in keras.tree.flatten(each) if x is not None]
         for each in (first, second)
     )
-    return bool(first) and list(map(id, first)) == list(map(id, second))
+    return (
+        bool(first)
+        and len(first) == len(second)
+        and all(_alike(x, y) for x, y in zip(first, second, strict=True))
+    )
+
+
+def _alike(first: Any, second: Any) -> bool:
+    """Whether two symbolic tensors are the same, or come of the same operations.
+
+    A model that was loaded from a file makes each mask twice: as the layers do, and as
+    its graph has it.
+    """
+    if first is second:
+        return True
+    tensors = [isinstance(x, keras.KerasTensor) for x in (first, second)]
+    if not all(tensors):
+        return not any(tensors) and bool(np.all(first == second))
+    (one, i, k), (other, j, n) = first._keras_history, second._keras_history
+    if type(one) is not type(other) or k != n or isinstance(one, keras.Layer):
+        return one is other and (i, k) == (j, n)
+    arguments = [op._inbound_nodes[m].arguments for op, m in ((one, i), (other, j))]
+    taken = [keras.tree.flatten((each.args, each.kwargs)) for each in arguments]
+    return (
+        _settings(one) == _settings(other)
+        and len(taken[0]) == len(taken[1])
+        and all(_alike(x, y) for x, y in zip(*taken, strict=True))
+    )
+
+
+def _settings(operation: Any) -> dict[str, Any]:
+    """Returns what an operation of `keras.ops` was made with."""
+    own = vars(operation).items()
+    return {key: x for key, x in own if not key.startswith("_") and key != "name"}
 
 
 def mask_of(tensor: tf.Tensor) -> tf.Tensor | None:

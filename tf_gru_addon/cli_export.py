@@ -34,17 +34,11 @@ def export(values: flags.FlagValues) -> None:
 
     if (values.workdir is None) == (values.model is None):
         raise ExportError("export needs either --workdir or --model.")
-    target = target_of(values.format)
+    target = target_of(values.format, streaming=values.streaming)
     require_new(values.output)
     model, options = _run(values.workdir) if values.workdir else _file(values.model)
     try:
-        if values.streaming:
-            from tf_gru_addon.export.export_streaming import export_streaming
-
-            options.pop("examples", None)
-            report = export_streaming(model, values.output, values.format, **options)
-        else:
-            report = target.export(model, values.output, **options)
+        report = target.export(model, values.output, **options)
     except ExportError as error:
         if error.report is not None:
             print(error.report)

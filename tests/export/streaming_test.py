@@ -132,3 +132,14 @@ def test_a_shared_layer_has_a_state_for_each_call():
     x = keras.Input((None, streams.FEATURES))
     model = keras.Model(x, layer(layer(x)))
     assert list(StreamingModel(model).states) == ["twice_state", "twice_1_state"]
+
+
+def test_a_functional_model_with_masks_that_was_loaded(tmp_path):
+    inputs = keras.Input((None, 3))
+    x = keras.layers.Masking()(inputs)
+    x = GRU(4, return_sequences=True)(x)
+    model = keras.Model(inputs, GRU(2)(keras.layers.Dropout(0.1)(x)))
+    model.save(tmp_path / "m.keras")
+    # Its graph holds the masks' operations too, and the layers are called with those.
+    loaded = StreamingModel(keras.models.load_model(tmp_path / "m.keras"))
+    assert list(loaded.states) == list(StreamingModel(model).states)

@@ -17,6 +17,7 @@ from tf_gru_addon.export.examples import example_inputs, run_model
 from tf_gru_addon.export.extras import require_extra
 from tf_gru_addon.export.parity import (
     ParityReport,
+    Run,
     compare,
     flat_model,
     measure,
@@ -159,6 +160,20 @@ def export_streaming(
     )
 
 
+def load_streaming(path: str | os.PathLike, model: keras.Model, format: str) -> Run:
+    """Returns what runs whole sequences through a step, in chunks that it can take.
+
+    Args:
+        path: What `export_streaming` wrote, without a mask.
+        model: The model that it was made of.
+        format: As there.
+    """
+    chosen = _FORMATS[format]
+    options = files.Options(False, None, chosen.frames, "none", None)
+    step = chosen.open(Path(path))
+    return _Parity(StreamingModel(model), step, options, chosen.least).run
+
+
 #: How weights may be stored, and the largest error that this may make.
 _TOLERANCES = {"none": 1e-5, "float16": 5e-3, "dynamic": 5e-2, "int8": 1e-1}
 
@@ -214,13 +229,13 @@ class _Parity:
     def cases(self) -> Iterator[tuple[str, float]]:
         """Yields the name and the maximum error of each case."""
         examples = {name: [x] for name, x in self._examples.items()}
-        yield from compare(self._model, self._run, examples)
+        yield from compare(self._model, self.run, examples)
         longest = max(self._examples.values(), key=lambda x: x.shape[:2][::-1])
         if self._masked:
             mask = self._rng.random(longest.shape[:2]) < 0.6
             mask[0, :3] = False
             case = {"a mask with holes": [longest, mask]}
-            yield from compare(self._model, self._run, case)
+            yield from compare(self._model, self.run, case)
         if self._flat.inputs[0].shape[1] is None:
             case = {"every other row begins anew": [longest]}
             yield from compare(self._model_anew, self._run_anew, case)
@@ -243,7 +258,8 @@ class _Parity:
             outputs = self._flat([x], mask=mask, training=False)
         return [np.asarray(y) for y in keras.tree.flatten(outputs)]
 
-    def _run(self, arrays: Arrays) -> Arrays:
+    def run(self, arrays: Arrays) -> Arrays:
+        """Runs whole sequences, in chunks."""
         x, *mask = arrays
         return self._chunks(x, self._begin(x), *mask)[0]
 

@@ -58,8 +58,13 @@ TARGETS: dict[str, Callable[[], Target]] = {
 }
 
 
-def target_of(name: str) -> Target:
+def target_of(name: str, *, streaming: bool = False) -> Target:
     """Returns the target of a name.
+
+    Args:
+        name: A key of `TARGETS`.
+        streaming: Whether to write one step, whose states go in and out. What `open`
+            returns then runs whole sequences, frame by frame.
 
     Raises:
         ExportError: There is none.
@@ -69,4 +74,15 @@ def target_of(name: str) -> Target:
         raise ExportError(
             f"format must be one of {', '.join(TARGETS)}; received: {name!r}."
         )
-    return TARGETS[name]()
+    target = TARGETS[name]()
+    return _step(name, target.suffix) if streaming else target
+
+
+def _step(name: str, suffix: str) -> Target:
+    from tf_gru_addon.export.export_streaming import export_streaming, load_streaming
+
+    def export(model, path, *, tolerance=None, examples=None, beside_keras=False):
+        del examples, beside_keras  # Keras has no such export
+        return export_streaming(model, path, name, tolerance=tolerance)
+
+    return Target(export, lambda path, model: load_streaming(path, model, name), suffix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +34,9 @@ class Form(NamedTuple):
     """A form of the model, and how it does.
 
     Attributes:
-        name: "Keras", or a target's name.
+        name: "Keras", or a target's name, or that and ", a step".
         size: Its bytes.
-        latency_ms: Milliseconds for one sequence.
+        latency_ms: Milliseconds for one sequence of 50 timesteps; of a step for one.
         accuracy: The fraction of the test set that it gets right.
         agreeing: For how much of the test set it says what the trained model says.
         max_error: How far its numbers are from the trained model's.
@@ -74,7 +75,7 @@ def deploy(workdir: str | os.PathLike, output: str | os.PathLike) -> list[Form]:
         >>> trained = train(config, "runs/tiny")
         epoch 1/1  ...
         >>> [form.name for form in deploy("runs/tiny", "deployed")]
-        ['Keras', 'saved_model', 'onnx']
+        ['Keras', 'saved_model', 'saved_model, a step', 'onnx', 'onnx, a step', ...]
     """
     require_new(output)
     output = Path(output)
@@ -134,9 +135,10 @@ def _forms(
     expected = _predictions(trained, test)
     accuracy = float(np.mean(expected == test.labels))
     yield Form("Keras", size(file), measure(trained, one), accuracy, 1.0)
-    for name in TARGETS:
-        target = target_of(name)
-        path = output / f"{name}{target.suffix}"
+    for name, streaming in itertools.product(TARGETS, (False, True)):
+        target = target_of(name, streaming=streaming)
+        path = output / f"{name}{'_step' if streaming else ''}{target.suffix}"
+        name = f"{name}, a step" if streaming else name
         try:
             report = target.export(model, path, tolerance=tolerance, beside_keras=False)
         except ExportError as error:
@@ -173,7 +175,7 @@ def _plot(forms: list[Form], path: Path, title: str) -> None:
     panels = (
         ("size", [form.size for form in forms], readable_size),
         (
-            "one sequence, batch 1",
+            "one sequence (a step: one frame), batch 1",
             [form.latency_ms for form in forms],
             lambda milliseconds: f"{milliseconds:.2f} ms",
         ),
