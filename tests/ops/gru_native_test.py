@@ -90,7 +90,9 @@ def check(arrays, **options):
 
 
 def test_takes_the_arguments_of_the_portable_engine():
-    assert inspect.signature(gru_native) == inspect.signature(gru_portable)
+    *arguments, recur = inspect.signature(gru_portable).parameters.items()
+    assert list(inspect.signature(gru_native).parameters.items()) == arguments
+    assert recur[0] == "recur"  # a target's own loop, which is portable all the same
 
 
 @pytest.mark.parametrize("reset_after", [True, False])

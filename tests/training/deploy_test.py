@@ -23,14 +23,14 @@ def test_every_form_says_the_same(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(
         targets.TARGETS, "other", lambda: target._replace(export=_refuse)
     )
-    trained, *served, refused, _ = forms = deploy(run[0], tmp_path / "deployed")
+    trained, served, step, refused, _ = forms = deploy(run[0], tmp_path / "deployed")
     names = ["saved_model", "saved_model, a step", "other", "other, a step"]
     assert [form.name for form in forms] == ["Keras", *names]
-    for form in served:
-        assert form.accuracy == trained.accuracy > 0.5
-        assert form.agreeing == 1
-        assert form.max_error < 1e-5
-        assert min(form.size, form.latency_ms, trained.size, trained.latency_ms) > 0
+    assert served.accuracy == trained.accuracy > 0.5
+    assert served.agreeing == 1
+    assert served.max_error < 1e-5
+    assert min(served.size, served.latency_ms, trained.size, trained.latency_ms) > 0
+    assert "bidirectional" in step.refusal
     assert (tmp_path / "deployed" / "saved_model" / "saved_model.pb").exists()
     png = (tmp_path / "deployed" / "deployment.png").read_bytes()
     assert png.startswith(b"\x89PNG")
