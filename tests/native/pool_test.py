@@ -290,7 +290,7 @@ import numpy as np, tensorflow as tf
 import kernels, tf_gru_addon
 
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
-x, h0, *weights = kernels.example(batch=19, timesteps=9, features=37, units=53)
+x, h0, *weights = kernels.example(batch=19, features=37, units=53)
 layer = tf_gru_addon.GRU(53)
 with tf_gru_addon.use_engine("portable"):
     layer(x)
