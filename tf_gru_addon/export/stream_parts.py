@@ -25,9 +25,8 @@ Arrays = dict[str, np.ndarray]
 
 #: For so many sizes of a chunk a GRU keeps the arrays of its calls.
 _KEPT_SIZES = 4
-#: What the native engine multiplies faster than NumPy does, which has a larger start.
-_FEW_ROWS = 4
-_FEW_WEIGHTS = 65536
+#: So many products the native engine makes faster than NumPy, which has a longer start.
+_FEW_PRODUCTS = 65536
 _MASKING = (keras.layers.Masking, keras.layers.Embedding)
 
 
@@ -60,7 +59,8 @@ def _fits_dense(layer: Any) -> bool:
         return False
     quantized = getattr(layer, "quantization_mode", None)
     known = _dense_activation(layer) is not None
-    return known and not quantized and layer.kernel.shape.num_elements() <= _FEW_WEIGHTS
+    few = math.prod(layer.kernel.shape) <= _FEW_PRODUCTS
+    return known and not quantized and few
 
 
 def _dense_activation(layer: keras.layers.Dense) -> str | None:
@@ -171,7 +171,7 @@ class _Dense:
         call = self._calls.get(x.shape)
         if call is None:
             leading = x.shape[:-1]
-            if math.prod(leading) > _FEW_ROWS:
+            if math.prod(leading) * self._weights[0].size > _FEW_PRODUCTS:
                 with np.errstate(all="ignore"):
                     values[self._output] = self._function(x)
                 return

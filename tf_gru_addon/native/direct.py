@@ -29,6 +29,11 @@ ACTIVATIONS = (
 _LANES = 16
 
 
+#: With so few multiplications, a tenth of a millisecond, waking a thread takes longer
+#: than what it would do.
+_ONE_THREAD = 5e6
+
+
 class _Options(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("batch", "timesteps")),
@@ -81,7 +86,8 @@ class Weights:
         activation: Of the candidate, one of `ACTIVATIONS`.
         recurrent_activation: Of the gates, likewise.
         zero_output_for_mask: Whether the output of a masked timestep is 0.
-        threads: At most so many threads; 0 for as many as the process has.
+        threads: At most so many threads; 0 for as many as the process has. Short calls
+            take one.
 
     Attributes:
         features: The number of features.
@@ -116,8 +122,8 @@ class Weights:
             "activation": ACTIVATIONS.index(activation),
             "recurrent_activation": ACTIVATIONS.index(recurrent_activation),
             "zero_output_for_mask": int(zero_output_for_mask),
-            "threads": threads,
         }
+        self.threads = threads
 
     def _pad(self, array: np.ndarray) -> np.ndarray:
         """Returns a copy, (..., 3 * units) made (..., 3 * padded)."""
@@ -168,11 +174,17 @@ class Forward:
         outputs = None
         if sequences:
             outputs = np.zeros((batch, timesteps, units), np.float32)
+        products = batch * timesteps * (weights.features + units) * 3 * units
         self.state = state[:, : weights.units]
         self.outputs = outputs[..., : weights.units] if sequences else self.state
         self._kept = weights, initial_state, outputs, state  # for the kernels' pointers
         self._structures = (
-            _Options(batch=batch, timesteps=timesteps, **weights.options),
+            _Options(
+                batch=batch,
+                timesteps=timesteps,
+                threads=1 if products < _ONE_THREAD else weights.threads,
+                **weights.options,
+            ),
             _Inputs(
                 inputs=_address(self.inputs),
                 initial_state=_address(initial_state),
