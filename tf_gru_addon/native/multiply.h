@@ -20,17 +20,19 @@ constexpr int kTileWidth = kPanelVectors * kLanes;  // floats of a row of a tile
 //
 // rows: M rows of the left operand.
 // tile: [P][M][kPanelVectors][kLanes], the P parts `tile_stride` floats apart.
-template <int M, int N, int P>
+// kPacked: the panels are; their strides then take no registers, of which a large tile
+// needs every one.
+template <int M, int N, int P, bool kPacked>
 static void multiply_tile(const float* const* rows, int64_t first, int64_t end,
                           const float* panel, const Panels& panels, float* tile,
                           int64_t tile_stride) {
+  const int64_t vector_stride = kPacked ? kLanes : panels.vector_stride;
+  const int64_t row_stride = kPacked ? kTileWidth : panels.row_stride;
   Vector sum[P][M][N] = {};
   const float* a[M];
   const float* b[P];
-  for (int p = 0; p < P; ++p)
-    b[p] = panel + p * panels.panel_stride + first * panels.row_stride;
+  for (int p = 0; p < P; ++p) b[p] = panel + p * panels.panel_stride + first * row_stride;
   for (int i = 0; i < M; ++i) a[i] = rows[i];
-  const int64_t vector_stride = panels.vector_stride, row_stride = panels.row_stride;
   for (int64_t k = first; k < end; ++k) {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
@@ -57,14 +59,15 @@ static void multiply_tile(const float* const* rows, int64_t first, int64_t end,
       }
 }
 
-template <int N, int P>
+template <int N, int P, bool kPacked>
 static void multiply_rows(int m, const float* const* rows, int64_t first, int64_t end,
                           const float* panel, const Panels& panels, float* tile,
                           int64_t tile_stride) {
-#define TILE(M)                                                                     \
-  case M:                                                                           \
-    if constexpr (M <= kMaxRows && (P == 1 || M * P <= 4))                          \
-      multiply_tile<M, N, P>(rows, first, end, panel, panels, tile, tile_stride);   \
+#define TILE(M)                                                                 \
+  case M:                                                                       \
+    if constexpr (M <= kMaxRows && (P == 1 || M * P <= 4))                      \
+      multiply_tile<M, N, P, kPacked>(rows, first, end, panel, panels, tile,    \
+                                      tile_stride);                             \
     return;
   switch (m) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) }
 #undef TILE
@@ -77,14 +80,14 @@ static INLINE int panels_at_once(int64_t rows, int64_t left) {
   return left < 1 ? 1 : static_cast<int>(left < most ? left : most);
 }
 
-// As multiply_tile, with m in [1, kMaxRows], `vectors` in [1, kPanelVectors] and
-// `at_once` from panels_at_once; several panels at once are made in full.
-static INLINE void multiply(int m, int vectors, int at_once, const float* const* rows,
-                            int64_t first, int64_t end, const Panels& panels,
-                            int64_t panel, float* tile, int64_t tile_stride) {
+template <bool kPacked>
+static void multiply_panels(int m, int vectors, int at_once,
+                                   const float* const* rows, int64_t first, int64_t end,
+                                   const Panels& panels, int64_t panel, float* tile,
+                                   int64_t tile_stride) {
   const float* b = panels.data + panel * panels.panel_stride;
 #define MULTIPLY(N, P) \
-  return multiply_rows<N, P>(m, rows, first, end, b, panels, tile, tile_stride)
+  return multiply_rows<N, P, kPacked>(m, rows, first, end, b, panels, tile, tile_stride)
   if (at_once == 4) MULTIPLY(3, 4);
   if (at_once == 3) MULTIPLY(3, 3);
   if (at_once == 2) MULTIPLY(3, 2);
@@ -92,6 +95,16 @@ static INLINE void multiply(int m, int vectors, int at_once, const float* const*
   if (vectors == 2) MULTIPLY(2, 1);
   MULTIPLY(1, 1);
 #undef MULTIPLY
+}
+
+// As multiply_tile, with m in [1, kMaxRows], `vectors` in [1, kPanelVectors] and
+// `at_once` from panels_at_once; several panels at once are made in full.
+static INLINE void multiply(int m, int vectors, int at_once, const float* const* rows,
+                            int64_t first, int64_t end, const Panels& panels,
+                            int64_t panel, float* tile, int64_t tile_stride) {
+  const bool packed = panels.row_stride == kTileWidth && panels.vector_stride == kLanes;
+  const auto f = packed ? multiply_panels<true> : multiply_panels<false>;
+  f(m, vectors, at_once, rows, first, end, panels, panel, tile, tile_stride);
 }
 
 // The number of rows of the next tile, of those that are left: as even as can be, for a
