@@ -39,7 +39,7 @@ class Backward {
  private:
   void cut(Arena& arena) {
     const int64_t n = share_.count, steps = call_.end_step - call_.first_step;
-    stride_ = padded_ + 16;  // no power of two: see Forward
+    stride_ = padded_ + kStagger;
     previous_ = arena.take<float>(n * stride_);
     d_product_ = arena.take<float>(call_.options.reset_after ? 0 : n * stride_);
     mask_ = arena.take<float>(n * masks_ * padded_);
@@ -55,7 +55,7 @@ class Backward {
   }
 
   float* d_gates(int64_t chunk_row, int plane) const {
-    return call_.d_gates + (chunk_row * kPlanes + plane) * padded_;
+    return call_.d_gates + chunk_row * d_gates_stride(call_) + plane * padded_;
   }
 
   float* d_state(int64_t i) const { return call_.d_state + share_.rows[i].rank * padded_; }
@@ -144,7 +144,7 @@ class Backward {
     float* to = operand + row * kMaxRows;
     for (; count >= kMaxRows; count -= kMaxRows, from += kMaxRows) {
       memcpy(to, from, sizeof(float) * kMaxRows);
-      to += call_.chunk_rows * kMaxRows;
+      to += strip_stride(call_);
     }
     copy(to, from, count);
   }

@@ -82,11 +82,11 @@ struct BackwardCall : Call {
   int64_t chunk_rows;
   float* d_state;  // [B, padded_units], by rank, between the chunks
   // A chunk row is a step of a row, in the chunk.
-  float* d_gates;   // [chunk rows, kPlanes, padded_units]
+  float* d_gates;   // [chunk rows, d_gates_stride]
   // What the weights act on, in strips so wide as a tile has rows: a product that sums
   // over the chunk rows then reads them one after the other.
-  float* inputs;  // [input_operands, strips of the features, chunk rows, strip]
-  float* states;  // [state_operands, strips of the units, chunk rows, strip]
+  float* inputs;  // [input_operands, strips of the features, strip_stride]
+  float* states;  // [state_operands, strips of the units, strip_stride]
   int input_operands, state_operands;
   float* weights;  // [kPlanes, panels, features + units + 1, kPanelVectors, lanes]
 };
@@ -102,9 +102,23 @@ static inline int state_operand(const BackwardCall& call, int gate) {
   return call.state_operands == 3 ? gate : 0;
 }
 
+// Strides that are no powers of two: what lies a large one apart falls into few of the
+// caches' sets.
+constexpr int64_t kStagger = 16;
+
+// Of a chunk row's gradients of the gates, [kPlanes, padded_units].
+static inline int64_t d_gates_stride(const BackwardCall& call) {
+  return kPlanes * call.padded_units + kStagger;
+}
+
+// Of a strip, [chunk rows, strip].
+static inline int64_t strip_stride(const BackwardCall& call) {
+  return call.chunk_rows * call.strip + kStagger;
+}
+
 // The floats of one operand of so many columns.
 static inline int64_t operand_size(const BackwardCall& call, int64_t columns) {
-  return (columns + call.strip - 1) / call.strip * call.strip * call.chunk_rows;
+  return (columns + call.strip - 1) / call.strip * strip_stride(call);
 }
 
 // The gate of a plane.

@@ -61,8 +61,7 @@ class Forward {
 
   void cut(Arena& arena) {
     const int64_t n = share_.count, chunk_rows = n * chunk_;
-    // A stride that is no power of two keeps the rows of a tile in different cache sets.
-    state_stride_ = padded_ + 16;
+    state_stride_ = padded_ + kStagger;
     state_ = arena.take<float>(n * state_stride_);
     next_ = arena.take<float>(n * state_stride_);
     operands_ = arena.take<float>(n * operand_stride_);

@@ -225,7 +225,7 @@ void run_backward(const GruOptions& options, const GruInputs& inputs,
   // At least one step, though there be none, for what every row needs done.
   const int64_t longest = std::max<int64_t>(schedule.longest(), 1);
   const int64_t chunk_steps = std::min((kChunkRows + B - 1) / B, longest);
-  const int64_t chunk_rows = std::min(schedule.steps(), B * chunk_steps);
+  call.chunk_rows = std::min(schedule.steps(), B * chunk_steps);  // at most
   const int state_masks = mask_count(inputs.recurrent_masks);
   call.input_operands = std::max(1, mask_count(inputs.input_masks));
   call.state_operands =
@@ -234,9 +234,9 @@ void run_backward(const GruOptions& options, const GruInputs& inputs,
   const int64_t weights =
       kPlanes * panels * (F + U + 1) * kPanelVectors * call.lanes;
   const Floats d_state = make_floats(B * padded, true);
-  const Floats d_gates = make_floats(chunk_rows * kPlanes * padded);
-  const Floats input_rows = make_floats(chunk_rows * call.input_operands * round_up(F, call.strip));
-  const Floats state_rows = make_floats(chunk_rows * call.state_operands * round_up(U, call.strip));
+  const Floats d_gates = make_floats(call.chunk_rows * d_gates_stride(call));
+  const Floats input_rows = make_floats(call.input_operands * operand_size(call, F));
+  const Floats state_rows = make_floats(call.state_operands * operand_size(call, U));
   const Floats sums = make_floats(weights, true);
   std::vector<int64_t> offsets(B);
   call.offsets = offsets.data();

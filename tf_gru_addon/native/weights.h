@@ -29,14 +29,15 @@ static void weights(const BackwardCall& call, int plane, int64_t panel) {
         call.chunk_rows - begin < kBlock ? call.chunk_rows - begin : kBlock;
     Vector total[kPanelVectors] = {};
     for (int64_t k = 0; k < depth; ++k) {
-      const float* from = call.d_gates + ((begin + k) * kPlanes + plane) * padded + first;
+      const float* from =
+          call.d_gates + (begin + k) * d_gates_stride(call) + plane * padded + first;
       for (int n = 0; n < vectors; ++n) {
         const Vector d = load(from + n * kLanes);
         store(columns + k * kTileWidth + n * kLanes, d);
         total[n] += d;
       }
     }
-    const int64_t strip = call.chunk_rows * kMaxRows;
+    const int64_t strip = strip_stride(call);
     if (of_inputs) {
       const float* x = call.inputs + input_operand(call, gate) * operand_size(call, F);
       multiply_transposed(F, vectors, x + begin * kMaxRows, strip, depth, columns, sums);
