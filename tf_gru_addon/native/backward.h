@@ -207,7 +207,7 @@ class Backward {
     Panels panels = call_.recurrent;
     panels.data += gate * padded_ * panels.row_stride;
     sweep(
-        pointers_, n, planes * padded_, kGradientBlock, panels,
+        pointers_, n, planes * padded_, gradient_block(3 * padded_), panels,
         [&](int64_t, int64_t) INLINE_LAMBDA { return splat(0); },
         [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
           for (int v = 0; v < kPanelVectors; ++v) {
@@ -269,7 +269,7 @@ class Backward {
     panels.data += plane * padded_ * panels.row_stride;
     for (int64_t i = 0; i < rows && plane; ++i) pointers_[i] += padded_;
     sweep(
-        pointers_, rows, depth, kGradientBlock, panels,
+        pointers_, rows, depth, gradient_block(3 * padded_), panels,
         [&](int64_t, int64_t) INLINE_LAMBDA { return splat(0); },
         [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
           const int64_t k = panel * kTileWidth;

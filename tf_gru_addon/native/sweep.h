@@ -7,9 +7,13 @@
 namespace tf_gru_addon {
 namespace GRU_ISA {
 
-// The products of a gradient are added up in blocks of so many, for accuracy: a single
-// sum over all gates would be two to three times less exact than one a gate.
-constexpr int64_t kGradientBlock = 64;
+// So many products of a gradient are added up before the sum is added to the rest, for
+// accuracy: a single sum over all gates would be two to three times less exact than one
+// a gate. The error is least with about as many sums as products in each.
+static INLINE int64_t gradient_block(int64_t depth) {
+  const int64_t block = depth / 6 / 16 * 16;
+  return block < 32 ? 32 : block > 128 ? 128 : block;
+}
 
 // For every row i and vector v of the panels: init(i, v) gives what the products are
 // added to; done(i, panel, sums) takes a panel's sums, [kPanelVectors, kLanes].

@@ -12,7 +12,7 @@ namespace GRU_ISA {
 static void weights(const BackwardCall& call, int plane, int64_t panel) {
   // Chunk rows that are added up at once: they stay in the nearest cache, and short sums
   // are exact ones.
-  constexpr int64_t kBlock = 96;
+  constexpr int64_t kBlock = 128;
   alignas(64) float columns[kBlock * kTileWidth];
   const int64_t F = call.options.features, U = call.options.units;
   const int64_t padded = call.padded_units, first = panel * kTileWidth;
