@@ -20,9 +20,9 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
-// How often a thread that waits looks before it sleeps: some 10 microseconds, in which
+// How often a thread that waits looks before it sleeps: some 50 microseconds, in which
 // the next timesteps' work most often comes.
-constexpr int kLooks = 400;
+constexpr int kLooks = 4000;
 
 void relax() {
 #if defined(__x86_64__) || defined(__i386__)
