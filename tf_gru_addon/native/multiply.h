@@ -117,10 +117,11 @@ static INLINE int tile_rows(int64_t left) {
 // c[i][n] += sum over k of a[k][i] * b[k][n], the sum made first.
 // a: [depth][kMaxRows]; b: [depth][kPanelVectors][kLanes]; c: [M][kPanelVectors][kLanes].
 template <int M, int N>
-static void multiply_transposed_tile(const float* a, int64_t depth, const float* b,
-                                     float* c) {
+static void multiply_transposed_tile(const float* a, int64_t next, int64_t depth,
+                                     const float* b, float* c) {
   Vector sum[M][N] = {};
   for (int64_t k = 0; k < depth; ++k, a += kMaxRows, b += kTileWidth) {
+    __builtin_prefetch(a + next);
     Vector w[N];
 #pragma GCC unroll 4
     for (int n = 0; n < N; ++n) w[n] = load(b + n * kLanes);
@@ -138,11 +139,11 @@ static void multiply_transposed_tile(const float* a, int64_t depth, const float*
 }
 
 template <int N>
-static void multiply_transposed_rows(int64_t m, const float* a, int64_t depth,
-                                     const float* b, float* c) {
-#define TILE(M)                                                                 \
-  case M:                                                                       \
-    if constexpr (M <= kMaxRows) multiply_transposed_tile<M, N>(a, depth, b, c); \
+static void multiply_transposed_rows(int64_t m, const float* a, int64_t next,
+                                     int64_t depth, const float* b, float* c) {
+#define TILE(M)                                                                       \
+  case M:                                                                             \
+    if constexpr (M <= kMaxRows) multiply_transposed_tile<M, N>(a, next, depth, b, c); \
     return;
   switch (m) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) }
 #undef TILE
@@ -156,9 +157,9 @@ static void multiply_transposed(int64_t rows, int vectors, const float* a,
   for (int64_t i = 0; i < rows; i += kMaxRows, a += a_stride, c += kMaxRows * kTileWidth) {
     const int64_t m = rows - i < kMaxRows ? rows - i : kMaxRows;
     switch (vectors) {
-      case 1: multiply_transposed_rows<1>(m, a, depth, b, c); break;
-      case 2: multiply_transposed_rows<2>(m, a, depth, b, c); break;
-      default: multiply_transposed_rows<3>(m, a, depth, b, c);
+      case 1: multiply_transposed_rows<1>(m, a, a_stride, depth, b, c); break;
+      case 2: multiply_transposed_rows<2>(m, a, a_stride, depth, b, c); break;
+      default: multiply_transposed_rows<3>(m, a, a_stride, depth, b, c);
     }
   }
 }
