@@ -13,6 +13,13 @@ namespace GRU_ISA {
 
 constexpr int kAhead = 12;  // rows of a panel
 
+// What a tile asks the second cache for while it is made: `stride` floats further on for
+// each row of its panel.
+struct Prefetch {
+  const float* from;
+  int64_t stride;
+};
+
 constexpr int kTileWidth = kPanelVectors * kLanes;  // floats of a row of a tile
 
 // tile[p][i][n] += sum over k of rows[i][k] * panel p's vector n of row k, for k in
@@ -20,20 +27,24 @@ constexpr int kTileWidth = kPanelVectors * kLanes;  // floats of a row of a tile
 //
 // rows: M rows of the left operand.
 // tile: [P][M][kPanelVectors][kLanes], the P parts `tile_stride` floats apart.
+// next: asked for meanwhile, where a tile takes one panel.
 // kPacked: the panels are; their strides then take no registers, of which a large tile
 // needs every one.
 template <int M, int N, int P, bool kPacked>
 static void multiply_tile(const float* const* rows, int64_t first, int64_t end,
-                          const float* panel, const Panels& panels, float* tile,
-                          int64_t tile_stride) {
+                          const float* panel, const Panels& panels,
+                          const Prefetch& next, float* tile, int64_t tile_stride) {
   const int64_t vector_stride = kPacked ? kLanes : panels.vector_stride;
   const int64_t row_stride = kPacked ? kTileWidth : panels.row_stride;
   Vector sum[P][M][N] = {};
   const float* a[M];
   const float* b[P];
+  const float* later = next.from + first * next.stride;
   for (int p = 0; p < P; ++p) b[p] = panel + p * panels.panel_stride + first * row_stride;
   for (int i = 0; i < M; ++i) a[i] = rows[i];
   for (int64_t k = first; k < end; ++k) {
+    if (P == 1) __builtin_prefetch(later, 0, 2);
+    later += next.stride;
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
       Vector w[N];
@@ -61,13 +72,13 @@ static void multiply_tile(const float* const* rows, int64_t first, int64_t end,
 
 template <int N, int P, bool kPacked>
 static void multiply_rows(int m, const float* const* rows, int64_t first, int64_t end,
-                          const float* panel, const Panels& panels, float* tile,
-                          int64_t tile_stride) {
+                          const float* panel, const Panels& panels,
+                          const Prefetch& next, float* tile, int64_t tile_stride) {
 #define TILE(M)                                                                 \
   case M:                                                                       \
     if constexpr (M <= kMaxRows && (P == 1 || M * P <= 4))                      \
-      multiply_tile<M, N, P, kPacked>(rows, first, end, panel, panels, tile,    \
-                                      tile_stride);                             \
+      multiply_tile<M, N, P, kPacked>(rows, first, end, panel, panels, next,    \
+                                      tile, tile_stride);                       \
     return;
   switch (m) { TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) }
 #undef TILE
@@ -83,11 +94,12 @@ static INLINE int panels_at_once(int64_t rows, int64_t left) {
 template <bool kPacked>
 static void multiply_panels(int m, int vectors, int at_once,
                                    const float* const* rows, int64_t first, int64_t end,
-                                   const Panels& panels, int64_t panel, float* tile,
+                                   const Panels& panels, int64_t panel,
+                                   const Prefetch& next, float* tile,
                                    int64_t tile_stride) {
   const float* b = panels.data + panel * panels.panel_stride;
 #define MULTIPLY(N, P) \
-  return multiply_rows<N, P, kPacked>(m, rows, first, end, b, panels, tile, tile_stride)
+  return multiply_rows<N, P, kPacked>(m, rows, first, end, b, panels, next, tile, tile_stride)
   if (at_once == 4) MULTIPLY(3, 4);
   if (at_once == 3) MULTIPLY(3, 3);
   if (at_once == 2) MULTIPLY(3, 2);
@@ -101,10 +113,11 @@ static void multiply_panels(int m, int vectors, int at_once,
 // `at_once` from panels_at_once; several panels at once are made in full.
 static INLINE void multiply(int m, int vectors, int at_once, const float* const* rows,
                             int64_t first, int64_t end, const Panels& panels,
-                            int64_t panel, float* tile, int64_t tile_stride) {
+                            int64_t panel, const Prefetch& next, float* tile,
+                            int64_t tile_stride) {
   const bool packed = panels.row_stride == kTileWidth && panels.vector_stride == kLanes;
   const auto f = packed ? multiply_panels<true> : multiply_panels<false>;
-  f(m, vectors, at_once, rows, first, end, panels, panel, tile, tile_stride);
+  f(m, vectors, at_once, rows, first, end, panels, panel, next, tile, tile_stride);
 }
 
 // The number of rows of the next tile, of those that are left: as even as can be, for a
@@ -116,6 +129,7 @@ static INLINE int tile_rows(int64_t left) {
 
 // c[i][n] += sum over k of a[k][i] * b[k][n], the sum made first.
 // a: [depth][kMaxRows]; b: [depth][kPanelVectors][kLanes]; c: [M][kPanelVectors][kLanes].
+// next: how far from a the next tile's stands, which is asked for meanwhile.
 template <int M, int N>
 static void multiply_transposed_tile(const float* a, int64_t next, int64_t depth,
                                      const float* b, float* c) {

@@ -9,7 +9,7 @@ namespace GRU_ISA {
 
 // So many products of a gradient are added up before the sum is added to the rest, for
 // accuracy: a single sum over all gates would be two to three times less exact than one
-// a gate. The error is least with about as many sums as products in each.
+// a gate. The more there are, the more may be added up at once, which is faster.
 static INLINE int64_t gradient_block(int64_t depth) {
   const int64_t block = depth / 6 / 16 * 16;
   return block < 32 ? 32 : block > 128 ? 128 : block;
@@ -34,7 +34,12 @@ static INLINE void sweep(const float* const* rows, int64_t count, int64_t depth,
       const int at_once = panels_at_once(count, panels.full - panel);
       const int64_t left = panels.vectors - panel * kPanelVectors;
       const int vectors = left < kPanelVectors ? static_cast<int>(left) : kPanelVectors;
-      for (int64_t i = first; i < end;) {
+      // The tiles of this panel share out asking for the next.
+      const float* following =
+          panels.data + (panel + at_once < all ? panel + at_once : 0) * panels.panel_stride;
+      const int64_t tiles = (end - first + kMaxRows - 1) / kMaxRows;
+      Prefetch next{following, (kTileWidth + tiles - 1) / tiles};
+      for (int64_t i = first; i < end; next.from += depth * next.stride) {
         const int m = tile_rows(end - i);
         const int sums = at_once * m;
         if (sums > kRows) __builtin_unreachable();
@@ -48,7 +53,7 @@ static INLINE void sweep(const float* const* rows, int64_t count, int64_t depth,
         }
         for (int64_t k = 0; k < depth; k += depth_block) {
           const int64_t stop = k + depth_block < depth ? k + depth_block : depth;
-          multiply(m, vectors, at_once, rows + i, k, stop, panels, panel, tile,
+          multiply(m, vectors, at_once, rows + i, k, stop, panels, panel, next, tile,
                    m * kTileWidth);
         }
         for (int s = 0, p = 0, r = 0; s < sums; ++s) {
