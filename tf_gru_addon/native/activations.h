@@ -16,27 +16,23 @@ static INLINE Vector expm1(Vector x) {
   Vector r = x - n * 0.693359375f;
   r = r - n * -2.12194440e-4f;
   // exp(r) - 1 = r + r^2 p(r), fitted for |r| <= ln(2) / 2.
-  Vector p = splat(1.9875691e-4f);
-  p = p * r + 1.3981999e-3f;
-  p = p * r + 8.3334519e-3f;
-  p = p * r + 4.1665796e-2f;
-  p = p * r + 1.6666667e-1f;
-  p = p * r + 0.5f;
-  p = p * (r * r) + r;
+  // In pairs of terms, which need not wait for each other.
+  const Vector r2 = r * r;
+  const Vector p4 = 1.9875691e-4f * r + 1.3981999e-3f;
+  const Vector p2 = 8.3334519e-3f * r + 4.1665796e-2f;
+  const Vector p0 = 1.6666667e-1f * r + 0.5f;
+  const Vector p = ((p4 * r2 + p2) * r2 + p0) * r2 + r;
   const Vector power = (Vector)(((IntVector)shifted << 23) + 0x3f800000);  // 2^n
   return power * p + (power - 1.0f);
 }
 
 static INLINE Vector sigmoid(Vector x) {
-  return reciprocal(2.0f + expm1(clamp(-x, -87.0f, 87.0f)));
+  return divide(splat(1), 2.0f + expm1(clamp(-x, -87.0f, 87.0f)));
 }
 
 static INLINE Vector tanh(Vector x) {
   const Vector e = expm1(clamp(x + x, -40.0f, 40.0f));
-  const Vector d = e + 2.0f;
-  const Vector inverse = reciprocal(d);
-  const Vector y = e * inverse;
-  return y + (e - y * d) * inverse;
+  return divide(e, e + 2.0f);
 }
 
 // An activation known when the code is compiled, or (kind < 0) when it is called.

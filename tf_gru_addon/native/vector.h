@@ -63,14 +63,16 @@ static INLINE Vector clamp(Vector x, float low, float high) {
 #endif
 }
 
-// To the last bit or two, for x whose reciprocal is a normal number.
-static INLINE Vector reciprocal(Vector x) {
+// x / d to the last bit or two, for d whose reciprocal is a normal number.
+static INLINE Vector divide(Vector x, Vector d) {
 #ifdef __AVX512F__
-  // The division would take as long as everything else in an activation.
-  Vector y = _mm512_maskz_rcp14_ps(-1, x);
-  return y + y * (1.0f - x * y);
+  // The division would take as long as everything else in an activation. The estimate
+  // has 14 bits, and what it leaves of x gives as many more.
+  const Vector inverse = _mm512_maskz_rcp14_ps(-1, d);
+  const Vector y = x * inverse;
+  return y + (x - y * d) * inverse;
 #else
-  return 1.0f / x;
+  return x / d;
 #endif
 }
 
