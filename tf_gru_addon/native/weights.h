@@ -8,6 +8,24 @@
 namespace tf_gru_addon {
 namespace GRU_ISA {
 
+// Copies `vectors` vectors of some chunk rows, `stride` floats apart, to the rows of a
+// panel, and adds them up, a few at a time for accuracy.
+static INLINE void lay_out_columns(const float* from, int64_t stride, int64_t count,
+                                   int vectors, float* panel, Vector* total) {
+  constexpr int64_t kAtOnce = 16;
+  for (int64_t k = 0; k < count;) {
+    Vector sum[kPanelVectors] = {};
+    for (const int64_t end = k + kAtOnce < count ? k + kAtOnce : count; k < end; ++k) {
+      for (int n = 0; n < vectors; ++n) {
+        const Vector v = load(from + k * stride + n * kLanes);
+        store(panel + k * kTileWidth + n * kLanes, v);
+        sum[n] += v;
+      }
+    }
+    for (int n = 0; n < vectors; ++n) total[n] += sum[n];
+  }
+}
+
 // Adds the chunk to the gradients of the weights in one panel of columns of one plane.
 static void weights(const BackwardCall& call, int plane, int64_t panel) {
   // Chunk rows that are added up at once: they stay in the nearest cache, and short sums
@@ -24,19 +42,13 @@ static void weights(const BackwardCall& call, int plane, int64_t panel) {
   if (!of_inputs && !of_states) return;
   float* sums = call.weights +
                 (plane * panel_count(padded / kLanes) + panel) * (F + U + 1) * kTileWidth;
+  const int64_t stride = d_gates_stride(call);
   for (int64_t begin = 0; begin < call.chunk_rows; begin += kBlock) {
     const int64_t depth =
         call.chunk_rows - begin < kBlock ? call.chunk_rows - begin : kBlock;
     Vector total[kPanelVectors] = {};
-    for (int64_t k = 0; k < depth; ++k) {
-      const float* from =
-          call.d_gates + (begin + k) * d_gates_stride(call) + plane * padded + first;
-      for (int n = 0; n < vectors; ++n) {
-        const Vector d = load(from + n * kLanes);
-        store(columns + k * kTileWidth + n * kLanes, d);
-        total[n] += d;
-      }
-    }
+    lay_out_columns(call.d_gates + begin * stride + plane * padded + first, stride, depth,
+                    vectors, columns, total);
     const int64_t strip = strip_stride(call);
     if (of_inputs) {
       const float* x = call.inputs + input_operand(call, gate) * operand_size(call, F);
