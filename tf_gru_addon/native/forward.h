@@ -154,7 +154,10 @@ class Forward {
   }
 
   INLINE void keep(int64_t i, int plane, int64_t u, Vector v) const {
-    if (call_.out.gates) store(gates_[i] + plane * call_.gate_stride + u, v);
+    if (call_.out.gates == nullptr) return;
+    float* to = gates_[i] + plane * call_.gate_stride + u;
+    store(to, v);
+    __builtin_prefetch(to + kLanes, 1);  // the next panel's
   }
 
   // The state as the product of a gate takes it.
