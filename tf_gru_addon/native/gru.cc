@@ -263,7 +263,9 @@ void run_backward(const GruOptions& options, const GruInputs& inputs,
     });
     if (!ok) break;
     parallel(kPlanes * panels, threads, [&](int64_t i) {
-      kernels().weights(call, static_cast<int>(i % kPlanes), i / kPlanes);
+      // The largest first.
+      constexpr int kOrder[] = {kUpdate, kReset, kProduct, kCandidate};
+      kernels().weights(call, kOrder[i / panels], i % panels);
     });
   }
   if (!ok) throw std::bad_alloc();
