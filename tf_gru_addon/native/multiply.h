@@ -92,14 +92,14 @@ static INLINE int panels_at_once(int64_t rows, int64_t left) {
 }
 
 template <bool kPacked>
-static void multiply_panels(int m, int vectors, int at_once,
-                                   const float* const* rows, int64_t first, int64_t end,
-                                   const Panels& panels, int64_t panel,
-                                   const Prefetch& next, float* tile,
-                                   int64_t tile_stride) {
+static void multiply_panels(int m, int vectors, int at_once, const float* const* rows,
+                            int64_t first, int64_t end, const Panels& panels,
+                            int64_t panel, const Prefetch& next, float* tile,
+                            int64_t tile_stride) {
   const float* b = panels.data + panel * panels.panel_stride;
-#define MULTIPLY(N, P) \
-  return multiply_rows<N, P, kPacked>(m, rows, first, end, b, panels, next, tile, tile_stride)
+#define MULTIPLY(N, P)                                                            \
+  return multiply_rows<N, P, kPacked>(m, rows, first, end, b, panels, next, tile, \
+                                      tile_stride)
   if (at_once == 4) MULTIPLY(3, 4);
   if (at_once == 3) MULTIPLY(3, 3);
   if (at_once == 2) MULTIPLY(3, 2);

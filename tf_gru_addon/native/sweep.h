@@ -27,7 +27,7 @@ static INLINE void sweep(const float* const* rows, int64_t count, int64_t depth,
   alignas(64) float tile[kRows * kTileWidth];
   const int64_t all = panel_count(panels.vectors);
   // So many rows stay in the nearer caches while the panels go by.
-  const int64_t block = depth < 1024 ? 65536 / (depth + 64) / kMaxRows * kMaxRows : 56;
+  const int64_t block = 131072 / (depth + 64) / kMaxRows * kMaxRows + kMaxRows;
   for (int64_t first = 0; first < count; first += block) {
     const int64_t end = first + block < count ? first + block : count;
     for (int64_t panel = 0; panel < all;) {
@@ -35,10 +35,10 @@ static INLINE void sweep(const float* const* rows, int64_t count, int64_t depth,
       const int64_t left = panels.vectors - panel * kPanelVectors;
       const int vectors = left < kPanelVectors ? static_cast<int>(left) : kPanelVectors;
       // The tiles of this panel share out asking for the next.
-      const float* following =
-          panels.data + (panel + at_once < all ? panel + at_once : 0) * panels.panel_stride;
+      const int64_t following = panel + at_once < all ? panel + at_once : 0;
       const int64_t tiles = (end - first + kMaxRows - 1) / kMaxRows;
-      Prefetch next{following, (kTileWidth + tiles - 1) / tiles};
+      Prefetch next{panels.data + following * panels.panel_stride,
+                    (kTileWidth + tiles - 1) / tiles};
       for (int64_t i = first; i < end; next.from += depth * next.stride) {
         const int m = tile_rows(end - i);
         const int sums = at_once * m;
