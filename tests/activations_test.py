@@ -31,6 +31,20 @@ def test_name_and_function_stay_apart():
     assert isinstance(activations.serialize(theirs), dict)
 
 
+@pytest.mark.parametrize("copy", ["from_config", "keras_file"])
+def test_layers_of_keras_keep_the_function(copy, tmp_path):
+    function = activations.hard_sigmoid
+    layers = [keras.layers.Dense(2, activation=function)]
+    layers += [keras.layers.Activation(function)]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    if copy == "from_config":
+        copied = keras.Sequential.from_config(model.get_config())
+    else:
+        model.save(tmp_path / "model.keras")
+        copied = keras.saving.load_model(tmp_path / "model.keras")
+    assert [layer.activation for layer in copied.layers] == [function] * 2
+
+
 def test_everything_else_is_as_in_keras():
     assert activations.get(None) is keras.activations.linear
     assert activations.get("tanh") is keras.activations.tanh

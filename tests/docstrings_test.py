@@ -19,8 +19,11 @@ MODULES = [
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder to write to, with the repository's configs in it."""
-    (tmp_path / "configs").symlink_to(Path(__file__).parents[1] / "configs")
+    """A folder to write to, with the repository's configs and fixtures in it."""
+    tests = Path(__file__).parent
+    (tmp_path / "configs").symlink_to(tests.parent / "configs")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "fixtures").symlink_to(tests / "fixtures")
     monkeypatch.chdir(tmp_path)
 
 

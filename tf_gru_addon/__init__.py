@@ -2,6 +2,9 @@
 
 # First, for it says what to do where TensorFlow or Keras 3 is missing.
 from tf_gru_addon import _compat as _compat
+
+# Registers them: a saved model that holds one loads once the package is imported.
+from tf_gru_addon.layers import keras2_masks as _keras2_masks  # noqa: F401
 from tf_gru_addon.layers.dropout_rnn_cell_mixin import (
     DropoutRNNCellMixin as DropoutRNNCellMixin,
 )
@@ -19,6 +22,7 @@ __all__ = [
     "accelerate",
     "build_model",
     "load_config",
+    "load_legacy_model",
     "use_engine",
 ]
 
@@ -37,4 +41,8 @@ def __getattr__(name: str):
         from tf_gru_addon import config
 
         return getattr(config, name)
+    if name == "load_legacy_model":
+        from tf_gru_addon.migrate import legacy
+
+        return legacy.load_legacy_model
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

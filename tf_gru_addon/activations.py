@@ -34,6 +34,11 @@ def hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(0.2 * x + 0.5, tf.cast(0, x.dtype), tf.cast(1, x.dtype))
 
 
+# The first versions of Keras 3 save a function by its bare name if it is one of theirs,
+# and would load their own: keras.layers.Dense(activation=hard_sigmoid) would change.
+hard_sigmoid.__name__ = "r2_0_hard_sigmoid"
+
+
 def get(identifier: Any) -> Activation:
     """Returns the activation of a name, config or callable.
 

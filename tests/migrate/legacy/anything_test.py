@@ -1,0 +1,66 @@
+"""Whatever a file holds, it loads or gets the error of this package."""
+
+import contextlib
+import shutil
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from legacy_files import FIXTURES, edit_config
+
+from tf_gru_addon import load_legacy_model
+from tf_gru_addon.migrate.legacy import LegacyModelError
+
+NAMES = sorted(path.stem for path in FIXTURES.glob("*.h5"))
+
+GARBAGE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.sampled_from(
+        [1e300, "", "x", "GRU", [], [[]], [None], {}, {"class_name": "GRU"}]
+    ),
+)
+
+
+def _places(value, place=()):
+    """Gives every place in a nested value, as keys."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        yield (*place, key)
+        if isinstance(item, dict | list):
+            yield from _places(item, (*place, key))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), name=st.sampled_from(NAMES))
+def test_a_config_with_anything_in_it(data, name, tmp_path_factory):
+    path = tmp_path_factory.mktemp("any") / "model.h5"
+    shutil.copy(FIXTURES / f"{name}.h5", path)
+
+    def edit(config):
+        *place, last = data.draw(st.sampled_from(list(_places(config))))
+        inner = config
+        for key in place:
+            inner = inner[key]
+        inner[last] = data.draw(GARBAGE)
+
+    edit_config(path, edit)
+    _loads_or_refuses(path)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_file_with_any_byte_changed(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("any") / "model.h5"
+    content = bytearray((FIXTURES / "keras2_gru.h5").read_bytes())
+    for _ in range(3):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    _loads_or_refuses(path)
+
+
+def _loads_or_refuses(path):
+    """Fails at any other error."""
+    with contextlib.suppress(LegacyModelError):
+        load_legacy_model(path)

@@ -1,0 +1,264 @@
+"""Files that tf_keras writes now give here the numbers that they give there."""
+
+import hashlib
+import warnings
+
+import keras
+import legacy_cases
+import numpy as np
+import pytest
+import tensorflow as tf
+from harness import assert_close
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from legacy_cases import B, F, T, numbers, randomized, sequences
+
+import tf_gru_addon
+from tf_gru_addon import activations, load_legacy_model
+
+
+@pytest.fixture(autouse=True)
+def _warnings():
+    """Lets through what Keras 2 says of its old formats, and Keras 3 of masks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are saving your model as an HDF5")
+        warnings.filterwarnings("ignore", "Layer .* was passed an input with a mask")
+        yield
+
+
+KERAS_3_3 = keras.__version__.startswith("3.3.")
+
+
+def outputs(model, x):
+    return [np.asarray(y) for y in tf.nest.flatten(model(x))]
+
+
+def assert_loads_the_same(model, x, path):
+    """Saves a model of Keras 2, loads it here and compares; returns it."""
+    expected = outputs(model, x)
+    model.save(path)
+    loaded = load_legacy_model(path)
+    for actual, number in zip(outputs(loaded, x), expected, strict=True):
+        assert_close(actual, number)
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        *((case, "model.h5") for case in legacy_cases.WHOLE),
+        # Keras 2 itself does not load its .keras file of the layer in two models.
+        *((case, "model.keras") for case in legacy_cases.WHOLE if case != "two_deep"),
+        # To write a SavedModel takes seconds a GRU.
+        *((case, "model") for case in ("wrappers", "two_deep", "mixed_training")),
+    ],
+)
+def test_whole_models(tf_keras, case, name, tmp_path):
+    model, x = legacy_cases.WHOLE[case](tf_keras)
+    if case == "nested_in_time" and KERAS_3_3:
+        model.save(tmp_path / name)
+        with pytest.raises(ValueError, match=r"(?s)cannot be built by Keras.*upgrade"):
+            load_legacy_model(tmp_path / name)
+        return
+    loaded = assert_loads_the_same(randomized(model), x, tmp_path / name)
+    assert loaded.name == model.name
+    names = [layer.name for layer in loaded.layers]
+    theirs = [layer.name for layer in model.layers]
+    assert [name for name in names if name in theirs] == theirs
+    # Keras 3.3 does not load a layer that is called on what comes of its own output.
+    if name == "model.h5" and not (KERAS_3_3 and case == "everything"):
+        _assert_survives_saving(loaded, x, tmp_path / "again.keras")
+
+
+def _assert_survives_saving(loaded, x, path):
+    loaded.save(path)
+    again = keras.saving.load_model(path)
+    for one, two in zip(outputs(loaded, x), outputs(again, x), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("case", legacy_cases.PLAIN)
+def test_each_layer(tf_keras, case, tmp_path):
+    model, x = legacy_cases.PLAIN[case](tf_keras)
+    assert_loads_the_same(randomized(model), x, tmp_path / "model.h5")
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    options=st.fixed_dictionaries(
+        {
+            "units": st.integers(1, 5),
+            "mask": st.booleans(),
+            "activation": st.sampled_from(["tanh", "relu", None, "hard_sigmoid"]),
+            "recurrent_activation": st.sampled_from(["sigmoid", "hard_sigmoid"]),
+            "use_bias": st.booleans(),
+            "reset_after": st.booleans(),
+            "implementation": st.sampled_from([1, 2]),
+            "go_backwards": st.booleans(),
+            "return_sequences": st.booleans(),
+            "unroll": st.booleans(),
+            "dropout": st.sampled_from([0.0, 0.5]),
+            "kernel_regularizer": st.sampled_from([None, "l2"]),
+            "kernel_initializer": st.sampled_from(["he_normal", "zeros"]),
+            "recurrent_constraint": st.sampled_from([None, "max_norm"]),
+        }
+    ),
+    name=st.sampled_from(["model.h5", "model.keras"]),
+)
+def test_every_option_of_a_gru(tf_keras, tmp_path_factory, options, name):
+    model, x = legacy_cases.gru(tf_keras, **options)
+    path = tmp_path_factory.mktemp("gru") / name
+    loaded = assert_loads_the_same(randomized(model), x, path)
+    layer = loaded.layers[-1]
+    assert type(layer) is tf_gru_addon.GRU
+    theirs, ours = model.layers[-1].get_config(), layer.get_config()
+    same = set(options) - {"mask", "activation", "kernel_regularizer"}
+    for option in same - {"kernel_initializer", "recurrent_constraint"}:
+        assert ours[option] == theirs[option], option
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
+@pytest.mark.parametrize("return_sequences", [True, False])
+def test_bidirectional(tf_keras, merge_mode, return_sequences, tmp_path):
+    k = tf_keras
+    one = k.layers.GRU(3, return_sequences=return_sequences, reset_after=False)
+    two = k.layers.GRU(
+        3, return_sequences=return_sequences, go_backwards=True, activation="relu"
+    )
+    layers = [
+        k.layers.Bidirectional(one, merge_mode=merge_mode),
+        k.layers.Bidirectional(one, merge_mode=merge_mode, backward_layer=two),
+    ]
+    x = k.Input((T, F))
+    y = [layer(k.layers.Masking()(x)) for layer in layers]
+    model = randomized(k.Model(x, tf.nest.flatten(y)))
+    loaded = assert_loads_the_same(model, sequences(), tmp_path / "model.h5")
+    kinds = [type(layer.forward_layer) for layer in loaded.layers[-2:]]
+    assert kinds == [tf_gru_addon.GRU] * 2
+
+
+def test_a_stateful_model_goes_on_from_batch_to_batch(tf_keras, tmp_path):
+    k = tf_keras
+    model = k.Sequential([k.layers.GRU(3, stateful=True, batch_input_shape=(B, T, F))])
+    randomized(model)
+    model.save(tmp_path / "model.h5")
+    model.save(tmp_path / "model.keras")
+    x = numbers(B, T, F)
+    expected = [outputs(model, x)[0] for _ in range(3)]
+    assert np.abs(expected[0] - expected[2]).max() > 1e-2
+    for name in ("model.h5", "model.keras"):
+        loaded = load_legacy_model(tmp_path / name)
+        assert loaded.input_shape == (B, T, F)
+        for number in expected:
+            assert_close(outputs(loaded, x)[0], number)
+
+
+def test_mixed_precision(tf_keras, tmp_path):
+    k = tf_keras
+    layer = k.layers.GRU(3, dtype=k.mixed_precision.Policy("mixed_bfloat16"))
+    model = k.Sequential([k.Input((T, F)), layer, k.layers.Dense(2, dtype="float64")])
+    model.save(tmp_path / "model.h5")
+    loaded = load_legacy_model(tmp_path / "model.h5")
+    assert loaded.layers[0].dtype_policy.name == "mixed_bfloat16"
+    assert loaded.layers[0].cell.compute_dtype == "bfloat16"
+    assert loaded.layers[1].dtype_policy.name == "float64"
+    for one, two in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("use_bias", [True])
+@pytest.mark.parametrize("kind", ["GRU", "LSTM"])
+def test_cudnn_layers(tf_keras, kind, use_bias, tmp_path):
+    """A CuDNN layer runs on GPUs alone; tf_keras converts its file to the other."""
+    from tf_keras.api._v1.keras import layers as v1
+
+    k = tf_keras
+    cudnn = getattr(v1, f"CuDNN{kind}")
+    model = k.Sequential([k.Input((T, F))])
+    model.add(k.layers.Bidirectional(cudnn(3, return_sequences=True)))
+    model.add(cudnn(2, go_backwards=True))
+    randomized(model).save(tmp_path / "model.h5")
+    model.save(tmp_path / "model.keras")
+    plain = getattr(k.layers, kind)
+    options = {"reset_after": True} if kind == "GRU" else {}
+    there = k.Sequential([k.Input((T, F))])
+    there.add(k.layers.Bidirectional(plain(3, return_sequences=True, **options)))
+    there.add(plain(2, go_backwards=True, **options))
+    there.load_weights(tmp_path / "model.h5")
+    x = numbers(B, T, F)
+    for name in ("model.h5", "model.keras"):
+        loaded = load_legacy_model(tmp_path / name)
+        assert_close(outputs(loaded, x)[0], outputs(there, x)[0])
+
+
+def test_hard_sigmoid_is_what_it_was_in_every_layer(tf_keras, tmp_path):
+    k = tf_keras
+    model = k.Sequential(
+        [
+            k.Input((T, F)),
+            k.layers.GRU(3, recurrent_activation="hard_sigmoid", return_sequences=True),
+            k.layers.Dense(3, activation="hard_sigmoid"),
+            k.layers.Activation("hard_sigmoid"),
+        ]
+    )
+    loaded = assert_loads_the_same(model, numbers(B, T, F), tmp_path / "model.h5")
+    gru, dense, activation = loaded.layers
+    assert gru.recurrent_activation is activations.hard_sigmoid
+    assert dense.activation is activations.hard_sigmoid
+    assert activation.activation is activations.hard_sigmoid
+
+
+def test_the_file_is_only_read_and_the_optimizer_is_left(tf_keras, tmp_path):
+    model, x = legacy_cases.gru(tf_keras)
+    model.compile("adam", "mse")
+    model.fit(x, numbers(B, 3), verbose=0)
+    for name in ("model.h5", "model.keras"):
+        path = tmp_path / name
+        model.save(path)
+        before = hashlib.sha256(path.read_bytes()).digest(), path.stat().st_mtime_ns
+        path.chmod(0o444)
+        loaded = load_legacy_model(str(path))
+        after = hashlib.sha256(path.read_bytes()).digest(), path.stat().st_mtime_ns
+        assert after == before
+        assert not loaded.compiled
+        assert_close(outputs(loaded, x)[0], outputs(model, x)[0])
+
+
+def test_a_loaded_model_can_be_trained(tf_keras, tmp_path):
+    model, x = legacy_cases.gru(tf_keras, kernel_regularizer="l2", dropout=0.1)
+    model.save(tmp_path / "model.h5")
+    loaded = load_legacy_model(tmp_path / "model.h5")
+    before = loaded.get_weights()
+    loaded.compile("sgd", "mse")
+    loaded.fit(x, numbers(B, 3), verbose=0)
+    assert all(
+        np.abs(one - two).max() > 0
+        for one, two in zip(before, loaded.get_weights(), strict=True)
+    )
+    # What it would be drawn anew with is in its config.
+    layer = loaded.layers[-1]
+    initializer = layer.get_config()["recurrent_initializer"]
+    assert initializer["class_name"].startswith("Orthogonal")
+    assert layer.cell.kernel_initializer(layer.cell.kernel.shape).numpy().any()
+
+
+def test_what_is_the_users_own_comes_from_custom_objects(tf_keras, tmp_path):
+    class Twice(tf_keras.layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    def wave(x):
+        return tf.sin(2 * x)
+
+    class OurTwice(keras.layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    k = tf_keras
+    model = k.Sequential([k.Input((T, F)), Twice(), k.layers.GRU(2, activation=wave)])
+    model.save(tmp_path / "model.h5")
+    loaded = load_legacy_model(
+        tmp_path / "model.h5", custom_objects={"Twice": OurTwice, "wave": wave}
+    )
+    x = numbers(B, T, F)
+    assert_close(outputs(loaded, x)[0], outputs(model, x)[0])

@@ -1,0 +1,161 @@
+"""`.keras` files, as tf.keras from 2.12 on and tf_keras wrote them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+from tf_gru_addon.migrate.legacy import hdf5
+from tf_gru_addon.migrate.legacy.era import Era, era_of
+from tf_gru_addon.migrate.legacy.errors import LegacyModelError
+from tf_gru_addon.migrate.legacy.json_text import parse
+from tf_gru_addon.migrate.legacy.part import Part
+from tf_gru_addon.migrate.legacy.slots import Found
+from tf_gru_addon.migrate.legacy.stored import Stored
+
+if TYPE_CHECKING:
+    import os
+
+    import h5py
+
+CONFIG = "config.json"
+METADATA = "metadata.json"
+WEIGHTS = "model.weights.h5"
+
+
+class KerasZip:
+    """A whole model in a `.keras` file: a zip of its config and an HDF5 file.
+
+    The HDF5 file has the arrays of a layer at the path of attributes that leads to it,
+    as "layers/gru_1/cell/vars/0": the second GRU, whose cell's first array it is.
+
+    Args:
+        archive: The file, open; nothing of it is written anywhere.
+        weights: The HDF5 file within it, open.
+
+    Raises:
+        LegacyModelError: It holds no model, or one that is damaged.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, weights: h5py.File):
+        self.config: dict[str, Any] = parse(_content(archive, CONFIG), CONFIG)
+        metadata = parse(_content(archive, METADATA), METADATA)
+        self.era: Era = era_of(metadata.get("keras_version"), "tensorflow", "float32")
+        self._weights = weights
+        self._found: dict[str, list[Stored]] = {}
+        #: How many numbers the file holds.
+        self.size = self._find(weights, "", 0)
+
+    def _find(self, group: h5py.Group, path: str, depth: int) -> int:
+        """Notes every layer's arrays, and returns how many numbers they are."""
+        import h5py
+
+        size = 0
+        for name in hdf5.children(group):
+            item = hdf5.member(group, name)
+            inner = f"{path}/{name}".removeprefix("/")
+            if depth == 0 and name == "optimizer":
+                continue
+            if name == "vars" and isinstance(item, h5py.Group):
+                arrays = [
+                    hdf5.stored(hdf5.member(item, str(i)), f"{inner}/{i}")
+                    for i in range(len(hdf5.children(item)))
+                ]
+                self._found[path] = arrays
+                size += sum(array.size for array in arrays)
+            elif isinstance(item, h5py.Group) and depth < 100:
+                size += self._find(item, inner, depth + 1)
+        return size
+
+    def arrays(self, model: Part) -> list[Found]:
+        """Returns the arrays of each part of a model that has weights.
+
+        Raises:
+            LegacyModelError: Arrays are surplus.
+        """
+        rest = {path: arrays for path, arrays in self._found.items() if arrays}
+        found = [
+            (part, rest.pop(path, []))
+            for part, path in _paths(model, "")
+            if part.holder is not None
+        ]
+        if surplus := [p for p in rest if p.partition("/")[0] not in _NOT_LAYERS]:
+            raise LegacyModelError(
+                f"the file holds arrays at {surplus[0]!r}, and its config has no such "
+                "layer. The file is damaged, or put together of two."
+            )
+        return found
+
+
+#: What a model has beside its layers.
+_NOT_LAYERS = ("metrics", "_metrics", "optimizer", "compiled_metrics", "compiled_loss")
+
+
+def _paths(part: Part, path: str) -> Iterator[tuple[Part, str]]:
+    """Gives every part and where the file has its arrays."""
+    yield part, path
+    counts: dict[str, int] = {}
+    for child in part.children:
+        inner = child.attribute
+        if inner in ("layers", "cells"):
+            name = _snake_case(child.kind)
+            index = counts[name] = counts.get(name, -1) + 1
+            inner = f"{inner}/{name}" + (f"_{index}" if index else "")
+        yield from _paths(child, f"{path}/{inner}".removeprefix("/"))
+
+
+def _snake_case(kind: str) -> str:
+    """Returns a class name as Keras 2 wrote it in paths: GRUCell is gru_cell."""
+    kind = {"Model": "Functional"}.get(kind, kind)
+    kind = re.sub(r"\W", "", kind)
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
+
+
+@contextlib.contextmanager
+def open_keras_zip(path: str | os.PathLike) -> Iterator[KerasZip]:
+    """Opens a `.keras` file for reading only.
+
+    Raises:
+        LegacyModelError: It is no `.keras` file, or a part of it cannot be read.
+    """
+    try:
+        with (
+            zipfile.ZipFile(path) as archive,
+            _open(archive, WEIGHTS) as file,
+            hdf5.open_hdf5(file) as weights,
+        ):
+            yield KerasZip(archive, weights)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise LegacyModelError(
+            f"it cannot be read as a .keras file, which is a zip file ({error}). It is "
+            "damaged or cut short: get it again."
+        ) from error
+
+
+def _open(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """Opens a member, which is read where it lies."""
+    try:
+        info = archive.getinfo(name)
+    except KeyError as error:
+        raise LegacyModelError(
+            f"it is a zip file without {name}, and so no .keras file that Keras 2 "
+            "wrote. Give a file that model.save wrote."
+        ) from error
+    if info.file_size > max(hdf5.FREE_BYTES, 100 * info.compress_size):
+        raise LegacyModelError(
+            f"its member {name} claims {info.file_size} bytes, made of "
+            f"{info.compress_size}: it is not what it seems."
+        )
+    try:
+        return archive.open(info)
+    except RuntimeError as error:  # It is encrypted.
+        raise LegacyModelError(f"its member {name} cannot be read: {error}.") from error
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    with _open(archive, name) as file:
+        return file.read()

@@ -1,0 +1,142 @@
+"""Loading whole models as Keras 1, Keras 2 and tf.keras saved them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+
+from tf_gru_addon.migrate.legacy import keras1
+from tf_gru_addon.migrate.legacy.entry import Entry
+from tf_gru_addon.migrate.legacy.errors import LegacyModelError
+from tf_gru_addon.migrate.legacy.fill import fill
+from tf_gru_addon.migrate.legacy.graph import make_model
+from tf_gru_addon.migrate.legacy.hdf5 import open_hdf5
+from tf_gru_addon.migrate.legacy.keras_zip import KerasZip, open_keras_zip
+from tf_gru_addon.migrate.legacy.layers import Layers
+from tf_gru_addon.migrate.legacy.part import Part
+from tf_gru_addon.migrate.legacy.saved_model import SavedModelFolder
+from tf_gru_addon.migrate.legacy.whole_hdf5 import WholeHDF5
+
+
+def load_legacy_model(
+    path: str | os.PathLike, custom_objects: Mapping[str, Any] | None = None
+) -> keras.Model:
+    """Loads a whole model that Keras 1, Keras 2 or tf.keras before 2.16 saved.
+
+    What Keras 3 refuses or has come to understand otherwise is translated, so that the
+    numbers are those of the Keras that wrote the file, to float32 rounding:
+
+    - `GRU`, `CuDNNGRU` and `GRUCell` become this package's `GRU` and `GRUCell`;
+    - `hard_sigmoid` is what it was, `clip(0.2 x + 0.5, 0, 1)`, in every layer;
+    - a GRU without `reset_after` in its config applies the reset gate before the
+      recurrent product, as Keras did before it had the argument;
+    - arguments that are gone (`time_major`, `batch_input_shape`, `implementation=0`,
+      Keras 1's `inner_activation`, `dropout_W`, ...) and arrays that lay otherwise
+      (Keras 1's nine, CuDNNGRU's) are brought to today's.
+
+    Functional and Sequential models are known, within each other and with shared
+    layers, made of the layers that go with recurrent ones; a layer that is not known
+    is refused by its name. No code within a file is ever run: a `Lambda` is refused,
+    and classes are looked up in a fixed list and in `custom_objects` alone. The file
+    is only read.
+
+    The model is not compiled, and the optimizer's state is not restored. Dropout acts
+    in training alone; there it is that of today's layers: a recurrent mask never
+    touches the state that is carried on, as `implementation=2` once did.
+
+    Args:
+        path: An HDF5 file (`.h5`, `.hdf5`), a `.keras` file, or a SavedModel folder
+            with Keras' metadata.
+        custom_objects: Your own layer classes, made by their `from_config`, and
+            activations, initializers, regularizers and constraints, by the names that
+            they have in the file.
+
+    Returns:
+        The model: `keras.Sequential` for a Sequential, else `keras.Model`, with the
+        file's names.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        LegacyModelError: A `ValueError`: the file is damaged, of another format, or
+            holds what is not known. The message names the file, the layer, what was
+            expected, and what to do.
+
+    Example:
+        >>> import tf_gru_addon
+        >>> model = tf_gru_addon.load_legacy_model("tests/fixtures/keras1_gru.h5")
+        >>> [type(layer).__name__ for layer in model.layers]
+        ['Masking', 'GRU', 'Dropout', 'Dense']
+        >>> model.layers[1].reset_after
+        False
+    """
+    path = pathlib.Path(path)
+    custom = dict(custom_objects or {})
+    with _naming(path), _open(path) as source:
+        layers = Layers(source.era, custom, source.size, make_model)
+        config = source.config
+        if source.era.is_keras_1:
+            config = keras1.modern(config)
+        entry = Entry.read(config, "the model")
+        with warnings.catch_warnings():
+            # Keras says so of every model within a model, and of layers that never
+            # passed a mask on.
+            warnings.filterwarnings(
+                "ignore", "Layer .* was passed an input with a mask"
+            )
+            model = make_model(entry, layers, nested=False)
+        if not model.built:
+            raise LegacyModelError(
+                f"{entry.where} does not say the shape of its inputs. Call the model "
+                "once in the old Keras, and save it again."
+            )
+        parts = layers.part(entry, model)
+        _check_built(parts)
+        for part, arrays in source.arrays(parts):
+            fill(part, arrays)
+        layers.restore_initializers()
+    return model
+
+
+def _check_built(model: Part) -> None:
+    for part, _ in model.leaves():
+        if not part.holder.built:
+            raise LegacyModelError(
+                f"layer {part.name!r} ({part.kind}) cannot be built by Keras "
+                f"{keras.__version__}, which does not know the shape of what comes "
+                "before it. Later versions do: pip install --upgrade keras."
+            )
+
+
+@contextlib.contextmanager
+def _naming(path: pathlib.Path) -> Iterator[None]:
+    """Names the file in every error."""
+    try:
+        yield
+    except LegacyModelError as error:
+        raise LegacyModelError(f"{path}: {error}") from error.__cause__
+    except RecursionError as error:
+        raise LegacyModelError(
+            f"{path}: its config is nested too deeply. The file is damaged."
+        ) from error
+
+
+@contextlib.contextmanager
+def _open(path: pathlib.Path) -> Iterator[WholeHDF5 | KerasZip | SavedModelFolder]:
+    """Opens a file of any format, told by what is in it."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file.")
+    if path.is_dir():
+        yield SavedModelFolder(path)
+    elif zipfile.is_zipfile(path) or path.suffix == ".keras":
+        with open_keras_zip(path) as source:
+            yield source
+    else:
+        with open_hdf5(path) as file:
+            yield WholeHDF5(file)
