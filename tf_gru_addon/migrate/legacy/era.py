@@ -28,14 +28,10 @@ class Era(NamedTuple):
     @property
     def is_tf_keras(self) -> bool:
         """Whether it is the Keras inside TensorFlow, or tf_keras."""
-        release = self.version.split(".")
+        if self.is_keras_1:
+            return False
         # Keras on its own ended with 2.3; from 2.4 on it was TensorFlow's.
-        return self.version.endswith("-tf") or int(release[1]) >= 4
-
-    def as_text(self) -> str:
-        """Returns the name for messages."""
-        name = "tf.keras" if self.is_tf_keras else "Keras"
-        return f"{name} {self.version.removesuffix('-tf')}"
+        return self.version.endswith("-tf") or int(self.version.split(".")[1]) >= 4
 
 
 def era_of(version: object, backend: object, floatx: str) -> Era:

@@ -250,7 +250,7 @@ def _call(entry: Entry, layer, node: Any, tensors: _Tensors, masks_unknown: bool
         if arguments.get("mask") is None:
             arguments["mask"] = mask_of(inputs)
         if arguments["mask"] is None and masks_unknown:
-            arguments["mask"] = MaskOf(name=f"mask_of_{layer.name}")(inputs)
+            arguments["mask"] = MaskOf()(inputs)
     takes = inspect.signature(layer.call).parameters
     for name in [n for n, value in arguments.items() if value is None]:
         del arguments[name]
