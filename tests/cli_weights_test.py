@@ -1,12 +1,17 @@
 """`inspect` and `convert` on the command line."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 from random_weights import random_weights
 
+import tf_gru_addon
 from tf_gru_addon import cli
 from tf_gru_addon.weights import read_weights, write_weights
+
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 @pytest.fixture
@@ -67,6 +72,26 @@ def test_keras_weights_need_their_activation(call, tmp_path):
     np.testing.assert_array_equal(
         read_weights(target)[0].forward.kernel, model.get_weights()[0]
     )
+
+
+def test_a_whole_model_of_keras_1(call, tmp_path):
+    source, target = FIXTURES / "keras1_gru.h5", tmp_path / "m.keras"
+    code, out, _ = call("convert", source, target)
+    assert code == 0
+    assert "loaded again, it is the same" in out
+    expected = tf_gru_addon.load_legacy_model(source)
+    x = np.ones([1, *(n or 4 for n in expected.input_shape[1:])], "float32")
+    np.testing.assert_array_equal(
+        keras.models.load_model(target)(x), np.asarray(expected(x))
+    )
+    assert call("convert", source, target)[0] == 2  # it exists
+
+
+def test_what_is_no_model(npz, call, tmp_path):
+    code, _, err = call("convert", npz, tmp_path / "m.keras")
+    assert code == 2
+    assert "in.npz" in err
+    assert not (tmp_path / "m.keras").exists()
 
 
 @pytest.mark.parametrize(

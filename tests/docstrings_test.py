@@ -28,7 +28,12 @@ def folder(tmp_path, monkeypatch):
 
 
 #: Their examples need a framework of the [peers] extra.
-PEERS = {"tf_gru_addon.weights.onnx_nodes"}
+PEERS = {
+    "tf_gru_addon.export.litert",
+    "tf_gru_addon.export.onnx",
+    "tf_gru_addon.training.deploy",
+    "tf_gru_addon.weights.onnx_nodes",
+}
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ COMMANDS = {
         ("FILE",),
     ),
     "convert": Command(
-        "Write the weights of a GRU in another framework's format.",
+        "Write the weights of a GRU in another format, or an old model as .keras.",
         cli_weights.define_convert,
         (),
         cli_weights.convert,
@@ -184,7 +184,10 @@ def _exit_code(error: Exception) -> int | None:
     if isinstance(error, expected):
         return 2
     from tf_gru_addon.export.errors import ExportError
+    from tf_gru_addon.migrate.legacy import LegacyModelError
 
+    if isinstance(error, LegacyModelError):
+        return 2
     if isinstance(error, ExportError):
         return 2 if error.report is None else 1
     # What these modules raise can only come from a command that has imported them.

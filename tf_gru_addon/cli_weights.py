@@ -71,11 +71,14 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
     """Writes the GRU of a file in another format, and reads it back."""
     from tf_gru_addon.weights import WeightsError, read_weights, write_weights
 
+    if Path(target).suffix == ".keras" and values.format is None:
+        _convert_model(source, target)
+        return
     form = values.format or _FORMATS.get(Path(target).suffix)
     if form is None:
         raise WeightsError(
             f"{target}: its name does not say what to write. End it with one of "
-            f"{', '.join(_FORMATS)}, or give --format."
+            f"{', '.join(_FORMATS)}, .keras, or give --format."
         )
     if os.path.lexists(target):  # before a long conversion, and again after it
         raise FileExistsError(f"{target} exists already. Choose another name.")
@@ -89,6 +92,36 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
     write_weights(target, stack, form)
     layers = "1 layer" if len(stack) == 1 else f"{len(stack)} layers"
     print(f"{target}: {form}, {layers}; read back, it holds the same weights")
+
+
+def _convert_model(source: str, target: str) -> None:
+    """Writes a whole model of an older Keras as a Keras 3 file, and runs both."""
+    import keras
+
+    from tf_gru_addon.export.examples import example_inputs, run_model
+    from tf_gru_addon.export.parity import compare, flat_model, new_output, require_new
+    from tf_gru_addon.migrate.legacy import load_legacy_model
+    from tf_gru_addon.weights import WeightsError
+
+    require_new(target)
+    flat = flat_model(model := load_legacy_model(source))
+    with new_output(target) as unfinished:
+        model.save(unfinished)
+        again = flat_model(keras.models.load_model(unfinished))
+        errors = compare(
+            lambda arrays: run_model(flat, arrays),
+            lambda arrays: run_model(again, arrays),
+            example_inputs(flat),
+        )
+        error = max(error for _, error in errors)
+        if not error <= 1e-6:
+            raise WeightsError(
+                f"{target}: the model differs by {error:.2g} when it is loaded again. "
+                "It was not put in place."
+            )
+    print(
+        f"{target}: {model.count_params():,} parameters; loaded again, it is the same"
+    )
 
 
 def _define_reset_after(values: flags.FlagValues) -> None:
