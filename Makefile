@@ -23,8 +23,8 @@ PYTEST := pytest -n $(JOBS) --dist loadfile
 # TensorFlow 2.16 needs Python 3.12 or earlier.
 oldest_versions := tensorflow-cpu==2.16.2 keras==3.3.3
 oldest_tf_keras := tf_keras==2.16.0
-oldest_tests := native layers ops config datasets migrate weights \
-  activations_test.py serialization_test.py saved_model_test.py imports_test.py
+oldest_tests := native layers ops config datasets activations_test.py \
+  serialization_test.py saved_model_test.py imports_test.py
 newest_versions := tensorflow-cpu==2.21.0 keras==3.15.1
 newest_tf_keras := tf_keras==2.21.0
 newest_tests := native ops/agreement_test.py ops/engines_test.py ops/gru_native_test.py
