@@ -22,9 +22,13 @@ constexpr int kMaxThreads = 1024;
 
 // How often a thread that waits looks before it sleeps: some 50 microseconds, in which
 // the next timesteps' work most often comes.
-constexpr int kLooks = 4000;
+constexpr int kLooks = 550;
+// After some 5 microseconds of them it lets others have the CPU between its looks: the
+// thread that it waits for may be one of them.
+constexpr int kLooksAlone = 400;
 
-void relax() {
+void relax(int look) {
+  if (look >= kLooksAlone) return std::this_thread::yield();
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #endif
@@ -65,7 +69,7 @@ class Pool {
     // Nobody can join any more; wait for those who have.
     for (int look = 0; look < kLooks; ++look) {
       if (job.helping.load(std::memory_order_acquire) == 0) return;
-      relax();
+      relax(look);
     }
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [&] { return job.helping.load(std::memory_order_acquire) == 0; });
@@ -93,7 +97,7 @@ class Pool {
     for (;;) {
       for (int look = 0; look < kLooks; ++look) {
         if (waiting_.load(std::memory_order_relaxed) > 0) break;
-        relax();
+        relax(look);
       }
       Job* job;
       {
