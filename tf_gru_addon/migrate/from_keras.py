@@ -176,6 +176,8 @@ def _activations(cell: Any, layer: keras.layers.Layer) -> list[str]:
     for argument in ("activation", "recurrent_activation"):
         function = getattr(cell, argument)
         name = getattr(function, "__name__", type(function).__name__)
+        if function is activations.hard_sigmoid:
+            name = "hard_sigmoid"  # which a stack calls it, as every Keras did
         try:
             same = activations.get(name) is function
         except ValueError:
