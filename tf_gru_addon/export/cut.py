@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.examples import layers_of
+from tf_gru_addon.export.grus import rows_at_once
 from tf_gru_addon.layers.gru import GRU
 
 
@@ -213,9 +214,4 @@ def _all_at_once(
             f"{layer.name}: a mask of a TimeDistributed around a GRU cannot be "
             "exported. Mask the sequences inside of it."
         )
-    rows = tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[2:]], axis=0))
-    rows = tf.ensure_shape(rows, [None, *inputs.shape[2:]])
-    outputs = layer.layer(rows, training=training)
-    outer = tf.shape(inputs)[:2]
-    result = tf.reshape(outputs, tf.concat([outer, tf.shape(outputs)[1:]], axis=0))
-    return tf.ensure_shape(result, [*inputs.shape[:2], *outputs.shape[1:]])
+    return rows_at_once(layer, inputs, training)

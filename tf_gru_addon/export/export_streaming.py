@@ -15,6 +15,7 @@ from tf_gru_addon.export import streaming_files as files
 from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.examples import example_inputs, run_model
 from tf_gru_addon.export.extras import require_extra
+from tf_gru_addon.export.litert import TOLERANCES
 from tf_gru_addon.export.parity import (
     ParityReport,
     Run,
@@ -153,7 +154,7 @@ def export_streaming(
             size=size(path),
             ops=chosen.ops(path),
             cases=tuple(parity.cases()),
-            tolerance=_TOLERANCES[quantize] if tolerance is None else tolerance,
+            tolerance=TOLERANCES[quantize] if tolerance is None else tolerance,
             latency_ms=parity.latency(),
             keras_reason="Keras has no export of a step",
         )
@@ -174,10 +175,6 @@ def load_streaming(path: str | os.PathLike, model: keras.Model, format: str) -> 
     return _Parity(StreamingModel(model), step, options, chosen.least).run
 
 
-#: How weights may be stored, and the largest error that this may make.
-_TOLERANCES = {"none": 1e-5, "float16": 5e-3, "dynamic": 5e-2, "int8": 1e-1}
-
-
 def _check_options(format, batch_size, quantize, representative, mask) -> None:
     if format not in _FORMATS:
         raise ExportError(
@@ -188,9 +185,9 @@ def _check_options(format, batch_size, quantize, representative, mask) -> None:
         raise ExportError(
             f"batch_size must be None or a positive integer; received: {batch_size!r}."
         )
-    if quantize not in _TOLERANCES or (quantize != "none" and format != "litert"):
+    if quantize not in TOLERANCES or (quantize != "none" and format != "litert"):
         raise ExportError(
-            f"quantize must be one of {', '.join(_TOLERANCES)} for litert, and none "
+            f"quantize must be one of {', '.join(TOLERANCES)} for litert, and none "
             f"for the others; received: {quantize!r} for {format}."
         )
     if (quantize == "int8") != (representative is not None):

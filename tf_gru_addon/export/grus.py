@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import keras
+import tensorflow as tf
 
 from tf_gru_addon.export.examples import layers_of
 from tf_gru_addon.layers.gru_cell import GRUCell
@@ -28,3 +29,21 @@ def as_grus(model: keras.Model) -> Iterator[None]:
             if type(layer.cell) in (keras.layers.GRUCell, GRUCell) and layer.built:
                 undo.callback(become_gru(layer))
         yield
+
+
+def rows_at_once(
+    layer: keras.layers.TimeDistributed, inputs: tf.Tensor, training: bool | None
+) -> tf.Tensor:
+    """Calls what a `TimeDistributed` wraps once, for the rows of all its timesteps.
+
+    Args:
+        layer: The wrapper.
+        inputs: (batch, timesteps, ...).
+        training: As in a call.
+    """
+    rows = tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[2:]], axis=0))
+    rows = tf.ensure_shape(rows, [None, *inputs.shape[2:]])
+    outputs = layer.layer(rows, training=training)
+    sizes = tf.concat([tf.shape(inputs)[:2], tf.shape(outputs)[1:]], axis=0)
+    static = [*inputs.shape[:2], *outputs.shape[1:]]
+    return tf.ensure_shape(tf.reshape(outputs, sizes), static)

@@ -26,7 +26,7 @@ from tf_gru_addon.export.examples import (
     run_model,
 )
 from tf_gru_addon.export.extras import require_extra
-from tf_gru_addon.export.grus import as_grus
+from tf_gru_addon.export.grus import as_grus, rows_at_once
 from tf_gru_addon.export.litert_file import count_ops, without_inner_names
 from tf_gru_addon.export.parity import (
     ParityReport,
@@ -215,12 +215,7 @@ def _all_at_once(
     """Calls what a `TimeDistributed` wraps once, for the rows of all its timesteps."""
     if mask is not None and "mask" in inspect.signature(layer.layer.call).parameters:
         return one_by_one(inputs, training=training, mask=mask)
-    rows = tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[2:]], axis=0))
-    rows = tf.ensure_shape(rows, [None, *inputs.shape[2:]])
-    outputs = layer.layer(rows, training=training)
-    sizes = tf.concat([tf.shape(inputs)[:2], tf.shape(outputs)[1:]], axis=0)
-    static = [*inputs.shape[:2], *outputs.shape[1:]]
-    return tf.ensure_shape(tf.reshape(outputs, sizes), static)
+    return rows_at_once(layer, inputs, training)
 
 
 def _refuse_states(model: keras.Model) -> None:
