@@ -5,21 +5,8 @@ import numpy as np
 import pytest
 
 import tf_gru_addon
-from tf_gru_addon import cli
 from tf_gru_addon.export import targets
 from tf_gru_addon.export.saved_model import load_saved_model
-
-
-@pytest.fixture
-def call(capsys):
-    """Runs a command line; returns the exit code and what was printed."""
-
-    def run(*arguments):
-        code = cli.main(list(map(str, arguments)))
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -15,18 +15,6 @@ TINY = ["--config", str(ROOT / "configs" / "tiny.yaml")]
 QUICK = [*TINY, "--set", "training.epochs=1", "--set", "model.layers[0].GRU.units=2"]
 
 
-@pytest.fixture
-def call(capsys):
-    """Runs a command line; returns the exit code and what was printed."""
-
-    def run(*arguments):
-        code = cli.main(list(map(str, arguments)))
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "tiny"

@@ -8,22 +8,9 @@ import pytest
 from random_weights import random_weights
 
 import tf_gru_addon
-from tf_gru_addon import cli
 from tf_gru_addon.weights import read_weights, write_weights
 
 FIXTURES = Path(__file__).parent / "fixtures"
-
-
-@pytest.fixture
-def call(capsys):
-    """Runs a command line; returns the exit code and what was printed."""
-
-    def run(*arguments):
-        code = cli.main(list(map(str, arguments)))
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -67,3 +67,16 @@ def ran(monkeypatch):
     for name, function in engines.ENGINES.items():
         monkeypatch.setitem(engines.ENGINES, name, spied(name, function))
     return names
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs a command line; returns the exit code and what was printed."""
+    from tf_gru_addon import cli
+
+    def run(*arguments):
+        code = cli.main(list(map(str, arguments)))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

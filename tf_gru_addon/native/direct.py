@@ -34,7 +34,9 @@ _LANES = 16
 _ONE_THREAD = 5e6
 
 
-class _Options(ctypes.Structure):
+class Options(ctypes.Structure):
+    """`GruOptions`; an array is given by its address."""
+
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("batch", "timesteps")),
         *((name, ctypes.c_int64) for name in ("features", "units")),
@@ -44,7 +46,9 @@ class _Options(ctypes.Structure):
     )
 
 
-class _Inputs(ctypes.Structure):
+class Inputs(ctypes.Structure):
+    """`GruInputs`; an array is given by its address."""
+
     _fields_ = (
         ("inputs", _FLOATS),
         ("initial_state", _FLOATS),
@@ -57,7 +61,9 @@ class _Inputs(ctypes.Structure):
     )
 
 
-class _Outputs(ctypes.Structure):
+class Outputs(ctypes.Structure):
+    """`GruOutputs`; an array is given by its address."""
+
     _fields_ = (
         ("outputs", _FLOATS),
         ("last_output", _FLOATS),
@@ -179,13 +185,13 @@ class Forward:
         self.outputs = outputs[..., : weights.units] if sequences else self.state
         self._kept = weights, initial_state, outputs, state  # for the kernels' pointers
         self._structures = (
-            _Options(
+            Options(
                 batch=batch,
                 timesteps=timesteps,
                 threads=1 if products < _ONE_THREAD else weights.threads,
                 **weights.options,
             ),
-            _Inputs(
+            Inputs(
                 inputs=_address(self.inputs),
                 initial_state=_address(initial_state),
                 kernel=_address(weights.kernel),
@@ -193,7 +199,7 @@ class Forward:
                 bias=_address(weights.bias),
                 mask=_address(self.mask),
             ),
-            _Outputs(outputs=_address(outputs), state=_address(state)),
+            Outputs(outputs=_address(outputs), state=_address(state)),
         )
         self._arguments = tuple(map(ctypes.byref, self._structures))
 
