@@ -89,16 +89,25 @@ def gru_portable(
         unroll = unroll or inputs.shape[1] == 1  # one timestep takes no loop
         recur = functools.partial(_recur, unroll=unroll, keep_gates=training)
     states, state = recur(projected, initial_state, recurrence, mask, return_sequences)
+    state = _with_shape(state, [inputs.shape[0], initial_state.shape[1]])
     has_output = _has_output(mask, inputs, zero_output_for_mask)
     if return_sequences:
         if mask is not None:
             states = tf.where(has_output, states, tf.zeros_like(states))
-        return tf.transpose(states, [1, 0, 2]), state
+        outputs = tf.transpose(states, [1, 0, 2])
+        return _with_shape(outputs, [*inputs.shape[:2], state.shape[1]]), state
     if has_output is None:
         return state, state
     # Of no timesteps, none has an output.
     at_last = tf.reduce_any(has_output[-1:], axis=0)
     return tf.where(at_last, state, tf.zeros_like(state)), state
+
+
+def _with_shape(x: tf.Tensor, shape: list[int | None]) -> tf.Tensor:
+    """Sets the static shape, which a loop loses and the layers behind read."""
+    if not tf.executing_eagerly():
+        x.set_shape(shape)
+    return x
 
 
 def _time_major(x: tf.Tensor, reverse: bool) -> tf.Tensor:
