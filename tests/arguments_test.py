@@ -1,0 +1,62 @@
+import fractions
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tf_gru_addon import arguments
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
+def test_a_boolean_is_returned_as_pythons(value):
+    assert arguments.boolean("flag", value) is bool(value)
+
+
+@pytest.mark.parametrize("value", ["False", "", 0, 1, 1.0, None, [], np.int64(1)])
+def test_nothing_else_counts_as_a_boolean(value):
+    with pytest.raises(ValueError, match=r"flag must be True or False; received: "):
+        arguments.boolean("flag", value)
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.array(3)])
+def test_an_integer_is_returned_as_pythons(value):
+    result = arguments.integer("count", value, 1)
+    assert (result, type(result)) == (3, int)
+
+
+@pytest.mark.parametrize("value", [0, -1, 3.0, "3", True, np.True_, None, [3]])
+def test_nothing_else_counts_as_an_integer(value):
+    with pytest.raises(ValueError, match="count must be an integer of at least 1"):
+        arguments.integer("count", value, 1)
+
+
+@pytest.mark.parametrize(
+    "value", [0, 0.5, 1, np.float32(0.5), fractions.Fraction(1, 2)]
+)
+def test_a_number_is_returned_as_a_float(value):
+    result = arguments.number("rate", value, 0, 1)
+    assert (result, type(result)) == (float(value), float)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf, "1", True, None, 1j])
+def test_nothing_else_counts_as_a_number(value):
+    with pytest.raises(ValueError, match="rate must be a finite number of at least 0 "):
+        arguments.number("rate", value, 0, 1)
+
+
+def test_a_number_without_an_upper_bound_is_still_finite():
+    assert arguments.number("tolerance", 1e300, 0) == 1e300
+    with pytest.raises(ValueError, match="tolerance must be a finite number of at"):
+        arguments.number("tolerance", math.inf, 0)
+
+
+@pytest.mark.parametrize("value", ["a/b", Path("a/b")])
+def test_a_path_is_returned_as_a_path(value):
+    assert arguments.path("path", value) == Path("a/b")
+
+
+@pytest.mark.parametrize("value", [None, "", 3, b"a", "a\0b", ["a"]])
+def test_nothing_else_counts_as_a_path(value):
+    with pytest.raises(ValueError, match="path must be a path: text that is not empty"):
+        arguments.path("path", value)

@@ -1,0 +1,88 @@
+"""Checks of arguments, with one form of error.
+
+Each check returns the argument as a plain Python value, or raises a ValueError that
+names the argument, what was expected and what was received. NumPy scalars count as the
+numbers and booleans that they are; text never counts as either.
+"""
+
+from __future__ import annotations
+
+import numbers
+import operator
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def _refuse(name: str, expected: str, value: Any) -> ValueError:
+    return ValueError(f"{name} must be {expected}; received: {value!r}.")
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Returns True or False.
+
+    Example:
+        >>> from tf_gru_addon import arguments
+        >>> arguments.boolean("use_bias", "False")
+        Traceback (most recent call last):
+        ...
+        ValueError: use_bias must be True or False; received: 'False'.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise _refuse(name, "True or False", value)
+    return bool(value)
+
+
+def integer(name: str, value: Any, minimum: int, expected: str | None = None) -> int:
+    """Returns an integer of at least `minimum`; a boolean is none.
+
+    Args:
+        name: What the argument is called.
+        value: The argument.
+        minimum: The smallest that is allowed.
+        expected: What the error says instead of "an integer of at least ...".
+    """
+    try:
+        result = operator.index(value)
+    except TypeError:
+        result = None
+    if result is None or isinstance(value, bool | np.bool_) or result < minimum:
+        raise _refuse(
+            name, expected or f"an integer of at least {minimum}", value
+        ) from None
+    return result
+
+
+def number(
+    name: str,
+    value: Any,
+    minimum: float,
+    maximum: float = float("inf"),
+    expected: str | None = None,
+) -> float:
+    """Returns a finite number between two bounds, which are allowed themselves.
+
+    Args:
+        name: What the argument is called.
+        value: The argument.
+        minimum: The smallest that is allowed.
+        maximum: The largest.
+        expected: What the error says instead of "a finite number of at least ...".
+    """
+    plain = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    if not (plain and minimum <= value <= maximum and abs(value) != float("inf")):
+        upper = "" if maximum == float("inf") else f" and at most {maximum}"
+        default = f"a finite number of at least {minimum}{upper}"
+        raise _refuse(name, expected or default, value)
+    return float(value)
+
+
+def path(name: str, value: Any) -> Path:
+    """Returns a path, of text or of a path object."""
+    if isinstance(value, str | os.PathLike) and os.fspath(value) != "":
+        result = os.fspath(value)
+        if isinstance(result, str) and "\0" not in result:
+            return Path(result)
+    raise _refuse(name, "a path: text that is not empty, or a pathlib.Path", value)
