@@ -7,9 +7,11 @@ numbers and booleans that they are; text never counts as either.
 
 from __future__ import annotations
 
+import difflib
 import numbers
 import operator
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,19 @@ def path(name: str, value: Any) -> Path:
         if isinstance(result, str) and "\0" not in result:
             return Path(result)
     raise _refuse(name, "a path: text that is not empty, or a pathlib.Path", value)
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """Returns the name that was probably meant, and all that are known.
+
+    Example:
+        >>> from tf_gru_addon.arguments import did_you_mean
+        >>> did_you_mean("epohcs", ["epochs", "seed"])
+        "Did you mean 'epochs'? Known: epochs, seed."
+    """
+    known = list(known)
+    lowered = {name.lower(): name for name in reversed(known)}
+    word = word.lower() if isinstance(word, str) else ""
+    close = difflib.get_close_matches(word, lowered, n=1)
+    guess = f"Did you mean {lowered[close[0]]!r}? " if close else ""
+    return f"{guess}Known: {', '.join(known)}."
