@@ -71,7 +71,7 @@ def test_what_is_wrong_is_named(changes, message):
 
 @pytest.mark.parametrize("value", [None, 1, "True"])
 def test_reset_after_is_a_bool(value):
-    with pytest.raises(TypeError, match="reset_after must be True or False; received"):
+    with pytest.raises(ValueError, match="reset_after must be True or False; received"):
         make(reset_after=value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -110,3 +111,15 @@ def swap_gates(array: np.ndarray, axis: int = -1) -> np.ndarray:
     """Returns the gates z, r, h in the order r, z, h, or these in that of those."""
     first, second, candidate = np.split(array, 3, axis=axis)
     return np.concatenate([second, first, candidate], axis=axis)
+
+
+def natural(name: str) -> list[str | int]:
+    """Returns a key to sort names by, with the numbers in them as numbers.
+
+    Example:
+        >>> from tf_gru_addon.weights.arrays import natural
+        >>> sorted(["cell_10", "cell_2", "cell_1"], key=natural)
+        ['cell_1', 'cell_2', 'cell_10']
+    """
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.weights.arrays import finite_array
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gate import Gate
@@ -40,7 +41,7 @@ class GRUWeights:
     Raises:
         WeightsError: An array has another shape or dtype than that, or a number in it
             is infinite or not a number.
-        TypeError: `reset_after` is no bool.
+        ValueError: `reset_after` is no bool.
 
     Example:
         >>> import numpy as np
@@ -63,11 +64,8 @@ class GRUWeights:
     reset_after: bool
 
     def __post_init__(self):
-        if not isinstance(self.reset_after, bool | np.bool_):
-            raise TypeError(
-                f"reset_after must be True or False; received: {self.reset_after!r}."
-            )
-        object.__setattr__(self, "reset_after", bool(self.reset_after))
+        after = arguments.boolean("reset_after", self.reset_after)
+        object.__setattr__(self, "reset_after", after)
         for name in ("kernel", "recurrent_kernel", "bias"):
             if name != "bias" or self.bias is not None:
                 array = _own_copy(getattr(self, name), name)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.weights.arrays import expect_shape, finite_array, units_of
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
@@ -43,7 +44,7 @@ def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]
     Raises:
         WeightsError: It is no ONNX model, or the weights of a node are not constant, or
             a node does what no layer here can: `clip`, two directions with different
-            activations, an activation that Keras has not.
+            activations, an activation that there is not here.
 
     Example:
         >>> import numpy as np
@@ -73,16 +74,20 @@ def _model(model: Any) -> onnx.ModelProto:
 
     if isinstance(model, onnx.ModelProto):
         return model
-    path = os.fspath(model)
+    path = os.fspath(arguments.path("model", model))
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path}: there is no such file.")
     try:
-        return onnx.load(path)
+        # Left to itself, onnx tells the encoding by the suffix.
+        loaded = onnx.load(path, format="protobuf")
     except (DecodeError, ValueError, OSError, onnx.checker.ValidationError) as error:
         raise WeightsError(
             f"{path}: not an ONNX model, or one cut short, or the file with its "
             f"external data is not beside it ({error})."
         ) from error
+    if not loaded.HasField("graph"):
+        raise WeightsError(f"{path}: not an ONNX model: there is no graph in it.")
+    return loaded
 
 
 def _opset(model: onnx.ModelProto) -> int:

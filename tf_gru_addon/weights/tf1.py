@@ -20,12 +20,19 @@ had `weights` and `biases` for `kernel` and `bias`. `CudnnCompatibleGRUCell`, an
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tf_gru_addon.weights.arrays import arrays_named, expect_shape, units_of
+from tf_gru_addon import arguments
+from tf_gru_addon.weights.arrays import (
+    arrays_named,
+    expect_shape,
+    natural,
+    units_of,
+)
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
 
@@ -50,6 +57,13 @@ _SYNONYMS = {
     "candidate/biases": "candidate/bias",
 }
 _ENDINGS = (*_SYNONYMS, *dict.fromkeys((*_PLAIN, *_CUDNN)))
+#: What every TensorFlow 2 checkpoint has.
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+#: An optimizer's variables, which end as the cell's do: "Adam/m/rnn/gru_cell/...".
+_OF_OPTIMIZER = re.compile(
+    r"(?:^|/)(?:Ada(?:m\w*|grad|delta|factor)|Ftrl|Lion|Nadam|RMSprop|SGD)(?:_\d+)?"
+    r"/[a-z_]+/"
+)
 #: What TensorFlow raises for a checkpoint that is damaged, besides its own errors.
 _UNREADABLE = (ValueError, RuntimeError, LookupError, MemoryError)
 
@@ -197,12 +211,22 @@ def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
         >>> read_tf1_checkpoint("model.ckpt")["rnn/gru_cell"] == weights
         True
     """
+    return {scope: weights for scope, (weights, _) in read_tf1_cells(path).items()}
+
+
+def read_tf1_cells(path: str | os.PathLike) -> dict[str, tuple[GRUWeights, bool]]:
+    """Returns what `read_tf1_checkpoint` does, and whether each cell's kind is known.
+
+    `GRUBlockCell` and `CudnnCompatibleGRUCell` have the activation tanh. The variables
+    of the others are those of a `GRUCell`, which can have any; nothing in a checkpoint
+    shows which. The gates of all of them are sigmoids.
+    """
     import tensorflow as tf
 
-    path = os.fspath(path)
+    path = os.fspath(arguments.path("path", path))
     try:
         reader = tf.train.load_checkpoint(path)
-        names = sorted(reader.get_variable_to_shape_map())
+        names = sorted(reader.get_variable_to_shape_map(), key=natural)
         cells = _cells(names)
         arrays = {
             scope: {ending: reader.get_tensor(name) for ending, name in cell.items()}
@@ -213,12 +237,19 @@ def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
             f"{path}: not a TensorFlow checkpoint, or one that is damaged ({error}). "
             "Give the name without .index or .data-00000-of-00001."
         ) from error
+    if not cells and _OBJECT_GRAPH in names:
+        raise WeightsError(
+            f"{path}: a TensorFlow 2 checkpoint, of objects. Only those of TensorFlow "
+            "1, which have names of variables, are read. Load it into its model and "
+            'save that: model.save_weights("model.weights.h5").'
+        )
     found = {}
     for scope, variables in arrays.items():
         try:
-            found[scope] = from_tf1_variables(variables)
+            weights = from_tf1_variables(variables)
         except WeightsError as error:
             raise WeightsError(f"{path}: {scope or 'the cell'}: {error}") from error
+        found[scope] = weights, weights.reset_after or "w_ru" in variables
     return found
 
 
@@ -226,7 +257,7 @@ def _cells(names: list[str]) -> dict[str, dict[str, str]]:
     """Returns by scope the names of a cell's variables, by their endings."""
     cells: dict[str, dict[str, str]] = {}
     for name in names:
-        for ending in _ENDINGS:
+        for ending in () if _OF_OPTIMIZER.search(name) else _ENDINGS:
             if name == ending or name.endswith("/" + ending):
                 scope = name[: -len(ending)].rstrip("/")
                 cells.setdefault(scope, {})[ending] = name
