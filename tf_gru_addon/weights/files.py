@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tf_gru_addon import arguments
 from tf_gru_addon.weights import (
     containers,
@@ -104,6 +106,9 @@ def _zip(path: Path, reset_after: bool | None) -> WeightsFile:
     if any(name.endswith("/data.pkl") for name in names):
         return _torch(containers.load_torch(path))
     arrays = containers.load_npz(path)
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise WeightsError(f"the member {name!r} of the zip file is no array.")
     mark = arrays.get("format")
     if mark is not None and mark.shape == () and str(mark) == npz_file.MARK:
         return WeightsFile("npz", {"gru": npz_file.from_npz_arrays(arrays)})
