@@ -206,7 +206,7 @@ def check_two_grus(path, model, whole):
     assert (both.reset_after, cell.reset_after) == (True, False)
     with pytest.raises(WeightsError, match=r"2 GRUs. Choose with name=.*There are: '"):
         read_weights(path)
-    with pytest.raises(WeightsError, match="there is no GRU 'x'"):
+    with pytest.raises(WeightsError, match="there is no GRU of the name 'x'"):
         read_weights(path, "x")
     assert file.activations_known == whole
     assert file.describe().count("?, ?") == (0 if whole else 3)

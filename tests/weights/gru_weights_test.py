@@ -133,7 +133,7 @@ def test_astype():
     weights = random_weights().astype("float16")
     assert weights.dtype == np.float16
     assert random_weights(bias=False).astype("float64").bias is None
-    with pytest.raises(WeightsError, match="kernel must be float16"):
+    with pytest.raises(WeightsError, match="dtype must be one of float16"):
         weights.astype("int32")
     big = GRUWeights(np.full((1, 3), 1e30), np.ones((1, 3)), None, True)
     with (

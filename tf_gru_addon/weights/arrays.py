@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_gru_addon.weights.errors import WeightsError
 
-_DTYPES = ("float16", "float32", "float64")
+DTYPES = ("float16", "float32", "float64")
 
 
 def finite_array(value: Any, name: str) -> np.ndarray:
@@ -28,9 +28,9 @@ def finite_array(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"{name} must be an array ({error}).") from error
-    if array.dtype.name not in _DTYPES:
+    if array.dtype.name not in DTYPES:
         raise WeightsError(
-            f"{name} must be {', '.join(_DTYPES[:-1])} or {_DTYPES[-1]}; received "
+            f"{name} must be {', '.join(DTYPES[:-1])} or {DTYPES[-1]}; received "
             f"{array.dtype}. Cast the arrays first (bfloat16 to float32 is exact)."
         )
     if not np.isfinite(array).all():

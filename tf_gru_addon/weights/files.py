@@ -248,7 +248,7 @@ def chosen(file: WeightsFile, name: str | Sequence[str] | None) -> list[str]:
         fits = [k for k in file.grus if k == each]
         fits = fits or [k for k in file.grus if re.fullmatch(pattern, k, re.DOTALL)]
         if not fits:
-            raise WeightsError(f"there is no GRU {each!r}. {known}")
+            raise WeightsError(f"there is no GRU of the name {each!r}. {known}")
         found += fits
     return found
 

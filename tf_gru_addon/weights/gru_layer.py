@@ -145,10 +145,14 @@ def as_stack(
     for layer in stack:
         if not isinstance(layer, GRULayer):
             raise WeightsError(
-                f"A stack consists of GRULayer; received a {type(layer).__name__}."
+                "Expected GRUWeights, a GRULayer or several: a stack consists of "
+                f"GRULayer; received a {type(layer).__name__}."
             )
     if not stack:
-        raise WeightsError("A stack needs at least one layer; received none.")
+        raise WeightsError(
+            "Expected GRUWeights, a GRULayer or several: a stack needs at least one "
+            "layer; received none."
+        )
     for index, (below, layer) in enumerate(itertools.pairwise(stack), 1):
         if layer.features != below.outputs:
             raise WeightsError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tf_gru_addon import arguments
-from tf_gru_addon.weights.arrays import finite_array
+from tf_gru_addon.weights.arrays import DTYPES, finite_array
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gate import Gate
 
@@ -164,7 +164,19 @@ class GRUWeights:
         return arrays if self.bias is None else [*arrays, self.bias]
 
     def astype(self, dtype: Any) -> GRUWeights:
-        """Returns the weights in another dtype: float16, float32 or float64."""
+        """Returns the weights in another dtype: float16, float32 or float64.
+
+        Raises:
+            WeightsError: It is none of them.
+        """
+        try:
+            name = np.dtype(dtype).name
+        except TypeError:
+            name = None
+        if dtype is None or name not in DTYPES:
+            raise WeightsError(
+                f"dtype must be one of {', '.join(DTYPES)}; received: {dtype!r}."
+            )
         kernel, recurrent_kernel, *bias = (
             array.astype(dtype) for array in self.arrays()
         )

@@ -8,6 +8,19 @@ from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.weights_file import ACTIVATIONS
 
 
+def require_weights(weights: GRUWeights) -> None:
+    """Checks an argument that must be one GRU's weights.
+
+    Raises:
+        WeightsError: It is something else.
+    """
+    if not isinstance(weights, GRUWeights):
+        raise WeightsError(
+            "weights must be GRUWeights, which a stack has in each layer's forward and "
+            f"backward; received a {type(weights).__name__}."
+        )
+
+
 def require_reset(weights: GRUWeights | GRULayer, who: str, *, after: bool) -> None:
     """Checks that weights are of the one convention that a format knows.
 

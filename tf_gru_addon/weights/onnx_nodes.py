@@ -188,6 +188,7 @@ def to_onnx(layer: GRUWeights | GRULayer, *, name: str = "gru") -> onnx.ModelPro
     require_package("onnx", "ONNX models")
     from onnx import helper, numpy_helper
 
+    name = arguments.text("name", name)
     stack = as_stack(layer)
     if len(stack) > 1:
         raise WeightsError(

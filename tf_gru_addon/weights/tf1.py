@@ -35,6 +35,7 @@ from tf_gru_addon.weights.arrays import (
 )
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.limits import require_weights
 
 _PLAIN = ("gates/kernel", "gates/bias", "candidate/kernel", "candidate/bias")
 _CUDNN = (
@@ -89,6 +90,7 @@ def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
         >>> from_tf1_variables(variables).describe()
         '3 features, 2 units, reset before, one bias a gate, float64, 36 parameters'
     """
+    arguments.mapping("variables", variables, "a dict of arrays")
     named = {_SYNONYMS.get(name, name): array for name, array in variables.items()}
     if len(named) != len(variables):
         raise WeightsError(
@@ -168,6 +170,7 @@ def to_tf1_variables(weights: GRUWeights) -> dict[str, np.ndarray]:
         {'gates/kernel': (5, 4), 'gates/bias': (4,), 'candidate/kernel': (5, 2),
          'candidate/bias': (2,)}
     """
+    require_weights(weights)
     weights = weights.with_bias().fold_biases()
     units = weights.units
     gates = np.concatenate([weights.kernel, weights.recurrent_kernel])[:, : 2 * units]
@@ -281,12 +284,17 @@ def write_tf1_checkpoint(
     """
     import tensorflow as tf
 
-    path = os.fspath(path)
-    arrays = {
-        f"{scope}/{name}" if scope else name: array
-        for scope, weights in cells.items()
-        for name, array in to_tf1_variables(weights).items()
-    }
+    path = os.fspath(arguments.path("path", path))
+    arguments.mapping("cells", cells, "a dict of GRUWeights by their scopes")
+    arrays = {}
+    for scope, weights in cells.items():
+        if not isinstance(weights, GRUWeights):
+            raise WeightsError(
+                f"cells[{scope!r}] must be GRUWeights; received a "
+                f"{type(weights).__name__}."
+            )
+        for name, array in to_tf1_variables(weights).items():
+            arrays[f"{scope}/{name}" if scope else name] = array
     if not arrays:
         raise WeightsError("A checkpoint needs at least one cell; received none.")
     for ending in ("", ".index", ".data-00000-of-00001"):

@@ -72,7 +72,7 @@ def write_and_read_back(
 ) -> str:
     """Does what `write_weights` does, and returns by what the file was read back."""
     path = arguments.path("path", path)
-    if format not in tuple(_WRITERS):
+    if not isinstance(format, str) or format not in _WRITERS:
         raise WeightsError(
             f"format must be one of {', '.join(_WRITERS)}; received: {format!r}."
         )
