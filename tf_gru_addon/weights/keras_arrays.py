@@ -16,7 +16,7 @@ import numpy as np
 
 from tf_gru_addon import arguments
 from tf_gru_addon.weights.arrays import finite_array
-from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.errors import WeightsError, argument
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.limits import require_weights
 
@@ -72,9 +72,9 @@ def from_keras_arrays(
         if bias is None:
             raise WeightsError(
                 "Without a bias, nothing in the arrays shows whether the reset gate "
-                "comes after the recurrent product. Give reset_after: Keras 3's and "
-                "TensorFlow 2's GRU has True by default; Keras 2's, and TensorFlow "
-                "r2.0's GRUCell, has False."
+                "comes after the recurrent product. Give "
+                f"{argument('reset_after')}: Keras 3's and TensorFlow 2's GRU has True "
+                "by default; Keras 2's, and TensorFlow r2.0's GRUCell, has False."
             )
         reset_after = bias.ndim == 2
     return GRUWeights(arrays[0], arrays[1], bias, reset_after)
