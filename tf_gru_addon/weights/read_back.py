@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tf_gru_addon import _compat, activations
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_layer import GRULayer
 from tf_gru_addon.weights.tf1 import to_tf1_variables
@@ -94,6 +93,7 @@ def _expected(stack: Stack, x: np.ndarray) -> np.ndarray:
     """Returns the outputs of a stack, in float64."""
     import tensorflow as tf
 
+    from tf_gru_addon import activations
     from tf_gru_addon.ops.gru_portable import gru_portable
 
     with tf.device("CPU"):
@@ -204,8 +204,14 @@ def _run_tf1(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray | None:
         return tf.stack(outputs, axis=1).numpy()
 
 
+def _keras_2() -> Any:
+    from tf_gru_addon import _compat
+
+    return _compat.keras_2()
+
+
 def _run_keras_2(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
-    return _run_keras(_compat.keras_2(), path, stack, x)
+    return _run_keras(_keras_2(), path, stack, x)
 
 
 def _run_keras_3(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
@@ -232,7 +238,7 @@ def _run_keras(keras: Any, path: Path, stack: Stack, x: np.ndarray) -> np.ndarra
     return np.asarray(model(x))
 
 
-_KERAS_2 = _Peer("tf_keras", _compat.keras_2, _run_keras_2)
+_KERAS_2 = _Peer("tf_keras", _keras_2, _run_keras_2)
 _PEERS = {
     "torch": _Peer("PyTorch", _importer("torch"), _run_torch),
     "onnx": _Peer("ONNX Runtime", _importer("onnxruntime"), _run_onnx, True),
