@@ -21,6 +21,7 @@ ORDER = [
     "version",
     "_compat",
     "errors",
+    "arguments",
     "files",
     "activations",
     "native",

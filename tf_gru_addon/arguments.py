@@ -10,6 +10,7 @@ from __future__ import annotations
 import numbers
 import operator
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,22 @@ def number(
         default = f"a finite number of at least {minimum}{upper}"
         raise _refuse(name, expected or default, value)
     return float(value)
+
+
+def converted(name: str, convert: Callable[[Any], Any], value: Any, what: str) -> Any:
+    """Returns what `convert` makes of the argument, such as `keras.initializers.get`.
+
+    Args:
+        name: What the argument is called.
+        convert: Raises a ValueError or a TypeError on what it does not understand.
+        value: The argument.
+        what: What the argument may be the name, the config or an object of.
+    """
+    try:
+        return convert(value)
+    except (TypeError, ValueError) as error:
+        expected = f"the name or the config of {what}, or one itself"
+        raise _refuse(name, expected, value) from error
 
 
 def path(name: str, value: Any) -> Path:
