@@ -130,5 +130,6 @@ def test_no_path_of_a_machine(path):
 def test_pyproject_asks_for_the_versions_that_the_package_checks():
     text = (PACKAGE.parent / "pyproject.toml").read_text("utf-8")
     assert f'"keras>={MIN_KERAS},<4"' in text
-    assert f'"tensorflow-cpu>={MIN_TENSORFLOW}"' in text
+    assert f'"tensorflow-cpu>={MIN_TENSORFLOW};' in text
+    assert f'"tensorflow>={MIN_TENSORFLOW};' in text
     assert f'"tensorflow[and-cuda]>={MIN_TENSORFLOW}"' in text
