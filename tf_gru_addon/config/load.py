@@ -7,9 +7,10 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tf_gru_addon.config.errors import ConfigError, did_you_mean, shown
+from tf_gru_addon.config.errors import ConfigError, shown
 from tf_gru_addon.config.extras import missing_extra
 from tf_gru_addon.config.overrides import apply_override
+from tf_gru_addon.errors import did_you_mean
 
 try:
     import pydantic
