@@ -10,6 +10,7 @@ from absl import flags
 
 import tf_gru_addon
 from tf_gru_addon import cli
+from tf_gru_addon.packages import install_command
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--config", str(ROOT / "configs" / "tiny.yaml")]
@@ -312,5 +313,5 @@ def test_without_the_extra(package, tmp_path):
     )
     assert done.returncode == 2
     assert f"need {package!r}, which is not installed" in done.stderr
-    assert 'pip install "tf_gru_addon[train]"' in done.stderr
+    assert f"Run: {install_command(extra='train')}" in done.stderr
     assert not os.listdir(tmp_path)

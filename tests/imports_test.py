@@ -12,6 +12,7 @@ from harness import run_python
 
 import tf_gru_addon
 from tf_gru_addon import _compat
+from tf_gru_addon.packages import install_command
 
 PUBLIC = {
     "DropoutRNNCellMixin",
@@ -129,6 +130,7 @@ heavy = (
     *("migrate", "export", "weights"),
 )
 assert not {f"tf_gru_addon.{name}" for name in heavy} & set(sys.modules)
+from tf_gru_addon.packages import install_command
 
 for missing in ("pydantic", "yaml"):
     for name in list(sys.modules):
@@ -139,7 +141,7 @@ for missing in ("pydantic", "yaml"):
         try:
             getattr(tf_gru_addon, name)("configs/tiny.yaml")
         except ImportError as error:
-            assert 'pip install "tf_gru_addon[train]"' in str(error), error
+            assert install_command(extra="train") in str(error), error
             assert missing in str(error), error
         else:
             raise SystemExit(f"{name} raises nothing without {missing}")
@@ -165,7 +167,7 @@ def _error_of(code, env=None):
 def test_without_tensorflow_the_error_says_what_to_install():
     error = _error_of(HIDE + "hidden.add('tensorflow')\nimport tf_gru_addon")
     assert error.startswith("ImportError: tf_gru_addon needs TensorFlow 2.16 or later")
-    assert 'pip install "tf_gru_addon[cpu]"' in error
+    assert install_command(extra="cpu") in error
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

@@ -19,6 +19,7 @@ EVERY_FILE = pytest.mark.parametrize(
 #: function.
 ORDER = [
     "version",
+    "packages",
     "_compat",
     "errors",
     "arguments",
