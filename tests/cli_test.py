@@ -222,6 +222,20 @@ def test_what_cannot_be_done(call, tmp_path, arguments, message):
     assert not os.listdir(tmp_path)
 
 
+def test_what_keras_refuses_names_the_file(call, tmp_path):
+    """Also where the config is wrong only for the model that is made of it."""
+    code, _, err = call(
+        "train",
+        *TINY,
+        "--set",
+        "optimizer={SGD: {momentum: 7}}",
+        "--workdir",
+        tmp_path / "a",
+    )
+    assert code == 2
+    assert "tiny.yaml with --set 'optimizer={SGD: {momentum: 7}}': optimizer." in err
+
+
 def test_a_folder_with_something_in_it(call, tmp_path):
     (tmp_path / "thesis.tex").write_text("all of it")
     code, _, err = call("train", *TINY, "--workdir", tmp_path)

@@ -60,13 +60,17 @@ _SUBMODULES = (
 )
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded when asked for: not everybody needs all of it, or has the extras' packages.
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # where it would make every attribute a known one
+
+    def __getattr__(name: str) -> Any:
+        # When asked for: not everybody needs all, or has the packages of the extras.
+        if name in _MODULES:
+            return getattr(
+                importlib.import_module(f"{__name__}.{_MODULES[name]}"), name
+            )
+        if name in _SUBMODULES:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

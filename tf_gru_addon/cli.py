@@ -56,6 +56,7 @@ def _define_train(values: flags.FlagValues) -> None:
 
 def _train(values: flags.FlagValues) -> None:
     from tf_gru_addon.config import load_config
+    from tf_gru_addon.config.load import named
 
     path, overrides = values["config"].value, values["set"].value
     if path is None and values.resume:
@@ -70,7 +71,9 @@ def _train(values: flags.FlagValues) -> None:
     from tf_gru_addon.training import train
     from tf_gru_addon.training.report import print_report
 
-    print_report(train(config, values.workdir, resume=values.resume), values.workdir)
+    with named(path, overrides):
+        metrics = train(config, values.workdir, resume=values.resume)
+    print_report(metrics, values.workdir)
 
 
 def _define_evaluate(values: flags.FlagValues) -> None:

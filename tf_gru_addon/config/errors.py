@@ -15,12 +15,14 @@ class ConfigError(TfGruAddonError, ValueError):
     Args:
         where: the place, as a path of keys: `model.layers[2].GRU.units`.
         problem: what was expected, what was received, what to do.
+        source: the file that the place is in, where that is known.
     """
 
-    def __init__(self, where: str, problem: str):
-        super().__init__(f"{where}: {problem}" if where else problem)
+    def __init__(self, where: str, problem: str, source: str = ""):
+        super().__init__(": ".join(filter(None, (source, where, problem))))
         self.where = where
         self.problem = problem
+        self.source = source
 
 
 def refusals() -> tuple[type[Exception], ...]:
