@@ -64,6 +64,7 @@ def test_a_run_is_not_overwritten(tmp_path, make_config):
 
 def test_killed_before_the_config_was_written(tmp_path, make_config):
     (tmp_path / ".unfinished-config.yaml").write_text("da")
+    (tmp_path / ".unfinished-.unfinished-saved_model" / "variables").mkdir(parents=True)
     Workdir(tmp_path).check(make_config(), resume=True)
     Workdir(tmp_path).begin(make_config())
     assert os.listdir(tmp_path) == ["config.yaml"]

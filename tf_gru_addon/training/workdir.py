@@ -14,7 +14,7 @@ import pydantic
 
 from tf_gru_addon import arguments
 from tf_gru_addon.config import Config, load_config, save_config
-from tf_gru_addon.files import digest, is_unfinished, whole, writing
+from tf_gru_addon.files import digest, is_unfinished, remove, whole, writing
 from tf_gru_addon.training import lock
 from tf_gru_addon.training.errors import WorkdirError
 from tf_gru_addon.training.state import History
@@ -133,11 +133,14 @@ class Workdir:
         self._lock.check()
 
     def begin(self, config: Config) -> None:
-        """Writes the config of the run.
+        """Writes the config of the run, and removes what a killed one left unfinished.
 
         Raises:
             RunError: the folder cannot be written to.
         """
+        with writing(self.path):
+            for file in filter(is_unfinished, list(self.path.iterdir())):
+                remove(file)
         with whole(self.config) as unfinished:
             save_config(config, unfinished)
 
