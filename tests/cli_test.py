@@ -289,6 +289,15 @@ def test_interrupted(call, monkeypatch, tmp_path):
     assert "`train --resume` goes on" in err
 
 
+def test_interrupted_in_what_does_not_go_on(call, monkeypatch):
+    def interrupt(values, path):
+        raise KeyboardInterrupt
+
+    command = cli.Command("", lambda values: None, (), interrupt, ("FILE",))
+    monkeypatch.setitem(cli.COMMANDS, "inspect", command)
+    assert call("inspect", "a")[::2] == (130, "interrupted\n")
+
+
 def test_a_mistake_of_ours_keeps_its_traceback(call, monkeypatch):
     def fail(values):
         raise ZeroDivisionError

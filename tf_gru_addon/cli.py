@@ -137,7 +137,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _dispatch(arguments)
     except KeyboardInterrupt:
-        print("interrupted; `train --resume` goes on", file=sys.stderr)
+        hint = "; `train --resume` goes on" if arguments[:1] == ["train"] else ""
+        print(f"interrupted{hint}", file=sys.stderr)
         return 130
     except Exception as error:
         code = _exit_code(error)
@@ -221,7 +222,9 @@ def _command_help(name: str, command: Command, values: flags.FlagValues) -> str:
         "",
         "flags:",
     ]
+    width = max((len(flag) for flag in values), default=0)
     for flag in values:
+        text = " ".join(values[flag].help.split())  # absl breaks some into lines
         needed = " (required)" if flag in command.required else ""
-        lines.append(f"  --{flag:10} {values[flag].help}{needed}")
+        lines.append(f"  --{flag:{width}}  {text}{needed}")
     return "\n".join(lines)
