@@ -7,6 +7,7 @@ import pytest
 import tf_gru_addon
 from tf_gru_addon.export import targets
 from tf_gru_addon.export.saved_model import load_saved_model
+from tf_gru_addon.packages import install_command
 
 
 @pytest.fixture
@@ -86,5 +87,5 @@ def test_without_the_extra(call, file, tmp_path, monkeypatch):
     )
     assert code == 2
     assert "ONNX exports need 'onnx', which is not installed" in err
-    assert 'pip install "tf_gru_addon[export]"' in err
+    assert f"Run: {install_command(extra='export')}" in err
     assert not output.exists()

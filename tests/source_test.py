@@ -19,6 +19,7 @@ EVERY_FILE = pytest.mark.parametrize(
 #: function.
 ORDER = [
     "version",
+    "packages",
     "_compat",
     "errors",
     "arguments",
@@ -34,6 +35,7 @@ ORDER = [
     "migrate",
     "export",
     "training",
+    "quiet_start",
     "cli_weights",
     "cli_export",
     "cli",

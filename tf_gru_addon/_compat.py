@@ -12,6 +12,7 @@ import sys
 import warnings
 from typing import Any, NamedTuple
 
+from tf_gru_addon.packages import install_command
 from tf_gru_addon.version import MIN_KERAS, MIN_TENSORFLOW
 
 
@@ -24,8 +25,9 @@ def _check_environment() -> None:
     if importlib.util.find_spec("tensorflow") is None:
         raise ImportError(
             f"tf_gru_addon needs TensorFlow {MIN_TENSORFLOW} or later, and found none. "
-            'Install a build: pip install "tf_gru_addon[cpu]" for CPUs, '
-            '"tf_gru_addon[gpu]" for NVIDIA GPUs, or any other TensorFlow.'
+            f"Install a build: {install_command('tensorflow-cpu', extra='cpu')} for "
+            f"CPUs, {install_command('tensorflow[and-cuda]', extra='gpu')} for NVIDIA "
+            "GPUs, or any other TensorFlow."
         )
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":

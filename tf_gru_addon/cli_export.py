@@ -28,6 +28,7 @@ def define_export(values: flags.FlagValues) -> None:
 
 def export(values: flags.FlagValues) -> None:
     """Writes a model, and prints how it compares with what it was made of."""
+    from tf_gru_addon import layers as layers  # or says what must be installed
     from tf_gru_addon.export.errors import ExportError
     from tf_gru_addon.export.parity import require_new
     from tf_gru_addon.export.targets import target_of
@@ -58,6 +59,7 @@ def define_deploy(values: flags.FlagValues) -> None:
 
 def deploy(values: flags.FlagValues) -> None:
     """Writes a run's model in every form, and prints how each does on the test data."""
+    from tf_gru_addon import layers as layers  # or says what must be installed
     from tf_gru_addon.training.deploy import deploy as write_all
     from tf_gru_addon.training.deploy import print_deployment
 
@@ -86,8 +88,7 @@ def _file(path: str) -> tuple[keras.Model, dict[str, Any]]:
         )
     import keras
 
-    # The layers of this package register themselves when imported.
-    from tf_gru_addon.layers import gru, gru_cell  # noqa: F401
+    from tf_gru_addon import layers as layers  # registers them
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True), {}

@@ -98,6 +98,7 @@ def _convert_model(source: str, target: str) -> None:
     """Writes a whole model of an older Keras as a Keras 3 file, and runs both."""
     import keras
 
+    from tf_gru_addon import layers as layers  # registers them
     from tf_gru_addon.export.examples import example_inputs, run_model
     from tf_gru_addon.export.parity import compare, flat_model, new_output, require_new
     from tf_gru_addon.migrate.legacy import load_legacy_model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -49,23 +50,31 @@ def whole(path: Path) -> Iterator[Path]:
     """
     unfinished = path.with_name(_UNFINISHED + path.name)
     with writing(path):
-        _remove(unfinished)
+        remove(unfinished)
         try:
             yield unfinished
             _sync(unfinished)
             if path.is_dir():
-                _remove(path)  # a folder cannot be replaced; the new one is whole
+                remove(path)  # a folder cannot be replaced; the new one is whole
             os.replace(unfinished, path)
             _sync(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
-                _remove(unfinished)
+                remove(unfinished)
             raise
 
 
 def is_unfinished(path: Path) -> bool:
     """Tells whether a path is what a killed process left of `whole`."""
     return path.name.startswith(_UNFINISHED)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def size(path: Path) -> int:
@@ -75,11 +84,17 @@ def size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def digest(path: Path) -> str:
+    """Returns the SHA-256 of a file, or of the files of a folder and their names.
+
+    Raises:
+        OSError: there is nothing, or it cannot be read.
+    """
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = (f"{file.relative_to(path)} {digest(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _sync(path: Path) -> None:

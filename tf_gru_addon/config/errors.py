@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+
+from tf_gru_addon.errors import TfGruAddonError
 
 
-class ConfigError(ValueError):
+class ConfigError(TfGruAddonError, ValueError):
     """Something in a config that cannot be used.
 
     Args:
         where: the place, as a path of keys: `model.layers[2].GRU.units`.
         problem: what was expected, what was received, what to do.
+        source: the file that the place is in, where that is known.
     """
 
-    def __init__(self, where: str, problem: str):
-        super().__init__(f"{where}: {problem}" if where else problem)
+    def __init__(self, where: str, problem: str, source: str = ""):
+        super().__init__(": ".join(filter(None, (source, where, problem))))
         self.where = where
         self.problem = problem
+        self.source = source
 
 
 def refusals() -> tuple[type[Exception], ...]:
@@ -72,18 +75,3 @@ def short(value: object) -> str:
 def shown(value: object) -> str:
     """Returns a value, cut short, and its type, for "got ..." in an error."""
     return f"{short(value)} ({type(value).__name__})"
-
-
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Returns the names that were meant, as a sentence and all of them.
-
-    Example:
-        >>> did_you_mean("epohcs", ["epochs", "seed"])
-        "Did you mean 'epochs'? Known: epochs, seed."
-    """
-    known = list(known)
-    lowered = {name.lower(): name for name in reversed(known)}
-    word = word.lower() if isinstance(word, str) else ""
-    close = difflib.get_close_matches(word, lowered, n=1)
-    guess = f"Did you mean {lowered[close[0]]!r}? " if close else ""
-    return f"{guess}Known: {', '.join(known)}."
