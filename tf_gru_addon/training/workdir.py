@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_gru_addon.config import Config, load_config, save_config
-from tf_gru_addon.files import is_unfinished, whole, writing
+from tf_gru_addon.files import is_unfinished, remove_unfinished, whole, writing
 from tf_gru_addon.training.errors import WorkdirError
 from tf_gru_addon.training.state import History
 
@@ -68,6 +68,7 @@ class Workdir:
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(self.path)
         with whole(self.config) as unfinished:
             save_config(config, unfinished)
 
