@@ -22,6 +22,8 @@ ORDER = [
     "_compat",
     "errors",
     "files",
+    "verify",
+    "arguments",
     "activations",
     "native",
     "ops",
