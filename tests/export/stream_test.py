@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tf_gru_addon import GRU, Stream, native
 from tf_gru_addon.export import ExportError, StreamingModel
+from tf_gru_addon.layers import keras2_masks
 
 #: What TensorFlow runs of a case where there is a native engine: all, or these layers.
 CALLED = {
@@ -323,3 +324,18 @@ assert np.allclose(y, model(x), atol=1e-6)
 
 def test_without_the_native_engine():
     run_python(WITHOUT_NATIVE, env={"TF_GRU_ADDON_NATIVE": "0"})
+
+
+@pytest.mark.parametrize("kind", ["Concatenate", "Add", "Average"])
+def test_merging_layers_of_models_from_keras_2(kind):
+    x = keras.Input((None, 3))
+    h = keras.layers.Masking()(x)
+    h = getattr(keras2_masks, kind)()([h, GRU(3, return_sequences=True)(h)])
+    model = keras.Model(x, GRU(2, return_sequences=True)(h))
+    stream = Stream(model)
+    frames = np.random.default_rng(0).normal(size=(1, 6, 3)).astype("float32")
+    frames[:, 2:4] = 0
+    parts = [stream.push(frames[:, t : t + 1]) for t in range(6)]
+    np.testing.assert_allclose(np.concatenate(parts, 1), model(frames), atol=1e-6)
+    if native.status().available:
+        assert (stream.called != ()) == (kind == "Average")
