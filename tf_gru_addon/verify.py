@@ -29,6 +29,16 @@ _DRAWS = 4
 _UNITS = {"float64": 2**-52, "float32": 2**-23, "float16": 2**-10, "bfloat16": 2**-7}
 
 
+def limit(tolerance: float, spread: float) -> float:
+    """Returns how far away an implementation may be.
+
+    Args:
+        tolerance: What is allowed whatever the model.
+        spread: How far `rounding` moves its outputs.
+    """
+    return max(tolerance, FACTOR * spread)
+
+
 def rounding(
     run: Callable[[Any], Any],
     inputs: Any,

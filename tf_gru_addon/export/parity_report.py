@@ -84,7 +84,7 @@ class Comparison:
         Args:
             case: Its name.
         """
-        return max(self.tolerance, verify.FACTOR * self.rounding.get(case, 0.0))
+        return verify.limit(self.tolerance, self.rounding.get(case, 0.0))
 
     def why_not_passed(self) -> str:
         """Returns what is wrong, as the end of a sentence that names the form."""
