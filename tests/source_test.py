@@ -24,6 +24,8 @@ ORDER = [
     "errors",
     "arguments",
     "files",
+    "verify",
+    "arguments",
     "activations",
     "native",
     "ops",

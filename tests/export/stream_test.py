@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tf_gru_addon import GRU, Stream, native
 from tf_gru_addon.export import ExportError, StreamingModel, stream_parts
+from tf_gru_addon.layers import keras2_masks
 
 native_only = pytest.mark.skipif(
     not native.status().available, reason=native.status().reason
@@ -471,3 +472,18 @@ assert np.allclose(y, model(x), atol=1e-6)
 
 def test_without_the_native_engine():
     run_python(WITHOUT_NATIVE, env={"TF_GRU_ADDON_NATIVE": "0"})
+
+
+@pytest.mark.parametrize("kind", ["Concatenate", "Add", "Average"])
+def test_merging_layers_of_models_from_keras_2(kind):
+    x = keras.Input((None, 3))
+    h = keras.layers.Masking()(x)
+    h = getattr(keras2_masks, kind)()([h, GRU(3, return_sequences=True)(h)])
+    model = keras.Model(x, GRU(2, return_sequences=True)(h))
+    stream = Stream(model)
+    frames = np.random.default_rng(0).normal(size=(1, 6, 3)).astype("float32")
+    frames[:, 2:4] = 0
+    parts = [stream.push(frames[:, t : t + 1]) for t in range(6)]
+    np.testing.assert_allclose(np.concatenate(parts, 1), model(frames), atol=1e-6)
+    if native.status().available:
+        assert (stream.called != ()) == (kind == "Average")

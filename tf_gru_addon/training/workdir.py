@@ -14,7 +14,13 @@ import pydantic
 
 from tf_gru_addon import arguments
 from tf_gru_addon.config import Config, load_config, save_config
-from tf_gru_addon.files import digest, is_unfinished, remove, whole, writing
+from tf_gru_addon.files import (
+    digest,
+    is_unfinished,
+    remove_unfinished,
+    whole,
+    writing,
+)
 from tf_gru_addon.training import lock
 from tf_gru_addon.training.errors import WorkdirError
 from tf_gru_addon.training.state import History
@@ -139,8 +145,7 @@ class Workdir:
             RunError: the folder cannot be written to.
         """
         with writing(self.path):
-            for file in filter(is_unfinished, list(self.path.iterdir())):
-                remove(file)
+            remove_unfinished(self.path)
         with whole(self.config) as unfinished:
             save_config(config, unfinished)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
+from tf_gru_addon.files import unfinished_folder
 from tf_gru_addon.weights import (
     keras_h5,
     npz_file,
@@ -61,11 +61,11 @@ def write_weights(
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: there is no such folder.")
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
-        unfinished = Path(folder) / path.name
+    with unfinished_folder(path) as folder:
+        unfinished = folder / path.name
         _WRITERS[format](unfinished, stack)
         _verify(unfinished, stack)
-        files = sorted(Path(folder).iterdir())
+        files = sorted(folder.iterdir())
         targets = [path.with_name(file.name) for file in files]
         for target in (path, *targets):
             if target.exists():
