@@ -47,8 +47,9 @@ $(VENV)/demo.stamp: pyproject.toml setup.py
 $(VENV)/test.stamp: $(VENV)/demo.stamp
 	$(PIP) install -e ".[cpu,train,test]"
 	$(PIP) install --no-deps "tf_keras==$$($(BIN)/python -c \
-	  'from importlib.metadata import version; \
-	   print(".".join(version("tensorflow-cpu").split(".")[:2]))').*"
+	  'from importlib.metadata import packages_distributions, version; \
+	   name, *_ = packages_distributions()["tensorflow"]; \
+	   print(".".join(version(name).split(".")[:2]))').*"
 	@touch $@
 
 $(VENV)/export.stamp: $(VENV)/demo.stamp

@@ -1,21 +1,24 @@
 """Build script: compiles the native engine. What is declarative is in pyproject.toml.
 
-It takes any C++17 compiler ($CXX, c++, g++ or clang++) and no TensorFlow. Without a
-compiler the package installs all the same, and `tf_gru_addon.native.status()` says why
-its native engine is not there.
+It takes any C++17 compiler ($CXX, c++, g++ or clang++), also one for another machine,
+and no TensorFlow. Without a compiler the package installs all the same, the build says
+so in a line, and `tf_gru_addon.native.status()` says why. With the environment variable
+TF_GRU_ADDON_REQUIRE_NATIVE=1 the build fails instead.
 """
 
+import contextlib
 import os
 import pathlib
-import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 try:
     from setuptools.command.bdist_wheel import bdist_wheel
@@ -31,8 +34,8 @@ FLAGS = ["-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-pthread"]
 # A product added to something is one operation, with one rounding.
 FLAGS += ["-ffp-contract=fast", "-Wall", "-Wextra"]
 
-#: Sources that are for one instruction set alone, and what they need.
-ARCHITECTURE_FLAGS = {
+#: Sources for instruction sets of x86-64 alone, and the flags that they need.
+X86_FLAGS = {
     "kernels_avx2.cc": ["-mavx2", "-mfma"],
     "kernels_avx512.cc": ["-mavx512f", "-mfma"],
 }
@@ -48,27 +51,38 @@ def compiler() -> list[str]:
     raise OSError("no C++ compiler was found: neither $CXX nor c++, g++ or clang++")
 
 
+def call(command: list[str | pathlib.Path]) -> str:
+    """Runs a command; returns its output. OSError or CalledProcessError if it fails."""
+    return subprocess.run(
+        list(map(str, command)),
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ).stdout
+
+
+def targets_x86(compiler: list[str]) -> bool:
+    """Returns whether a compiler compiles for x86-64, which this machine need not be.
+
+    The sources ask for the same macro.
+    """
+    macros = call([*compiler, "-dM", "-E", "-x", "c++", os.devnull])
+    return "#define __x86_64__ " in macros
+
+
 def compile_library(target: pathlib.Path) -> None:
     """Compiles the library; OSError or CalledProcessError if that fails."""
     command = compiler()
     sources = sorted((ROOT / FOLDER).glob("*.cc"))
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        sources = [path for path in sources if path.name not in ARCHITECTURE_FLAGS]
+    if not targets_x86(command):
+        sources = [path for path in sources if path.name not in X86_FLAGS]
     with tempfile.TemporaryDirectory() as scratch:
-
-        def call(*arguments: str | pathlib.Path) -> None:
-            subprocess.run(
-                [*command, *map(str, arguments)],
-                check=True,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
 
         def compile_source(source: pathlib.Path) -> str:
             result = f"{scratch}/{source.stem}.o"
-            special = ARCHITECTURE_FLAGS.get(source.name, [])
-            call(*FLAGS, *special, "-c", source, "-o", result)
+            special = X86_FLAGS.get(source.name, [])
+            call([*command, *FLAGS, *special, "-c", source, "-o", result])
             return result
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -77,9 +91,20 @@ def compile_library(target: pathlib.Path) -> None:
         soname = "libtensorflow_framework.so.2"
         stub = f"{scratch}/{soname}"
         source = ROOT / FOLDER / "stub.c"
-        call("-shared", "-fPIC", f"-Wl,-soname,{soname}", "-x", "c", source, "-o", stub)
-        link = ["-shared", "-pthread", "-Wl,--no-as-needed"]
-        call(*link, *objects, stub, "-o", target)
+        shared = [*command, "-shared", "-fPIC"]
+        call([*shared, f"-Wl,-soname,{soname}", "-x", "c", source, "-o", stub])
+        call([*shared, "-pthread", "-Wl,--no-as-needed", *objects, stub, "-o", target])
+
+
+def tell(line: str) -> None:
+    """Prints a line on the terminal too: of a build that succeeds, pip prints nothing.
+
+    (With -v pip prints all of it.)
+    """
+    print(line, file=sys.stderr, flush=True)
+    if not sys.stderr.isatty():
+        with contextlib.suppress(OSError), open("/dev/tty", "w") as terminal:
+            print(f"\n{line}", file=terminal)
 
 
 class BuildNative(build_ext):
@@ -98,8 +123,16 @@ class BuildNative(build_ext):
             compile_library(folder / LIBRARY)
         except (OSError, subprocess.CalledProcessError) as error:
             output = getattr(error, "output", None) or ""
+            if os.environ.get("TF_GRU_ADDON_REQUIRE_NATIVE") == "1":
+                raise CompileError(
+                    f"the native engine could not be built: {error}\n{output}"
+                ) from error
             log.write_text(f"{error}\n{output}")
-            self.announce(f"The native engine was not built: {error}", 3)
+            tell(
+                "tf_gru_addon: the native engine was NOT built, so GRUs will run more "
+                "slowly, without it. tf_gru_addon.native.status() says why; "
+                "TF_GRU_ADDON_REQUIRE_NATIVE=1 makes this an error."
+            )
 
     def get_outputs(self) -> list[str]:
         """Returns what was built."""

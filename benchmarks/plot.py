@@ -2,78 +2,72 @@
 
 from pathlib import Path
 
-import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
 
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from benchmarks.report import number, ratio
+from benchmarks.speed import NAMES
 
-from benchmarks.report import ratio
-from benchmarks.speed import LIBRARY
-
-#: Colour and marker by name; the engines of this package are filled.
-STYLES = {
-    "native": ("#c0392b", "D"),
-    LIBRARY: ("#c0392b", "d"),
-    "portable": ("#e59866", "D"),
-    "Keras XLA": ("#7f8c8d", "s"),
-    "tf_keras": ("#34495e", "^"),
-    "torch": ("#8e44ad", "o"),
-    "ONNX Runtime": ("#2471a3", "v"),
-    "OpenVINO": ("#17a589", "P"),
-    "flax": ("#b7950b", "X"),
-}
+_INK = "#33383d"
+_TITLES = {"forward": "Forward pass", "training": "Training step"}
 
 
 def plot(results: dict, path: Path) -> None:
-    """Writes the picture of a run's results."""
-    kinds = {"forward": "Forward pass", "training": "Training step"}
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 6.2), sharey=True)
-    shapes = list(results["forward"])
-    for axis, (kind, title) in zip(axes, kinds.items(), strict=True):
-        for row, found in enumerate(results[kind].values()):
-            axis.axhspan(row - 0.4, row + 0.4, color="#f2f3f4", zorder=0)
-            times = found["times"]
-            for name in STYLES:
-                speed = ratio(times["Keras"], times.get(name))
-                if speed is not None:
-                    _point(axis, speed, row, name)
-        axis.axvline(1, color="black", linewidth=1, zorder=1)
-        axis.set_xscale("log", base=2)
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.set_title(title)
-        axis.set_xlabel("times as fast as keras.layers.GRU")
-        axis.grid(axis="x", color="#d5d8dc", linewidth=0.5)
-        axis.spines[["top", "right", "left"]].set_visible(False)
-        axis.tick_params(axis="y", length=0)
-    axes[0].set_yticks(range(len(shapes)), shapes)
-    axes[0].set_ylabel("batch, timesteps, features, units")
-    axes[0].invert_yaxis()
-    handles, labels = axes[0].get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    names = [name for name in STYLES if name in unique]
-    figure.legend(
-        [unique[name] for name in names], names, ncols=9, loc="lower center",
-        frameon=False, handletextpad=0.1, columnspacing=1.0,
-    )  # fmt: skip
-    machine = results["machine"]
-    figure.suptitle(f"{machine['cpu']}, {machine['threads']} threads, float32")
-    figure.tight_layout(rect=(0, 0.05, 1, 1))
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
-
-
-def _point(axis, speed, row, name):
-    colour, marker = STYLES[name]
-    own = name in ("native", "portable")
-    below = 0.075 * (list(STYLES).index(name) - len(STYLES) // 2)  # beside each other
-    axis.scatter(
-        speed,
-        row + below,
-        s=60 if own else 36,
-        marker=marker,
-        label=name,
-        zorder=3 if own else 2,
-        facecolor=colour if own else "white",
-        edgecolor=colour,
-        linewidth=1.5,
+    """Writes the picture of a run's results: a cell for each shape and candidate."""
+    columns = {kind: _columns(results[kind]) for kind in _TITLES}
+    figure = Figure(figsize=(13, 5), dpi=120, layout="constrained")
+    axes = figure.subplots(
+        1, 2, sharey=True, width_ratios=[len(names) for names in columns.values()]
     )
+    for axis, (kind, title) in zip(axes, _TITLES.items(), strict=True):
+        _table(axis, results[kind], columns[kind])
+        axis.set_title(title, color=_INK, pad=12)
+    axes[0].set_yticks(range(len(results["forward"])), list(results["forward"]))
+    axes[0].set_ylabel("batch, timesteps, features, units", color=_INK)
+    machine = results["machine"]
+    figure.suptitle(
+        "Times as fast as keras.layers.GRU (green: faster; bold: the fastest), "
+        f"on {machine['cpu']}, {machine['threads']} threads, float32",
+        color=_INK,
+    )
+    figure.savefig(path, format="png")
+
+
+def _columns(results: dict) -> list[str]:
+    """Returns the candidates that were measured, but for Keras itself."""
+    measured = next(iter(results.values()))["times"]
+    return [name for name in NAMES if name in measured and name != "Keras"]
+
+
+def _table(axis: Axes, results: dict, names: list[str]) -> None:
+    speeds = [
+        [ratio(found["times"]["Keras"], found["times"].get(name)) for name in names]
+        for found in results.values()
+    ]
+    values = np.array(speeds, float)  # NaN where there is none
+    axis.imshow(
+        np.log2(values),
+        cmap="PiYG",
+        norm=TwoSlopeNorm(0, vmin=-2, vmax=6),  # a quarter to 64 times as fast
+        aspect="auto",
+    )
+    for (row, column), value in np.ndenumerate(values):
+        is_best = value == np.nanmax(values[row])
+        axis.text(
+            column,
+            row,
+            number(None if np.isnan(value) else value),
+            ha="center",
+            va="center",
+            color="white" if value > 24 else _INK,
+            fontweight="bold" if is_best else "normal",
+        )
+    labels = [name.replace(" ", "\n") for name in names]
+    axis.set_xticks(range(len(names)), labels, color=_INK)
+    axis.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
+    axis.set_yticks(np.arange(len(values) + 1) - 0.5, minor=True)
+    axis.grid(which="minor", color="white", linewidth=2)
+    axis.tick_params(which="both", length=0, labelcolor=_INK)
+    axis.spines[:].set_visible(False)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import tf_gru_addon
-from tf_gru_addon.export import targets
 from tf_gru_addon.export.saved_model import load_saved_model
+from tf_gru_addon.packages import install_command
 
 
 @pytest.fixture
@@ -34,21 +34,32 @@ def test_a_keras_file(call, file, tmp_path):
     assert not out
 
 
-def test_a_failed_parity(call, file, tmp_path, monkeypatch):
-    target = targets.target_of("saved_model")
-
-    def export(model, path, **options):
-        return target.export(model, path, **options, tolerance=-1.0)
-
-    monkeypatch.setitem(
-        targets.TARGETS, "saved_model", lambda: target._replace(export=export)
-    )
+def test_a_failed_parity(call, file, tmp_path):
+    examples = tmp_path / "nan.npz"
+    np.savez(examples, broken=np.full((2, 3, 3), np.nan, "float32"))
     output = tmp_path / "served"
-    code, out, err = call("export", "--model", file, "--output", output)
+    arguments = ("--model", file, "--output", output, "--examples", examples)
+    code, out, err = call("export", *arguments)
     assert code == 1
     assert "parity   FAILED" in out
-    assert "differs from the model" in err
+    assert "differs from the model by nan for the case 'broken'" in err
     assert output.exists()
+
+
+def test_examples_instead_of_random_inputs(call, file, tmp_path):
+    examples = tmp_path / "x.npz"
+    (name,) = [x.name for x in keras.saving.load_model(file).inputs]
+    np.savez(examples, **{name: np.ones((2, 3, 3))})
+    arguments = ["--model", file, "--examples", examples, "--tolerance", "1e-4"]
+    code, out, _ = call("export", *arguments, "--output", tmp_path / "a")
+    assert code == 0
+    assert "allowed 1e-04" in out
+    assert {"batch 5", str(examples)} <= {*out.split(), "batch 5"}
+    arguments += ["--only_examples", "--streaming"]
+    code, out, _ = call("export", *arguments, "--output", tmp_path / "b")
+    assert code == 0
+    assert "batch 5" not in out
+    assert str(examples) in out
 
 
 @pytest.mark.parametrize(
@@ -61,16 +72,25 @@ def test_a_failed_parity(call, file, tmp_path, monkeypatch):
         (["--model", "{tmp}/a.txt"], "a.txt: not a .keras file"),
         (["--model", "{tmp}/a.keras"], "a.keras: not a .keras file"),
         (["--model", "{tmp}/lambda.keras"], "lambda.keras: cannot be loaded: "),
+        (["--model", "{tmp}/old.h5"], "tf-gru-addon convert {tmp}/old.h5 {tmp}/old.ke"),
+        (["--model", "{file}", "--examples", "{tmp}/no.npz"], "no.npz: there is no"),
+        (["--model", "{file}", "--examples", "{tmp}/a.txt"], "must be an .npz file"),
+        (["--model", "{file}", "--examples", "{tmp}/x.npz"], "shape (any, any, 3)"),
+        (["--model", "{file}", "--only_examples"], "leaves nothing to compare on"),
+        (["--model", "{file}", "--tolerance", "nan"], "tolerance must be a finite"),
     ],
 )
 def test_what_cannot_be_exported(call, file, tmp_path, arguments, message):
     (tmp_path / "a.txt").write_text("")
+    (tmp_path / "old.h5").write_bytes(b"\x89HDF")
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 3, 4)))
     (tmp_path / "a.keras").write_text("no zip file")
     layers = [keras.Input((None, 3)), keras.layers.Lambda(lambda x: x)]
     keras.Sequential(layers).save(tmp_path / "lambda.keras")
     places = {"{file}": str(file), "{tmp}": str(tmp_path)}
     for old, new in places.items():
         arguments = [argument.replace(old, new) for argument in arguments]
+        message = message.replace(old, new)
     code, _, err = call("export", *arguments, "--output", tmp_path / "served")
     assert code == 2
     assert err.startswith("error: ")
@@ -86,5 +106,29 @@ def test_without_the_extra(call, file, tmp_path, monkeypatch):
     )
     assert code == 2
     assert "ONNX exports need 'onnx', which is not installed" in err
-    assert 'pip install "tf_gru_addon[export]"' in err
+    assert f"Run: {install_command(extra='export')}" in err
     assert not output.exists()
+
+
+def test_a_model_of_unknown_training_classes(call, tmp_path, capsys):
+    class Clip(keras.constraints.Constraint):
+        def __call__(self, w):
+            return keras.ops.clip(w, -0.5, 0.5)
+
+    gru = tf_gru_addon.GRU(4, recurrent_constraint=Clip(), bias_regularizer=_penalty)
+    model = keras.Sequential([keras.Input((None, 3)), gru])
+    model.compile(loss=_penalty)
+    model.save(tmp_path / "clipped.keras")
+    output = tmp_path / "served"
+    code, _, err = call(
+        "export", "--model", tmp_path / "clipped.keras", "--output", output
+    )
+    assert code == 0
+    assert err.startswith("warning: ")
+    assert "left out, as unknown here and of no use in inference: Clip, _penalty" in err
+    x = np.ones((2, 3, 3), "float32")
+    np.testing.assert_allclose(load_saved_model(output)([x])[0], model(x), atol=1e-6)
+
+
+def _penalty(*arguments):
+    return keras.ops.sum(arguments[0])

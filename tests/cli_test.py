@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from absl import flags
 
+import tf_gru_addon
 from tf_gru_addon import cli
+from tf_gru_addon.packages import install_command
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--config", str(ROOT / "configs" / "tiny.yaml")]
@@ -75,6 +77,66 @@ def test_resume_with_more_epochs(tmp_path, call):
     assert "epoch 1/2" not in out
 
 
+#: The two ways to start it, from a folder that holds the script `tf-gru-addon`.
+WAYS = {
+    "tf-gru-addon": ["tf-gru-addon"],
+    "python -m tf_gru_addon": ["-m", "tf_gru_addon"],
+}
+
+
+@pytest.fixture(params=WAYS)
+def started(request, tmp_path):
+    """Starts a process in either way; returns what was typed and what it did."""
+    script = "from tf_gru_addon.cli import run\nrun()\n"
+    (tmp_path / "tf-gru-addon").write_text(script)
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    del variables["TF_CPP_MIN_LOG_LEVEL"]
+
+    def start(*arguments, options=()):
+        command = [sys.executable, *options, *WAYS[request.param], *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=variables, capture_output=True, text=True
+        )
+        return request.param, done
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        ([], 2),
+        (["trian"], 2),
+        (["train", "--help"], 0),
+        (["inspect", "--help"], 0),
+        (["train", "--bogus"], 2),
+        (["train", "--config", "no.yaml", "--workdir", "a"], 2),
+        (["inspect", "no.npz"], 2),
+    ],
+)
+def test_what_needs_no_tensorflow_starts_none(started, arguments, code):
+    typed, done = started(*arguments, options=["-X", "importtime"])
+    assert done.returncode == code, done.stderr
+    imported = re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.M)
+    assert "tf_gru_addon.cli" in imported
+    assert not {"tensorflow", "keras"} & set(imported)
+    if code == 0 and "--version" not in arguments:
+        assert f"usage: {typed} " in done.stdout
+
+
+def test_a_command_prints_nothing_else(started, tmp_path):
+    _, done = started("evaluate", "--workdir", "nowhere")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: nowhere: there is no trained model")
+    assert not done.stdout
+
+
+def test_version(call):
+    assert call("--version") == (0, f"tf_gru_addon {tf_gru_addon.__version__}\n", "")
+
+
 def test_help(call):
     code, out, _ = call("--help")
     assert code == 0
@@ -88,7 +150,7 @@ def test_help_of_a_command(call, command):
     code, out, _ = call(command, "--help")
     assert code == 0
     usage = " ".join([command, *cli.COMMANDS[command].arguments])
-    assert f"tf_gru_addon {usage} [--flag ...]" in out
+    assert f" {usage} [--flag ...]" in out
     assert out.count("(required)") == len(cli.COMMANDS[command].required)
 
 
@@ -108,13 +170,13 @@ def test_nothing_asked_for(call):
         ),
         (
             ["train", "--bogus"],
-            "Unknown command line flag 'bogus'. See `python -m tf_gru_addon train --he",
+            "Unknown command line flag 'bogus'. See `{program} train --help`.",
         ),
         (["train", "--workdir"], "Missing value for flag --workdir"),
         (["train", "--resume=perhaps"], "flag --resume=perhaps"),
         (
             ["train", *TINY],
-            "train needs --workdir. See `python -m tf_gru_addon train -",
+            "train needs --workdir. See `{program} train --help`.",
         ),
         (["train", "--workdir", "{tmp}/a"], "train needs --config"),
         (["train", *TINY, "a", "--workdir", "{tmp}/a"], "train takes no 'a'"),
@@ -155,9 +217,23 @@ def test_what_cannot_be_done(call, tmp_path, arguments, message):
     code, out, err = call(*arguments)
     assert code == 2
     assert err.startswith("error: ")
-    assert message in err
+    assert message.replace("{program}", cli._program()) in err
     assert not out
     assert not os.listdir(tmp_path)
+
+
+def test_what_keras_refuses_names_the_file(call, tmp_path):
+    """Also where the config is wrong only for the model that is made of it."""
+    code, _, err = call(
+        "train",
+        *TINY,
+        "--set",
+        "optimizer={SGD: {momentum: 7}}",
+        "--workdir",
+        tmp_path / "a",
+    )
+    assert code == 2
+    assert "tiny.yaml with --set 'optimizer={SGD: {momentum: 7}}': optimizer." in err
 
 
 def test_a_folder_with_something_in_it(call, tmp_path):
@@ -213,6 +289,15 @@ def test_interrupted(call, monkeypatch, tmp_path):
     assert "`train --resume` goes on" in err
 
 
+def test_interrupted_in_what_does_not_go_on(call, monkeypatch):
+    def interrupt(values, path):
+        raise KeyboardInterrupt
+
+    command = cli.Command("", lambda values: None, (), interrupt, ("FILE",))
+    monkeypatch.setitem(cli.COMMANDS, "inspect", command)
+    assert call("inspect", "a")[::2] == (130, "interrupted\n")
+
+
 def test_a_mistake_of_ours_keeps_its_traceback(call, monkeypatch):
     def fail(values):
         raise ZeroDivisionError
@@ -251,5 +336,5 @@ def test_without_the_extra(package, tmp_path):
     )
     assert done.returncode == 2
     assert f"need {package!r}, which is not installed" in done.stderr
-    assert 'pip install "tf_gru_addon[train]"' in done.stderr
+    assert f"Run: {install_command(extra='train')}" in done.stderr
     assert not os.listdir(tmp_path)

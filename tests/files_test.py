@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tf_gru_addon.errors import RunError
-from tf_gru_addon.files import is_unfinished, size, whole
+from tf_gru_addon.files import is_unfinished, remove_unfinished, size, whole
 
 
 def write(path, text):
@@ -90,6 +90,63 @@ def test_killed_while_writing(tmp_path):
     assert is_unfinished(left)
     write(path, "new")
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+NESTED = """
+import os, signal, sys
+from pathlib import Path
+from tf_gru_addon.files import whole
+with whole(Path(sys.argv[1])) as outer:
+    outer.mkdir()
+    with whole(outer / "a.txt") as inner:
+        inner.write_text("ne")
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_while_writing_a_file_of_a_folder(tmp_path):
+    path = tmp_path / "served"
+    done = subprocess.run([sys.executable, "-c", NESTED, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith(".unfinished-served-")
+    with whole(path) as unfinished:
+        unfinished.mkdir()
+    assert os.listdir(tmp_path) == ["served"]
+
+
+def test_what_is_still_written_is_not_removed(tmp_path):
+    path = tmp_path / "a.txt"
+    with whole(path) as first:
+        first.write_text("first")
+        write(path, "second")
+        remove_unfinished(tmp_path)
+        assert path.read_text() == "second"
+        assert first.read_text() == "first"
+    assert path.read_text() == "first"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("prefix", [".unfinished-", ".unfinished-.unfinished-"])
+def test_what_an_earlier_version_left(tmp_path, prefix):
+    (tmp_path / f"{prefix}a.txt").write_text("ne")
+    (tmp_path / f"{prefix}served").mkdir()
+    (tmp_path / f"{prefix}served" / "part").write_text("ne")
+    (tmp_path / "served.unfinished-").write_text("mine")
+    write(tmp_path / "a.txt", "new")
+    assert len(os.listdir(tmp_path)) == 3
+    remove_unfinished(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "served.unfinished-"]
+
+
+def test_without_locks_nothing_is_removed(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(95, "Operation not supported")
+
+    (tmp_path / ".unfinished-a.txt").write_text("ne")
+    monkeypatch.setattr("fcntl.flock", refuse)
+    write(tmp_path / "a.txt", "new")
+    assert sorted(os.listdir(tmp_path)) == [".unfinished-a.txt", "a.txt"]
 
 
 def test_a_full_disk(tmp_path):

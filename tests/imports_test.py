@@ -1,5 +1,10 @@
 """What importing the package does, and what it says where it cannot run."""
 
+import ast
+import importlib
+import sys
+from pathlib import Path
+
 import keras
 import pytest
 import tensorflow as tf
@@ -7,6 +12,7 @@ from harness import run_python
 
 import tf_gru_addon
 from tf_gru_addon import _compat
+from tf_gru_addon.packages import install_command
 
 PUBLIC = {
     "DropoutRNNCellMixin",
@@ -46,6 +52,64 @@ def test_all_is_complete_and_resolves():
     assert all(getattr(tf_gru_addon, name) is not None for name in PUBLIC)
 
 
+SUBMODULES = {
+    *("activations", "config", "datasets", "export", "layers", "migrate", "native"),
+    *("training", "weights"),
+}
+
+
+def test_dir_lists_what_the_documents_use():
+    assert set(dir(tf_gru_addon)) >= PUBLIC | SUBMODULES | {"__doc__", "__path__"}
+
+
+def test_a_plain_import_gives_the_submodules():
+    run_python(
+        "import types, tf_gru_addon\n"
+        f"for name in {sorted(SUBMODULES)}:\n"
+        "    assert isinstance(getattr(tf_gru_addon, name), types.ModuleType), name\n"
+        "tf_gru_addon.export.export_saved_model, tf_gru_addon.migrate.to_keras"
+    )
+
+
+def test_type_checkers_see_what_is_loaded_when_asked_for():
+    """The imports under TYPE_CHECKING are the names that `__getattr__` gives."""
+    tree = ast.parse(Path(tf_gru_addon.__file__).read_text("utf-8"))
+    (block,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    for node in block.body:
+        module = importlib.import_module(node.module)
+        for alias in node.names:
+            assert getattr(module, alias.name) is getattr(tf_gru_addon, alias.asname)
+    seen = {alias.asname for node in block.body for alias in node.names}
+    assert seen == (PUBLIC | SUBMODULES) - {"__version__"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "original", "is_command"),
+    [
+        (["/venv/bin/tf-gru-addon", "train"], ["python", "..."], True),
+        (["-m", "train"], ["python", "-X", "dev", "-m", "tf_gru_addon", "train"], True),
+        (["-m"], ["python", "-Im", "tf_gru_addon"], True),
+        (["-m", "-m"], ["python", "-mtf_gru_addon", "-m"], True),
+        (["-m"], ["python", "-m", "mine.tf_gru_addon"], False),
+        (["-m", "tf_gru_addon"], ["python", "-m", "mine", "tf_gru_addon"], False),
+        (["train.py", "tf-gru-addon"], ["python", "train.py", "tf-gru-addon"], False),
+        (["-c", "-m"], ["python", "-c", "import tf_gru_addon", "-m"], False),
+        ([""], ["python"], False),
+        ([], ["python"], False),
+    ],
+)
+def test_the_command_line_is_told_from_a_library(
+    monkeypatch, argv, original, is_command
+):
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", original)
+    assert tf_gru_addon._is_command_line() is is_command
+
+
 def test_an_unknown_attribute():
     with pytest.raises(AttributeError, match="'tf_gru_addon' has no attribute 'LSTM'"):
         tf_gru_addon.LSTM  # noqa: B018
@@ -66,6 +130,7 @@ heavy = (
     *("migrate", "export", "weights"),
 )
 assert not {f"tf_gru_addon.{name}" for name in heavy} & set(sys.modules)
+from tf_gru_addon.packages import install_command
 
 for missing in ("pydantic", "yaml"):
     for name in list(sys.modules):
@@ -76,7 +141,7 @@ for missing in ("pydantic", "yaml"):
         try:
             getattr(tf_gru_addon, name)("configs/tiny.yaml")
         except ImportError as error:
-            assert 'pip install "tf_gru_addon[train]"' in str(error), error
+            assert install_command(extra="train") in str(error), error
             assert missing in str(error), error
         else:
             raise SystemExit(f"{name} raises nothing without {missing}")
@@ -102,7 +167,7 @@ def _error_of(code, env=None):
 def test_without_tensorflow_the_error_says_what_to_install():
     error = _error_of(HIDE + "hidden.add('tensorflow')\nimport tf_gru_addon")
     assert error.startswith("ImportError: tf_gru_addon needs TensorFlow 2.16 or later")
-    assert 'pip install "tf_gru_addon[cpu]"' in error
+    assert install_command(extra="cpu") in error
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

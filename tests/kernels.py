@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_gru_addon import native
-
 Floats = ctypes.POINTER(ctypes.c_float)
 
 
@@ -29,6 +27,7 @@ class Options(ctypes.Structure):
                 "threads",
             )
         ],
+        ("padded_units", ctypes.c_int64),
     )
 
 
@@ -55,11 +54,31 @@ class Outputs(ctypes.Structure):
     )
 
 
+class Upstream(ctypes.Structure):
+    """`GruUpstream`."""
+
+    _fields_ = tuple(
+        (name, Floats)
+        for name in ("outputs", "gates", "d_outputs", "d_last_output", "d_state")
+    )
+
+
+class Gradients(ctypes.Structure):
+    """`GruGradients`."""
+
+    _fields_ = tuple(
+        (f"d_{name}", Floats)
+        for name in ("inputs", "initial_state", "kernel", "recurrent_kernel", "bias")
+    )
+
+
 SIGMOID, TANH = 0, 3
 
 
 def library():
     """Returns the library, which TensorFlow must have loaded."""
+    from tf_gru_addon import native
+
     path = Path(native.__file__).parent / native.LIBRARY
     result = ctypes.CDLL(str(path))
     result.gru_isa.restype = ctypes.c_char_p
@@ -88,15 +107,76 @@ def forward(arrays, threads=0):
     options = Options(*x.shape, h0.shape[1], TANH, SIGMOID, 1, 0, 0, threads)
     outputs = np.full((*x.shape[:2], h0.shape[1]), np.nan, "float32")
     state = np.full_like(h0, np.nan)
-
-    def pointer(array):
-        return array.ctypes.data_as(Floats)
-
-    inputs = Inputs(*map(pointer, (x, h0, kernel, recurrent_kernel, bias)))
-    results = Outputs(pointer(outputs), None, pointer(state), None)
-    failed = library().gru_forward(
-        *(ctypes.byref(argument) for argument in (options, inputs, results))
-    )
-    if failed:
-        raise MemoryError
+    inputs = Inputs(*map(_pointer, (x, h0, kernel, recurrent_kernel, bias)))
+    results = Outputs(_pointer(outputs), None, _pointer(state), None)
+    _call(library().gru_forward, options, inputs, results)
     return outputs, state
+
+
+def train(
+    library,
+    arrays,
+    d_outputs,
+    d_state,
+    *,
+    activation=TANH,
+    recurrent_activation=SIGMOID,
+    reset_after=True,
+    go_backwards=False,
+    zero_output_for_mask=False,
+    mask=None,
+    input_masks=(),
+    recurrent_masks=(),
+):
+    """Returns the outputs, the last state and the gradients of `arrays`.
+
+    Args:
+        library: The library.
+        arrays: x, h0, kernel, recurrent kernel, and a bias or None.
+        d_outputs: The gradient of the outputs.
+        d_state: The gradient of the last state.
+        activation: The number of an activation in gru.h, and so the next.
+        recurrent_activation: See there.
+        reset_after: See gru.h, and so all others.
+        go_backwards: See there.
+        zero_output_for_mask: See there.
+        mask: See there.
+        input_masks: See there.
+        recurrent_masks: See there.
+    """
+    x, h0, *weights = arrays
+    units = h0.shape[1]
+    options = Options(*x.shape, units, activation, recurrent_activation)
+    options.reset_after = reset_after
+    options.go_backwards = go_backwards
+    options.zero_output_for_mask = zero_output_for_mask
+    inputs = Inputs(*map(_pointer, (x, h0, *weights)))
+    if mask is not None:
+        inputs.mask = mask.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+    for g, m in enumerate(input_masks):
+        inputs.input_masks[g] = _pointer(m)
+    for g, m in enumerate(recurrent_masks):
+        inputs.recurrent_masks[g] = _pointer(m)
+    outputs, state = (
+        np.full((*x.shape[:2], units), np.nan, "float32"),
+        np.empty_like(h0),
+    )
+    library.gru_gates_size.restype = ctypes.c_int64
+    size = library.gru_gates_size(ctypes.c_int64(units))
+    gates = np.full((*x.shape[:2], size), np.nan, "float32")
+    results = Outputs(_pointer(outputs), None, _pointer(state), _pointer(gates))
+    gradients = [None if array is None else np.empty_like(array) for array in arrays]
+    upstream = Upstream(*map(_pointer, (outputs, gates, d_outputs, None, d_state)))
+    _call(library.gru_forward, options, inputs, results)
+    results = Gradients(*map(_pointer, gradients))
+    _call(library.gru_backward, options, inputs, upstream, results)
+    return [outputs, state, *[d for d in gradients if d is not None]]
+
+
+def _pointer(array):
+    return None if array is None else array.ctypes.data_as(Floats)
+
+
+def _call(function, *structures):
+    if function(*map(ctypes.byref, structures)):
+        raise MemoryError

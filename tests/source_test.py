@@ -19,10 +19,12 @@ EVERY_FILE = pytest.mark.parametrize(
 #: function.
 ORDER = [
     "version",
+    "packages",
     "_compat",
     "errors",
     "arguments",
     "files",
+    "verify",
     "activations",
     "native",
     "ops",
@@ -34,6 +36,7 @@ ORDER = [
     "migrate",
     "export",
     "training",
+    "quiet_start",
     "cli_weights",
     "cli_export",
     "cli",
@@ -130,5 +133,6 @@ def test_no_path_of_a_machine(path):
 def test_pyproject_asks_for_the_versions_that_the_package_checks():
     text = (PACKAGE.parent / "pyproject.toml").read_text("utf-8")
     assert f'"keras>={MIN_KERAS},<4"' in text
-    assert f'"tensorflow-cpu>={MIN_TENSORFLOW}"' in text
+    assert f'"tensorflow-cpu>={MIN_TENSORFLOW};' in text
+    assert f'"tensorflow>={MIN_TENSORFLOW};' in text
     assert f'"tensorflow[and-cuda]>={MIN_TENSORFLOW}"' in text

@@ -1,17 +1,32 @@
 """The GRU for TensorFlow and Keras: TF r2.0's cell and a fast layer, on Keras 3."""
 
-# First, for it says what to do where TensorFlow or Keras 3 is missing.
-from tf_gru_addon import _compat as _compat
+import importlib
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any
 
-# Registers them: a saved model that holds one loads once the package is imported.
-from tf_gru_addon.layers import keras2_masks as _keras2_masks  # noqa: F401
-from tf_gru_addon.layers.dropout_rnn_cell_mixin import (
-    DropoutRNNCellMixin as DropoutRNNCellMixin,
-)
-from tf_gru_addon.layers.gru import GRU as GRU
-from tf_gru_addon.layers.gru_cell import GRUCell as GRUCell
-from tf_gru_addon.ops.engines import use_engine as use_engine
 from tf_gru_addon.version import __version__ as __version__
+
+if TYPE_CHECKING:  # what `__getattr__` gives, for editors and type checkers
+    from tf_gru_addon import activations as activations
+    from tf_gru_addon import config as config
+    from tf_gru_addon import datasets as datasets
+    from tf_gru_addon import export as export
+    from tf_gru_addon import layers as layers
+    from tf_gru_addon import migrate as migrate
+    from tf_gru_addon import native as native
+    from tf_gru_addon import training as training
+    from tf_gru_addon import weights as weights
+    from tf_gru_addon.config import build_model as build_model
+    from tf_gru_addon.config import load_config as load_config
+    from tf_gru_addon.export import Stream as Stream
+    from tf_gru_addon.layers import GRU as GRU
+    from tf_gru_addon.layers import DropoutRNNCellMixin as DropoutRNNCellMixin
+    from tf_gru_addon.layers import GRUCell as GRUCell
+    from tf_gru_addon.migrate import accelerate as accelerate
+    from tf_gru_addon.migrate.legacy import load_legacy_model as load_legacy_model
+    from tf_gru_addon.ops.engines import use_engine as use_engine
 
 __all__ = [
     "GRU",
@@ -26,23 +41,55 @@ __all__ = [
     "use_engine",
 ]
 
+#: The module that each public name comes from.
+_MODULES = {
+    "GRU": "layers",
+    "DropoutRNNCellMixin": "layers",
+    "GRUCell": "layers",
+    "Stream": "export",
+    "accelerate": "migrate",
+    "build_model": "config",
+    "load_config": "config",
+    "load_legacy_model": "migrate.legacy",
+    "use_engine": "ops.engines",
+}
+#: The public submodules.
+_SUBMODULES = (
+    *("activations", "config", "datasets", "export", "layers", "migrate", "native"),
+    *("training", "weights"),
+)
 
-def __getattr__(name: str):
-    # What not everybody needs, or needs the extra [train], is loaded when asked for.
-    if name == "accelerate":
-        from tf_gru_addon.migrate import accelerate
 
-        return accelerate
-    if name == "Stream":
-        from tf_gru_addon.export.stream import Stream
+if not TYPE_CHECKING:  # where it would make every attribute a known one
 
-        return Stream
-    if name in ("build_model", "load_config"):
-        from tf_gru_addon import config
+    def __getattr__(name: str) -> Any:
+        # When asked for: not everybody needs all, or has the packages of the extras.
+        if name in _MODULES:
+            return getattr(
+                importlib.import_module(f"{__name__}.{_MODULES[name]}"), name
+            )
+        if name in _SUBMODULES:
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-        return getattr(config, name)
-    if name == "load_legacy_model":
-        from tf_gru_addon.migrate import legacy
 
-        return legacy.load_legacy_model
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    special = (name for name in globals() if name.startswith("__"))
+    return sorted({*special, *__all__, *_SUBMODULES})
+
+
+def _is_command_line() -> bool:
+    """Whether this process is `tf-gru-addon` or `python -m tf_gru_addon`, starting."""
+    program, *rest = getattr(sys, "argv", None) or [""]
+    if program == "-m":  # Python's placeholder until it has found the module to run
+        module = sys.orig_argv[-1 - len(rest)]
+        return re.fullmatch(rf"(-\w*m)?{__name__}", module) is not None
+    return os.path.basename(program) == "tf-gru-addon"
+
+
+# Importing the package registers its layers, so that a saved model that holds one
+# loads, and says what is missing where TensorFlow or Keras 3 is. Both take TensorFlow,
+# which takes seconds: the command line answers `--help` without it, and imports the
+# layers itself before it loads a model.
+if not _is_command_line():
+    from tf_gru_addon import layers as layers

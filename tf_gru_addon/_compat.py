@@ -12,6 +12,7 @@ import sys
 import warnings
 from typing import Any, NamedTuple
 
+from tf_gru_addon.packages import install_command
 from tf_gru_addon.version import MIN_KERAS, MIN_TENSORFLOW
 
 
@@ -24,8 +25,9 @@ def _check_environment() -> None:
     if importlib.util.find_spec("tensorflow") is None:
         raise ImportError(
             f"tf_gru_addon needs TensorFlow {MIN_TENSORFLOW} or later, and found none. "
-            'Install a build: pip install "tf_gru_addon[cpu]" for CPUs, '
-            '"tf_gru_addon[gpu]" for NVIDIA GPUs, or any other TensorFlow.'
+            f"Install a build: {install_command('tensorflow-cpu', extra='cpu')} for "
+            f"CPUs, {install_command('tensorflow[and-cuda]', extra='gpu')} for NVIDIA "
+            "GPUs, or any other TensorFlow."
         )
     backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":
@@ -99,6 +101,7 @@ __all__ = [
     "mask_of",
     "on_cpu",
     "refuse_legacy_keras",
+    "running_trainer",
     "set_mask",
     "sublayers",
 ]
@@ -203,6 +206,46 @@ def sublayers(layer: Any) -> list[Any]:
     However it holds them: in attributes, in lists and dicts of them, in its graph.
     """
     return list(layer._layers)
+
+
+def running_trainer(layers: list[Any]) -> str | None:
+    """Returns which of fit, evaluate and predict runs now for a model with a layer.
+
+    In any thread: from a callback, say, that is called within.
+
+    Args:
+        layers: The layers, of which the model must hold one or be one.
+
+    Returns:
+        The method and the model, as in "model.fit", or None.
+    """
+    wanted = {id(layer) for layer in layers}
+    for frame in sys._current_frames().values():
+        while frame is not None:
+            module = frame.f_globals.get("__name__", "")
+            name = frame.f_code.co_name
+            if module.startswith("keras.src.") and name in (
+                "fit",
+                "evaluate",
+                "predict",
+            ):
+                trainer = frame.f_locals.get("self")
+                if isinstance(trainer, keras.Model) and wanted & _held(trainer):
+                    return f"{trainer.name}.{name}"
+            frame = frame.f_back
+    return None
+
+
+def _held(layer: Any) -> set[int]:
+    """Returns the ids of a layer and of all layers in it."""
+    seen = {id(layer)}
+    stack = sublayers(layer)
+    while stack:
+        held = stack.pop()
+        if id(held) not in seen:
+            seen.add(id(held))
+            stack += sublayers(held)
+    return seen
 
 
 class LayerCall(NamedTuple):

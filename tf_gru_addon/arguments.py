@@ -7,21 +7,24 @@ numbers and booleans that they are; text never counts as either.
 
 from __future__ import annotations
 
-import difflib
 import numbers
 import operator
 import os
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 
+#: Shows no more of a value than a line.
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 200
+
+
 def _refuse(name: str, expected: str, value: Any) -> ValueError:
-    received = reprlib.repr(value)
-    return ValueError(f"{name} must be {expected}; received: {received}.")
+    return ValueError(f"{name} must be {expected}; received: {_REPR.repr(value)}.")
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -83,6 +86,22 @@ def number(
     return float(value)
 
 
+def converted(name: str, convert: Callable[[Any], Any], value: Any, what: str) -> Any:
+    """Returns what `convert` makes of the argument, such as `keras.initializers.get`.
+
+    Args:
+        name: What the argument is called.
+        convert: Raises a ValueError or a TypeError on what it does not understand.
+        value: The argument.
+        what: What the argument may be the name, the config or an object of.
+    """
+    try:
+        return convert(value)
+    except (TypeError, ValueError) as error:
+        expected = f"the name or the config of {what}, or one itself"
+        raise _refuse(name, expected, value) from error
+
+
 def path(name: str, value: Any) -> Path:
     """Returns a path, of text or of a path object."""
     if isinstance(value, str | os.PathLike) and os.fspath(value) != "":
@@ -123,19 +142,3 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise _refuse(name, "text that is not empty", value)
     return value
-
-
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Returns the name that was probably meant, and all that are known.
-
-    Example:
-        >>> from tf_gru_addon.arguments import did_you_mean
-        >>> did_you_mean("epohcs", ["epochs", "seed"])
-        "Did you mean 'epochs'? Known: epochs, seed."
-    """
-    known = list(known)
-    lowered = {name.lower(): name for name in reversed(known)}
-    word = word.lower() if isinstance(word, str) else ""
-    close = difflib.get_close_matches(word, lowered, n=1)
-    guess = f"Did you mean {lowered[close[0]]!r}? " if close else ""
-    return f"{guess}Known: {', '.join(known)}."

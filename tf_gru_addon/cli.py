@@ -1,8 +1,8 @@
-"""The command line: `python -m tf_gru_addon train --config ... --workdir ...`.
+"""The command line: `tf-gru-addon train --config ... --workdir ...`.
 
 A command is an entry of `COMMANDS`: its flags and what it does. Flags live in a
 `FlagValues` of their own, so that importing this module leaves absl's global one alone.
-What a command needs is imported when it runs, so that help needs no extra.
+What a command needs is imported when it runs, so that help is quick and needs no extra.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from absl import flags
 
 from tf_gru_addon import cli_export, cli_weights
-from tf_gru_addon.weights.errors import WeightsError
-
-PROGRAM = "python -m tf_gru_addon"
+from tf_gru_addon.errors import RunError, TfGruAddonError, did_you_mean
+from tf_gru_addon.quiet_start import hide_notices
+from tf_gru_addon.version import __version__
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Command:
     arguments: tuple[str, ...] = ()
 
 
-class UsageError(ValueError):
+class UsageError(TfGruAddonError, ValueError):
     """The command line is not understood."""
 
 
@@ -56,8 +56,7 @@ def _define_train(values: flags.FlagValues) -> None:
 
 def _train(values: flags.FlagValues) -> None:
     from tf_gru_addon.config import load_config
-    from tf_gru_addon.training import train
-    from tf_gru_addon.training.report import print_report
+    from tf_gru_addon.config.load import named
 
     path, overrides = values["config"].value, values["set"].value
     if path is None and values.resume:
@@ -69,7 +68,12 @@ def _train(values: flags.FlagValues) -> None:
     elif path is None:
         raise UsageError("train needs --config (or --resume).")
     config = load_config(path, overrides)
-    print_report(train(config, values.workdir, resume=values.resume), values.workdir)
+    from tf_gru_addon.training import train
+    from tf_gru_addon.training.report import print_report
+
+    with named(path, overrides):
+        metrics = train(config, values.workdir, resume=values.resume)
+    print_report(metrics, values.workdir)
 
 
 def _define_evaluate(values: flags.FlagValues) -> None:
@@ -77,6 +81,7 @@ def _define_evaluate(values: flags.FlagValues) -> None:
 
 
 def _evaluate(values: flags.FlagValues) -> None:
+    from tf_gru_addon import layers as layers  # or says what must be installed
     from tf_gru_addon.training import evaluate
     from tf_gru_addon.training.report import print_report
 
@@ -132,7 +137,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _dispatch(arguments)
     except KeyboardInterrupt:
-        print("interrupted; `train --resume` goes on", file=sys.stderr)
+        hint = "; `train --resume` goes on" if arguments[:1] == ["train"] else ""
+        print(f"interrupted{hint}", file=sys.stderr)
         return 130
     except Exception as error:
         code = _exit_code(error)
@@ -144,6 +150,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def run() -> None:
     """Runs the command line of this process, and exits."""
+    hide_notices()
     sys.exit(main(sys.argv[1:]))
 
 
@@ -151,10 +158,11 @@ def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("help", "--help", "-h"):
         print(_help())
         return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"tf_gru_addon {__version__}")
+        return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        from tf_gru_addon.config.errors import did_you_mean
-
         raise UsageError(f"{name!r} is not a command. {did_you_mean(name, COMMANDS)}")
     command = COMMANDS[name]
     values = flags.FlagValues()
@@ -167,55 +175,56 @@ def _dispatch(arguments: Sequence[str]) -> int:
     except flags.Error as error:
         problem = str(error)
         stop = "" if problem.endswith((".", "?")) else "."
-        raise UsageError(f"{problem}{stop} See `{PROGRAM} {name} --help`.") from error
+        raise UsageError(
+            f"{problem}{stop} See `{_program()} {name} --help`."
+        ) from error
     count = len(command.arguments)
     missing = [*command.arguments[len(given) :]]
     missing += [f"--{flag}" for flag in command.required if values[flag].value is None]
     if given[count:] or missing:
         wrong = f"takes no {given[count]!r}" if given[count:] else f"needs {missing[0]}"
-        raise UsageError(f"{name} {wrong}. See `{PROGRAM} {name} --help`.")
+        raise UsageError(f"{name} {wrong}. See `{_program()} {name} --help`.")
     command.run(values, *given)
     return 0
 
 
 def _exit_code(error: Exception) -> int | None:
     """Returns the exit code of an error that a user can act on; None for any other."""
-    expected = UsageError, WeightsError, FileNotFoundError, FileExistsError, ImportError
-    if isinstance(error, expected):
+    if isinstance(error, (FileNotFoundError, FileExistsError, ImportError)):
         return 2
-    from tf_gru_addon.export.errors import ExportError
-    from tf_gru_addon.migrate.legacy import LegacyModelError
+    if isinstance(error, (RunError, OSError)):
+        return 1
+    if not isinstance(error, TfGruAddonError):
+        return None
+    # An export that was written, and differs from its model, has a report.
+    return 2 if getattr(error, "report", None) is None else 1
 
-    if isinstance(error, LegacyModelError):
-        return 2
-    if isinstance(error, ExportError):
-        return 2 if error.report is None else 1
-    # What these modules raise can only come from a command that has imported them.
-    from tf_gru_addon.config import ConfigError
-    from tf_gru_addon.datasets import DataError
-    from tf_gru_addon.training.errors import RunError, WorkdirError
 
-    if isinstance(error, (ConfigError, DataError, WorkdirError)):
-        return 2
-    return 1 if isinstance(error, (RunError, OSError)) else None
+def _program() -> str:
+    """Returns what was typed to start this process."""
+    is_module = os.path.basename(sys.argv[0]) == "__main__.py"
+    return "python -m tf_gru_addon" if is_module else "tf-gru-addon"
 
 
 def _help() -> str:
-    lines = [f"usage: {PROGRAM} COMMAND [--flag ...]", "", "commands:"]
+    program = _program()
+    lines = [f"usage: {program} COMMAND [--flag ...]", "", "commands:"]
     lines += [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join([*lines, "", f"{PROGRAM} COMMAND --help lists a command's flags."])
+    return "\n".join([*lines, "", f"{program} COMMAND --help lists a command's flags."])
 
 
 def _command_help(name: str, command: Command, values: flags.FlagValues) -> str:
     usage = " ".join([name, *command.arguments])
     lines = [
-        f"usage: {PROGRAM} {usage} [--flag ...]",
+        f"usage: {_program()} {usage} [--flag ...]",
         "",
         command.summary,
         "",
         "flags:",
     ]
+    width = max((len(flag) for flag in values), default=0)
     for flag in values:
+        text = " ".join(values[flag].help.split())  # absl breaks some into lines
         needed = " (required)" if flag in command.required else ""
-        lines.append(f"  --{flag:10} {values[flag].help}{needed}")
+        lines.append(f"  --{flag:{width}}  {text}{needed}")
     return "\n".join(lines)

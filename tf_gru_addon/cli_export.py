@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 import typing
-import zipfile
-from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -24,10 +23,17 @@ def define_export(values: flags.FlagValues) -> None:
         "streaming", False, "one step, whose states go in and out", values
     )
     flags.DEFINE_string("output", None, "the file or folder to write", values)
+    text = "an .npz file of inputs to compare on: arrays named as the model's inputs"
+    flags.DEFINE_string("examples", None, f"{text}, or one array an example", values)
+    text = "compare on --examples instead of random inputs"
+    flags.DEFINE_boolean("only_examples", False, text, values)
+    text = "the largest error allowed where rounding does not explain more"
+    flags.DEFINE_float("tolerance", None, text, flag_values=values)
 
 
 def export(values: flags.FlagValues) -> None:
     """Writes a model, and prints how it compares with what it was made of."""
+    from tf_gru_addon import layers as layers  # or says what must be installed
     from tf_gru_addon.export.errors import ExportError
     from tf_gru_addon.export.parity import require_new
     from tf_gru_addon.export.targets import target_of
@@ -37,6 +43,13 @@ def export(values: flags.FlagValues) -> None:
     target = target_of(values.format, streaming=values.streaming)
     require_new(values.output)
     model, options = _run(values.workdir) if values.workdir else _file(values.model)
+    if values.examples is not None:
+        given = _examples(values.examples, model)
+        keep = {} if values.only_examples else options.get("examples", {})
+        options["examples"] = {**keep, **given}
+    options["only_examples"] = values.only_examples
+    if values.tolerance is not None:
+        options["tolerance"] = values.tolerance
     try:
         report = target.export(model, values.output, **options)
     except ExportError as error:
@@ -46,7 +59,7 @@ def export(values: flags.FlagValues) -> None:
     print(report)
     print(
         f"{values.output}: written; it differs from the trained model by "
-        f"{report.max_error:.1e} (allowed: {report.tolerance:.0e})"
+        f"{report.max_error:.1e} (allowed: {report.allowed:.0e})"
     )
 
 
@@ -58,6 +71,7 @@ def define_deploy(values: flags.FlagValues) -> None:
 
 def deploy(values: flags.FlagValues) -> None:
     """Writes a run's model in every form, and prints how each does on the test data."""
+    from tf_gru_addon import layers as layers  # or says what must be installed
     from tf_gru_addon.training.deploy import deploy as write_all
     from tf_gru_addon.training.deploy import print_deployment
 
@@ -76,20 +90,40 @@ def _run(workdir: str) -> tuple[keras.Model, dict[str, Any]]:
 
 def _file(path: str) -> tuple[keras.Model, dict[str, Any]]:
     """Returns the model in a file, and no options."""
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: there is no such file.")
-    from tf_gru_addon.export.errors import ExportError
+    from tf_gru_addon.export.keras_files import load_keras_file
 
-    if Path(path).suffix != ".keras" or not zipfile.is_zipfile(path):
-        raise ExportError(
-            f"{path}: not a .keras file. Save the model with model.save('NAME.keras')."
+    model, left_out = load_keras_file(path)
+    if left_out:
+        print(
+            f"warning: {path}: left out, as unknown here and of no use in inference: "
+            f"{', '.join(left_out)}",
+            file=sys.stderr,
         )
-    import keras
+    return model, {}
 
-    # The layers of this package register themselves when imported.
-    from tf_gru_addon.layers import gru, gru_cell  # noqa: F401
+
+def _examples(path: str, model: keras.Model) -> dict[str, list]:
+    """Returns the examples in an .npz file, as the exports take them."""
+    import numpy as np
+
+    from tf_gru_addon.export.errors import ExportError
+    from tf_gru_addon.export.parity import flat_model
 
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True), {}
-    except Exception as error:  # damage, and layers of others, show in many ways
-        raise ExportError(f"{path}: cannot be loaded: {error}") from error
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such file.") from None
+    except Exception as error:  # damage shows in many ways
+        raise ExportError(
+            f"{path}: --examples must be an .npz file of arrays: {error}"
+        ) from error
+    names = [tensor.name for tensor in flat_model(model).inputs]
+    if set(arrays) == set(names):
+        return {path: [arrays[name] for name in names]}
+    if len(names) > 1 or not arrays:
+        raise ExportError(
+            f"{path}: --examples must hold the arrays {', '.join(names)}, as the "
+            f"model's inputs are named; it holds {', '.join(arrays) or 'none'}."
+        )
+    return {name: [array] for name, array in arrays.items()}

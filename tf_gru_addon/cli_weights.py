@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import typing
@@ -172,9 +173,9 @@ def _print_activations_left_out(stack: tuple[GRULayer, ...], form: str) -> None:
 
 def _convert_model(source: str, target: str) -> None:
     """Writes a whole model of an older Keras as a Keras 3 file, and runs both."""
-    import keras
-
+    from tf_gru_addon import layers as layers  # registers them
     from tf_gru_addon.export.examples import example_inputs, run_model
+    from tf_gru_addon.export.keras_files import load_keras_file
     from tf_gru_addon.export.parity import compare, flat_model, new_output, require_new
     from tf_gru_addon.migrate.legacy import load_legacy_model
     from tf_gru_addon.weights import WeightsError
@@ -183,17 +184,18 @@ def _convert_model(source: str, target: str) -> None:
     flat = flat_model(model := load_legacy_model(source))
     with new_output(target) as unfinished:
         model.save(unfinished)
-        again = flat_model(keras.models.load_model(unfinished))
-        errors = compare(
-            lambda arrays: run_model(flat, arrays),
-            lambda arrays: run_model(again, arrays),
+        again = flat_model(load_keras_file(unfinished)[0])
+        comparison = compare(
+            functools.partial(run_model, flat),
+            functools.partial(run_model, again),
             example_inputs(flat),
+            flat,
+            1e-6,
         )
-        error = max(error for _, error in errors)
-        if not error <= 1e-6:
+        if not comparison.passed:
             raise WeightsError(
-                f"{target}: the model differs by {error:.2g} when it is loaded again. "
-                "It was not put in place."
+                f"{target}: loaded again, it {comparison.why_not_passed()}. It was not "
+                "put in place."
             )
     print(
         f"{target}: {model.count_params():,} parameters; loaded again, it is the same"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +42,9 @@ def whole(path: Path) -> Iterator[Path]:
     """Gives a path to write a file or folder to, and moves it to `path` when done.
 
     What stood at `path` stays as it was until the new one is whole and on the disk,
-    and stays if writing fails.
+    and stays if writing fails. The path given has the name of `path`, in a locked
+    folder beside it. The lock ends with the process, so that the next call for the
+    same path removes what a killed process left, and nothing that is still written.
 
     Args:
         path: where the file or folder is to be in the end.
@@ -47,25 +52,58 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         RunError: it cannot be written: a full disk, say.
     """
-    unfinished = path.with_name(_UNFINISHED + path.name)
-    with writing(path):
-        _remove(unfinished)
-        try:
-            yield unfinished
-            _sync(unfinished)
-            if path.is_dir():
-                _remove(path)  # a folder cannot be replaced; the new one is whole
-            os.replace(unfinished, path)
-            _sync(path.parent)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                _remove(unfinished)
-            raise
+    with writing(path), unfinished_folder(path) as folder:
+        unfinished = folder / path.name
+        yield unfinished
+        _sync(unfinished)
+        if path.is_dir():
+            remove(path)  # a folder cannot be replaced; the new one is whole
+        os.replace(unfinished, path)
+        _sync(path.parent)
+
+
+@contextlib.contextmanager
+def unfinished_folder(path: Path) -> Iterator[Path]:
+    """Gives a new, locked folder beside a path, and removes it afterwards.
+
+    Args:
+        path: what is being written. What a killed process left of it is removed.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    remove_unfinished(path.parent, path.name)
+    folder, descriptor = _new_locked_folder(path)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
 
 
 def is_unfinished(path: Path) -> bool:
-    """Tells whether a path is what a killed process left of `whole`."""
+    """Tells whether a path is a folder of `whole`: in use, or left by a killed one."""
     return path.name.startswith(_UNFINISHED)
+
+
+def remove_unfinished(folder: Path, name: str = "") -> None:
+    """Removes what killed processes left of `whole`; live ones keep theirs.
+
+    Args:
+        folder: where they were writing.
+        name: begins the names of the files that they were writing.
+    """
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        # Earlier versions repeated the prefix, and locked nothing.
+        if not left.name.replace(_UNFINISHED, "").startswith(name):
+            continue
+        with contextlib.suppress(OSError):  # it is gone, or belongs to another user
+            descriptor = os.open(left, os.O_RDONLY)
+            try:
+                if _locked(descriptor):
+                    remove(left)
+            finally:
+                os.close(descriptor)
 
 
 def size(path: Path) -> int:
@@ -75,8 +113,46 @@ def size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def digest(path: Path) -> str:
+    """Returns the SHA-256 of a file, or of the files of a folder and their names.
+
+    Raises:
+        OSError: there is nothing, or it cannot be read.
+    """
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = (f"{file.relative_to(path)} {digest(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _new_locked_folder(path: Path) -> tuple[Path, int]:
+    """Returns a new folder beside a path, and the descriptor that locks it."""
+    while True:
+        prefix = f"{_UNFINISHED}{path.name}-"
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
+        with contextlib.suppress(OSError):  # another process removed it: try again
+            descriptor = os.open(folder, os.O_RDONLY)
+            # Where the file system has no locks, nobody takes the folder for left.
+            locked = _locked(descriptor)
+            if locked is None or (locked and folder.exists()):
+                return folder, descriptor
+            os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool | None:
+    """Locks what is open; tells whether it succeeded, None where locks do not exist."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

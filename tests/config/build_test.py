@@ -186,3 +186,10 @@ def test_an_optimizer_that_fails_is_named():
     optimizer = {"Adam": {"clipnorm": 1.0, "clipvalue": 1.0}}
     with pytest.raises(ConfigError, match=r"^optimizer\.Adam: Adam refuses"):
         build_model(make([LAST], optimizer=optimizer))
+
+
+@pytest.mark.parametrize("config", [None, {}, "configs/tiny.yaml", Path("tiny.yaml")])
+def test_what_is_no_config(config):
+    message = "config: expected what `load_config` returns; got "
+    with pytest.raises(ConfigError, match=message):
+        build_model(config)

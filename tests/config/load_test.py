@@ -1,7 +1,9 @@
 import math
+import os
 import re
 
 import pytest
+import yaml
 
 from tf_gru_addon.config import (
     ConfigError,
@@ -57,10 +59,90 @@ def test_a_name_alone_is_a_part_without_arguments():
     assert config.optimizer == {"SGD": {}}
 
 
-def test_paths_of_data_are_made_absolute(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    files = ["data={train: a.npz, test: b.csv}"]
-    assert load_config(path, files).data.train == str(tmp_path / "a.npz")
+def test_a_path_starts_at_the_config_or_in_the_current_directory(
+    path, tmp_path, monkeypatch
+):
+    here, elsewhere = path.parent, tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    override = "data={train: a.npz, test: [b.csv, /no/b.csv, c.csv]}"
+
+    def found():
+        data = load_config(os.path.relpath(path), [override]).data
+        return [data.train, data.test]
+
+    assert found() == [str(here / "a.npz"), str(here / "b.csv")]  # nothing is there
+    for name in ("a.npz", "c.csv"):
+        (elsewhere / name).write_text("")
+    assert found() == [str(elsewhere / "a.npz"), str(elsewhere / "c.csv")]
+    for name in ("a.npz", "b.csv"):
+        (here / name).write_text("")
+    assert found() == [str(here / "a.npz"), str(here / "b.csv")]
+
+
+@pytest.mark.parametrize("exist", [True, False])
+def test_paths_are_saved_in_both_forms(path, tmp_path, exist):
+    config = load_config(path, ["data={train: a.npz, test: b.csv}"])
+    (tmp_path / "runs").mkdir()
+    saved = tmp_path / "runs" / "saved.yaml"
+    save_config(config, saved)
+    for name in ("a.npz", "b.csv") if exist else ():
+        (tmp_path / name).write_text("")
+    assert load_config(saved) == config
+    paths = yaml.safe_load(saved.read_text())["data"]["train"]
+    assert paths == ["../a.npz", str(tmp_path / "a.npz")]
+
+
+@pytest.mark.parametrize("value", ["3", "[]", "''", "[3]", "{a: b}", "['']", "true"])
+def test_what_is_no_path(path, value):
+    message = "data.train: expected a path, or a list of paths; got "
+    with pytest.raises(ConfigError, match=message):
+        load_config(path, ["data.dataset=null", "data.test=a", f"data.train={value}"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "start"),
+    [
+        ([], "{path}: training.epochs: expected a whole"),
+        (["training.seed=3"], "{path}: training.epochs: expected a whole"),
+        (
+            ["training.seed=3", "training.epochs=five"],
+            "{path} with --set 'training.epochs=five': training.epochs: expected a wh",
+        ),
+        (["training={epochs: a}"], "{path} with --set 'training={epochs: a}': trainin"),
+        (["training.epochs"], "{path} with --set 'training.epochs': training.epochs:"),
+        (
+            ["training.epochs=2", "model.layers.0=GUR"],
+            "{path} with --set 'model.layers.0=GUR': model.layers[0]: 'GUR' is no lay",
+        ),
+        (["model.layers[7]=GRU"], "{path} with --set 'model.layers[7]=GRU': model.lay"),
+        (
+            ["training.epochs=2", "modle.layers=[]"],
+            "{path} with --set 'modle.layers=[]': modle: there is no such key",
+        ),
+    ],
+)
+def test_an_error_names_the_file_and_the_override(path, overrides, start):
+    path.write_text(CONFIG.replace("epochs: 2", "epochs: two"))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    assert str(caught.value).startswith(start.replace("{path}", str(path)))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [[3], [None], [["training.epochs=3"]], "training.epochs=3", b"a=b", 3, None],
+)
+def test_overrides_that_are_no_texts(path, overrides):
+    message = r"overrides: expected a list of texts such as 'training\.epochs=5'; got"
+    with pytest.raises(ConfigError, match=message):
+        load_config(path, overrides)
+
+
+@pytest.mark.parametrize("path", [None, 3, "", b"a.yaml", "a\0b", ["a.yaml"]])
+def test_a_path_that_is_none(path):
+    with pytest.raises(ValueError, match="path must be a path"):
+        load_config(path)
 
 
 def test_the_last_override_wins(path):

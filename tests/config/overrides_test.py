@@ -69,6 +69,9 @@ def test_override(content, override, place, value):
         ('training.seed="\\UFFFFFFFF"', "cannot read the value"),
         ("training.epochs.more=5", "what stands before it is 2 (int)"),
         ("model.layers[3].Dense.units=5", "expected the number of an entry, 0..1"),
+        ("model.layers[" + "9" * 5000 + "]=5", "an entry, 0..1; got '999"),
+        ("model.layers." + "9" * 5000 + "=5", "an entry, 0..1; got '999"),
+        ("training.epochs." + "9" * 5000 + "=5", "cannot follow '999"),
         ("model.layers.Dense.units=5", "the number of an entry, 0..1; got 'Dense'"),
     ],
 )

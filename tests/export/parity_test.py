@@ -5,13 +5,8 @@ import pytest
 import tf_gru_addon
 from tf_gru_addon.export import ExportError, ParityReport
 from tf_gru_addon.export.examples import example_inputs, run_model
-from tf_gru_addon.export.parity import (
-    compare,
-    flat_model,
-    measure,
-    new_output,
-    require_passed,
-)
+from tf_gru_addon.export.parity import compare, flat_model, measure, new_output
+from tf_gru_addon.export.parity_report import Comparison, require_passed
 
 
 def _model(*layers, shape=(None, 3), **options):
@@ -22,9 +17,17 @@ def _examples(model):
     return example_inputs(flat_model(model))
 
 
-def _report(tmp_path, *errors):
+def _report(tmp_path, *errors, rounding=None, problems=None):
     cases = tuple((f"case {i}", error) for i, error in enumerate(errors))
-    return ParityReport("onnx", tmp_path / "a", 1500, {"GRU": 2}, cases, 1e-5, 0.5)
+    comparison = Comparison(cases, 1e-5, rounding or {}, problems or {})
+    return ParityReport("onnx", tmp_path / "a", 1500, {"GRU": 2}, comparison, 0.5)
+
+
+def _compare(received, arrays):
+    """Compares with a model that returns its input."""
+    x = keras.Input(batch_shape=[None] * arrays[0].ndim, dtype=arrays[0].dtype.name)
+    model = flat_model(keras.Model(x, keras.layers.Identity(dtype=x.dtype)(x)))
+    return compare(lambda a: a, received, {"one": arrays}, model, np.inf)
 
 
 def test_examples_of_a_model_of_any_sizes():
@@ -147,15 +150,14 @@ def test_running_a_model_leaves_its_states():
 
 
 def test_errors_are_absolute_below_1_and_relative_above():
-    cases = {"one": [np.array([0.5, 100.0])]}
-    (error,) = compare(lambda a: a, lambda a: [a[0] + [1e-3, 1e-3]], cases)
-    assert error == ("one", pytest.approx(1e-3))
-    (error,) = compare(lambda a: a, lambda a: [a[0] + [0, 1e-3]], cases)
-    assert error == ("one", pytest.approx(1e-5))
+    x = [np.array([0.5, 100.0])]
+    ((_, error),) = _compare(lambda a: [a[0] + [1e-3, 1e-3]], x).cases
+    assert error == pytest.approx(1e-3)
+    ((_, error),) = _compare(lambda a: [a[0] + [0, 1e-3]], x).cases
+    assert error == pytest.approx(1e-5)
 
 
 def test_large_examples_are_compared_in_full():
-    x = np.zeros((1000, 2))
     shift = np.zeros((1000, 2))
     shift[999, 1] = 0.5
     seen = []
@@ -165,17 +167,46 @@ def test_large_examples_are_compared_in_full():
         seen.append(len(arrays[0]))
         return [arrays[0] + shift[start : start + seen[-1]]]
 
-    assert compare(lambda a: a, received, {"many": [x]}) == (("many", 0.5),)
+    assert _compare(received, [np.zeros((1000, 2))]).cases == (("one", 0.5),)
     assert sum(seen) == 1000
     assert max(seen) < 1000
 
 
-def test_other_shapes_and_nan_are_seen():
-    cases = {"one": [np.zeros((2, 3))]}
-    with pytest.raises(ValueError, match=r"shape \(3, 2\) where the model's has \(2, "):
-        compare(lambda a: a, lambda a: [a[0].T], cases)
-    ((_, error),) = compare(lambda a: a, lambda a: [a[0] + np.nan], cases)
+def _raise(arrays):
+    raise RuntimeError("no such kernel")
+
+
+@pytest.mark.parametrize(
+    ("received", "problem"),
+    [
+        (lambda a: [a[0].T], r"shape \(3, 2\) where the model's has \(2, 3\)"),
+        (lambda a: [a[0][:, :1]], r"shape \(2, 1\) where"),  # which would broadcast
+        (lambda a: [a[0], a[0]], "it has 2 outputs where the model has 1"),
+        (lambda a: [a[0].astype("int32")], "the dtype int32 where .* has float32"),
+        (_raise, "the export does not run: no such kernel"),
+    ],
+)
+def test_outputs_of_another_form(received, problem, tmp_path):
+    comparison = _compare(received, [np.zeros((2, 3), "float32")])
+    assert comparison.cases == (("one", np.inf),)
+    report = ParityReport("onnx", tmp_path / "a", 1, {}, comparison, 0.5)
+    assert not report.passed
+    with pytest.raises(ExportError, match=f"case 'one': .*{problem}.*It stays"):
+        require_passed(report)
+    assert comparison.problems["one"] in str(report)
+
+
+def test_nan_is_seen():
+    ((_, error),) = _compare(lambda a: [a[0] + np.nan], [np.zeros((2, 3))]).cases
     assert np.isnan(error)
+
+
+@pytest.mark.parametrize("timesteps", [None, 5, 8])
+def test_some_batch_is_no_other_size(timesteps):
+    """So that an export that takes one axis for another has another shape."""
+    cases = _examples(_model(keras.layers.Dense(2), shape=(timesteps, 8)))
+    shapes = [arrays[0].shape for arrays in cases.values()]
+    assert any(batch > 2 and batch not in (t, 8) for batch, t, _ in shapes)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +223,32 @@ def test_a_report(tmp_path, errors, passed):
     with pytest.raises(ExportError, match=r"differs .* 'case 1'.*stays where") as e:
         require_passed(report)
     assert e.value.report is report
+
+
+def test_a_report_of_what_rounding_explains(tmp_path):
+    report = _report(tmp_path, 1e-6, 5e-5, rounding={"case 1": 1e-5})
+    assert report.passed
+    assert report.allowed == pytest.approx(1e-4)
+    assert "5e-05  case 1; rounding alone: 1e-05" in str(report)
+    assert "10 times what" in str(report)
+    report = _report(tmp_path, 1e-6, 5e-4, rounding={"case 1": 1e-5})
+    with pytest.raises(ExportError, match=r"0\.0005 .*'case 1'.* 10 times what ro"):
+        require_passed(report)
+
+
+def test_cases_that_tell_nothing(tmp_path):
+    rounding = {"case 1": 0.5, "case 2": 2e-6}
+    report = _report(tmp_path, 1e-6, 0.9, 1.1e-5, rounding=rounding)
+    assert report.passed
+    assert report.max_error == 1.1e-5
+    assert "rounding alone: 5e-01, undecided" in str(report)
+    rounding["case 2"] = 0.1
+    report = _report(tmp_path, 1e-6, 0.9, 0.9, rounding=rounding)
+    assert not report.passed
+    with pytest.raises(
+        ExportError, match=r"cannot be judged.*0\.5, in 2 of 3.*examples"
+    ):
+        require_passed(report)
 
 
 def test_a_report_says_what_keras_gives(tmp_path):

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import tracemalloc
 
 import keras
 import numpy as np
@@ -13,7 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tf_gru_addon import GRU, Stream, native
-from tf_gru_addon.export import ExportError, StreamingModel
+from tf_gru_addon.export import ExportError, StreamingModel, stream_parts
+from tf_gru_addon.layers import keras2_masks
+
+native_only = pytest.mark.skipif(
+    not native.status().available, reason=native.status().reason
+)
 
 #: What TensorFlow runs of a case where there is a native engine: all, or these layers.
 CALLED = {
@@ -51,7 +57,7 @@ def test_any_cut_gives_the_numbers_of_the_whole(name):
         stream.reset()
 
 
-@pytest.mark.skipif(not native.status().available, reason=native.status().reason)
+@native_only
 @pytest.mark.parametrize("name", streams.CASES)
 def test_what_tensorflow_runs_is_known(name):
     stream = Stream(streams.model(name))
@@ -69,7 +75,7 @@ def test_why_tensorflow_runs_all():
     assert "half computes in bfloat16" in Stream(streams.model("bfloat16")).why_called
 
 
-@pytest.mark.skipif(not native.status().available, reason=native.status().reason)
+@native_only
 def test_no_tensorflow_op_runs(monkeypatch):
     stream = Stream(streams.model("dense"), 3)
     x = streams.frames("dense")
@@ -225,6 +231,149 @@ def test_many_sizes_of_chunks():
     )
 
 
+PIECES = ["gru", "zero_outputs", "last_of_zero_outputs", "after_the_last", "dense"]
+
+
+@native_only
+@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_long_chunk_in_pieces_gives_the_same_bits(name, masked, monkeypatch):
+    x = streams.frames(name)
+    mask = np.random.default_rng(3).random(x[:, 2:].shape[:2]) < 0.4 if masked else None
+    results = []
+    for piece in (2**20, 100, 1):
+        monkeypatch.setattr(stream_parts, "_PIECE", piece)
+        monkeypatch.setattr(stream_parts, "_PIECE_ROWS", 1)
+        stream = Stream(streams.model(name), 3)
+        outputs = [stream.push(x[:, :2]), stream.push(x[:, 2:], mask)]
+        results.append(tf.nest.flatten([outputs, stream.state]))
+    for other in results[1:]:
+        for a, e in zip(other, results[0], strict=True):
+            np.testing.assert_array_equal(a, e)
+
+
+@native_only
+def test_buffers_do_not_grow_with_the_lengths_met():
+    """At most those of four lengths are held, and none of a chunk run in pieces."""
+    model = streams.sequential(
+        GRU(64, return_sequences=True),
+        keras.layers.Dense(16, activation="softmax"),
+        keras.layers.Dense(8),
+    )
+    stream = Stream(model, 2)
+    assert stream.called == ()
+
+    def held(length):
+        stream.push(np.zeros((2, length, streams.FEATURES), "float32"))
+        return tracemalloc.get_traced_memory()[0]
+
+    lengths = np.random.default_rng(0).permutation(np.arange(1, 201))
+    tracemalloc.start()
+    try:
+        sizes = [held(length) for length in [*lengths, 50_000, 50_001, 50_002, 1]]
+    finally:
+        tracemalloc.stop()
+    a_frame = 4 * 2 * (streams.FEATURES + 64 + (64 + 16) + (16 + 16))  # bytes
+    assert max(sizes) < 4 * 200 * a_frame + 2**19
+    assert sizes[-1] > 2 * a_frame  # what is held was seen
+
+
+def test_a_stream_says_what_it_is_and_what_runs_it():
+    text = repr(Stream(streams.model("selu"), 3))
+    assert text.startswith("Stream(model='sequential")
+    assert ", batch_size=3, layers=['gru" in text
+    assert "runs='TensorFlow: gru" in text
+    assert text.endswith(": the native engine lacks selu')")
+
+
+@native_only
+def test_a_stream_says_which_layers_tensorflow_runs():
+    text = repr(Stream(streams.model("dense")))
+    assert text.endswith("], runs='native engine and NumPy')"), text
+    text = repr(Stream(streams.model("images")))
+    assert "runs='native engine and NumPy, TensorFlow for time_dist" in text
+
+
+INTERRUPT = """
+import os, signal, threading, time
+import keras, numpy as np, tf_gru_addon
+
+model = keras.Sequential([keras.Input((None, 8)), tf_gru_addon.GRU(256)])
+stream = tf_gru_addon.Stream(model, 4)
+x = np.zeros((4, 400_000, 8), "float32")
+stream.push(x[:, :10_000])
+start = time.monotonic()
+stream.push(x[:, :10_000])
+whole = 40 * (time.monotonic() - start)
+before = stream.state
+sent = []
+
+def interrupt():
+    time.sleep(0.3)
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+try:
+    stream.push(x)
+except KeyboardInterrupt:
+    print(whole, time.monotonic() - sent[0])
+for name, state in stream.state.items():
+    assert (state == before[name]).all()
+stream.push(x[:, :1])
+"""
+
+
+@native_only
+def test_an_interrupt_ends_a_long_push_and_leaves_the_states():
+    whole, waited = map(float, run_python(INTERRUPT).stdout.split())
+    assert waited < min(whole / 4, 1.5), (whole, waited)
+
+
+FORK = """
+import os, signal, threading, time, warnings
+import keras, numpy as np, tf_gru_addon
+
+warnings.simplefilter("ignore", DeprecationWarning)  # os.fork, of threads
+model = keras.Sequential([keras.Input((None, 8)), tf_gru_addon.GRU(64)])
+stream = tf_gru_addon.Stream(model)
+x = np.random.default_rng(0).normal(size=(1, 2000, 8)).astype("float32")
+expected = stream.push(x[:, :9])
+stop = threading.Event()
+
+def work():
+    while not stop.is_set():
+        stream.push(x)
+
+thread = threading.Thread(target=work)
+thread.start()
+locked = 0
+for _ in range(12):
+    locked += stream._lock.locked()
+    child = os.fork()
+    if child == 0:
+        stream.reset()
+        same = (stream.push(x[:, :9]) == expected).all()
+        os._exit(0 if same else 1)
+    end = time.monotonic() + 20
+    while not (found := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+            stop.set()
+            raise SystemExit("a child hangs")
+        time.sleep(0.002)
+    assert os.waitstatus_to_exitcode(found[1]) == 0
+stop.set()
+thread.join()
+print(locked)
+"""
+
+
+@native_only
+def test_a_child_forked_while_another_thread_pushes_can_push():
+    assert int(run_python(FORK).stdout) > 3  # so often the lock was held
+
+
 def test_lists_and_other_dtypes():
     stream = Stream(streams.model("gru"), 3)
     x = streams.frames("gru")
@@ -323,3 +472,18 @@ assert np.allclose(y, model(x), atol=1e-6)
 
 def test_without_the_native_engine():
     run_python(WITHOUT_NATIVE, env={"TF_GRU_ADDON_NATIVE": "0"})
+
+
+@pytest.mark.parametrize("kind", ["Concatenate", "Add", "Average"])
+def test_merging_layers_of_models_from_keras_2(kind):
+    x = keras.Input((None, 3))
+    h = keras.layers.Masking()(x)
+    h = getattr(keras2_masks, kind)()([h, GRU(3, return_sequences=True)(h)])
+    model = keras.Model(x, GRU(2, return_sequences=True)(h))
+    stream = Stream(model)
+    frames = np.random.default_rng(0).normal(size=(1, 6, 3)).astype("float32")
+    frames[:, 2:4] = 0
+    parts = [stream.push(frames[:, t : t + 1]) for t in range(6)]
+    np.testing.assert_allclose(np.concatenate(parts, 1), model(frames), atol=1e-6)
+    if native.status().available:
+        assert (stream.called != ()) == (kind == "Average")

@@ -722,3 +722,60 @@ def test_a_model_that_is_not_built():
 
 def test_it_is_public():
     assert tf_gru_addon.accelerate is accelerate
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_while_the_model_runs(method):
+    inner = sequential(keras.layers.GRU(U))
+    model = keras.Sequential([keras.Input((None, F)), inner])
+    model.compile("sgd", "mse")
+    other = sequential(keras.layers.GRU(U))
+    errors = []
+
+    def call(batch, logs=None):
+        for part in (model, inner, inner.layers[0]):
+            with pytest.raises(
+                RuntimeError, match=rf"{model.name}\.{method} is run"
+            ) as e:
+                accelerate(part)
+            errors.append(e)
+        accelerate(other)
+
+    callback = keras.callbacks.LambdaCallback()
+    kind = {"fit": "train", "evaluate": "test", "predict": "predict"}[method]
+    setattr(callback, f"on_{kind}_batch_end", call)
+    x, y = normal(2, 5, F), normal(2, U)
+    data = (x,) if method == "predict" else (x, y)
+    getattr(model, method)(*data, callbacks=[callback], verbose=0)
+    assert len(errors) == 3
+    assert type(other.layers[0]) is GRU
+    assert type(inner.layers[0]) is keras.layers.GRU
+    assert len(accelerate(model).replaced) == 1
+    model.fit(x, y, verbose=0)
+
+
+def test_a_chaotic_model_on_long_inputs():
+    """Where both engines are right, and their numbers have nothing in common."""
+    model = sequential(keras.layers.GRU(24, name="gru"), features=6)
+    kernel, recurrent_kernel, bias = model.get_weights()
+    recurrent_kernel *= 4
+    model.set_weights([kernel, recurrent_kernel, bias])
+    report = accelerate(model, inputs=normal(2, 200, 6))
+    assert list(report.replaced) == ["gru"]
+    assert "rounding alone moves its outputs on the inputs given by" in report.check
+
+
+@pytest.mark.parametrize(
+    "inputs", ["x", np.zeros((2, 5), "float32"), np.zeros((2, 5, F + 1)), [1, [2]]]
+)
+def test_inputs_that_the_model_does_not_take(inputs):
+    model = sequential(keras.layers.GRU(U))
+    with pytest.raises(ValueError, match="inputs must be what sequential.* does not r"):
+        accelerate(model, inputs=inputs)
+    assert type(model.layers[0]) is keras.layers.GRU
+
+
+def test_what_a_notebook_shows():
+    report = accelerate(sequential(keras.layers.GRU(U), keras.layers.Dense(2)))
+    assert repr(report) == str(report)
+    assert repr(report).startswith("1 of 1 recurrent layers replaced.\n  replaced  gru")

@@ -37,6 +37,7 @@ SETUP = Path(__file__).parents[2] / "setup.py"
 def test_without_a_compiler_that_works(environment, reason, tmp_path, monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     process = run_python(BUILD, SETUP, tmp_path, env=environment)
+    assert process.stderr.count("the native engine was NOT built") == 1
     folder = tmp_path / "tf_gru_addon" / "native"
     assert process.stdout.strip() == str(folder / native.BUILD_LOG)
     assert os.listdir(folder) == [native.BUILD_LOG]
@@ -48,3 +49,66 @@ def test_without_a_compiler_that_works(environment, reason, tmp_path, monkeypatc
         native._load.cache_clear()
     assert not status.available
     assert re.match("it could not be built: .*" + re.escape(reason), status.reason)
+
+
+def test_a_native_engine_that_is_required(tmp_path):
+    environment = {"CXX": "sh -c 'echo too old; exit 3' --"}
+    environment["TF_GRU_ADDON_REQUIRE_NATIVE"] = "1"
+    process = run_python(BUILD, SETUP, tmp_path, env=environment, check=False)
+    assert process.returncode != 0
+    message = (
+        "CompileError: the native engine could not be built: .*exit status 3.\ntoo o"
+    )
+    assert re.search(message, process.stderr)
+    assert not any((tmp_path / "tf_gru_addon" / "native").iterdir())
+
+
+#: Runs Python in a terminal, its output taken away as pip does; prints what it shows.
+TERMINAL = """
+import os, pty, subprocess, sys
+
+child, terminal = pty.fork()
+if child == 0:
+    subprocess.run([sys.executable, *sys.argv[1:]], capture_output=True)
+    os._exit(0)
+said = b""
+try:
+    while data := os.read(terminal, 1000):
+        said += data
+except OSError:  # the end
+    pass
+print(said.decode())
+"""
+
+
+def test_the_terminal_shows_a_line_of_it_whatever_pip_hides(tmp_path):
+    environment = {"CXX": "no-such-compiler"}
+    arguments = ["-c", BUILD, SETUP, tmp_path]
+    (line,) = run_python(TERMINAL, *arguments, env=environment).stdout.split("\n\n")[:1]
+    assert line.strip().startswith("tf_gru_addon: the native engine was NOT built")
+    assert "native.status() says why" in line
+
+
+#: Compiles for a machine of one macro; notes how it was called.
+FAKE_COMPILER = """#!/bin/sh
+echo "$@" >> {log}
+case "$*" in *-dM*) echo "#define {macro} 1" ;; esac
+while [ $# -gt 0 ]; do
+  if [ "$1" = -o ]; then : > "$2"; fi
+  shift
+done
+"""
+
+
+@pytest.mark.parametrize("macro", ["__x86_64__", "__aarch64__"])
+def test_what_the_compiler_targets_decides_and_not_the_machine(macro, tmp_path):
+    fake, log = tmp_path / "c++", tmp_path / "log.txt"
+    fake.write_text(FAKE_COMPILER.format(log=log, macro=macro))
+    fake.chmod(0o755)
+    process = run_python(BUILD, SETUP, tmp_path, env={"CXX": str(fake)})
+    assert process.stdout.strip().endswith(native.LIBRARY)
+    calls = log.read_text()
+    assert calls.count("kernels_generic.cc") == 1
+    x86 = macro == "__x86_64__"
+    for special in ("kernels_avx2.cc", "kernels_avx512.cc", "-mavx2", "-mavx512f"):
+        assert calls.count(special) == x86, special

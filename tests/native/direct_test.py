@@ -26,9 +26,7 @@ def _arrays(units, reset_after, use_bias):
 
 
 def _call(weights, x, h0, mask=None, sequences=True):
-    state = np.zeros((B, weights.padded), "float32")
-    state[:, : weights.units] = h0
-    call = Forward(weights, state, T, mask is not None, sequences)
+    call = Forward(weights, h0, T, mask is not None, sequences)
     call.inputs[...] = x
     if mask is not None:
         call.mask[...] = mask
@@ -84,13 +82,28 @@ def test_the_weights_are_copied_and_the_arrays_stay():
     assert_close(outputs, first)
 
 
+@pytest.mark.parametrize("units", [1, 15, 16, 17])
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_infinity_reaches_no_other_row_and_goes_out_with_the_gates(units, reset_after):
+    """It closes the gates or opens them; the padding of the weights makes no NaN."""
+    x, h0, arrays = _arrays(units, reset_after, True)
+    x[1, 1, 2] = np.inf
+    x[2, 3, 0] = np.nan
+    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    options["reset_after"] = reset_after
+    with np.errstate(all="ignore"):
+        outputs, _, state = oracles.gru(x, h0, *arrays, **options)
+    assert np.isnan(outputs).any(axis=(1, 2)).tolist() == [False, False, True]
+    call = _call(Weights(*arrays, **options), x, h0)
+    np.testing.assert_allclose(call.outputs, outputs, rtol=1e-4, atol=3e-5)
+    np.testing.assert_allclose(call.state, state, rtol=1e-4, atol=3e-5)
+
+
 def test_no_timesteps():
     _, h0, arrays = _arrays(5, False, True)
     options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
     weights = Weights(*arrays, reset_after=False, **options)
-    state = np.zeros((B, weights.padded), "float32")
-    state[:, :5] = h0
-    call = Forward(weights, state, 0)
+    call = Forward(weights, h0, 0)
     call()
     assert call.outputs.shape == (B, 0, 5)
     assert_close(call.state, h0)
@@ -143,7 +156,7 @@ from tf_gru_addon.native.direct import Forward, Weights
 options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 weights = Weights(np.ones((1, 3)), np.ones((1, 3)), None, reset_after=True, **options)
 try:
-    Forward(weights, np.zeros((1, 16), "float32"), 1)
+    Forward(weights, np.zeros((1, 1), "float32"), 1)
 except RuntimeError as error:
     assert "TF_GRU_ADDON_NATIVE is 0" in str(error), error
 else:

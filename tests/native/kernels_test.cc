@@ -48,6 +48,7 @@ struct Case {
   Floats x, h0, kernel, recurrent, bias;
   std::vector<uint8_t> mask;
   Floats input_masks[3], recurrent_masks[3];
+  Floats padded[3];  // the weights with padded_units
   Floats d_outputs, d_last, d_state;
   std::string name;
 
@@ -58,6 +59,11 @@ struct Case {
     GruInputs in{x.data(), h0.data(), kernel.data(), recurrent.data(),
                  bias.empty() ? nullptr : bias.data(),
                  mask.empty() ? nullptr : mask.data(), {}, {}};
+    if (options.padded_units) {
+      in.kernel = padded[0].data();
+      in.recurrent_kernel = padded[1].data();
+      in.bias = bias.empty() ? nullptr : padded[2].data();
+    }
     for (int g = 0; g < 3; ++g) {
       if (!input_masks[g].empty()) in.input_masks[g] = input_masks[g].data();
       if (!recurrent_masks[g].empty()) in.recurrent_masks[g] = recurrent_masks[g].data();
@@ -203,6 +209,15 @@ class Random {
   std::mt19937 engine_;
 };
 
+// The weights of so many units with more columns a gate, of which nothing is right.
+Floats pad(const Floats& weights, int64_t units, int64_t padded_units) {
+  if (units == 0) return {};
+  Floats result(weights.size() / units * padded_units, NAN);
+  for (size_t i = 0; i < weights.size(); ++i)
+    result[i / units * padded_units + i % units] = weights[i];
+  return result;
+}
+
 Case make_case(Random& random, int64_t B, int64_t T, int64_t F, int64_t U) {
   Case c;
   GruOptions& o = c.options;
@@ -235,17 +250,24 @@ Case make_case(Random& random, int64_t B, int64_t T, int64_t F, int64_t U) {
     for (int64_t i = 0; i < B * T; ++i)
       if (!c.mask[i]) std::fill_n(c.x.data() + i * F, F, NAN);
   }
+  if (random.below(3) == 0) {
+    o.padded_units = random.below(2) ? (U + 15) / 16 * 16 : U + random.below(5);
+    c.padded[0] = pad(c.kernel, U, o.padded_units);
+    c.padded[1] = pad(c.recurrent, U, o.padded_units);
+    c.padded[2] = pad(c.bias, U, o.padded_units);
+  }
   c.d_outputs = random.normal(B * T * U, 1);
   c.d_last = random.normal(B * U, 1);
   c.d_state = random.normal(B * U, 1);
   char name[160];
   snprintf(name, sizeof name,
            "(%d, %d, %d, %d) after=%d back=%d zero=%d phi=%d sigma=%d bias=%d mask=%d "
-           "inputs=%d%d states=%d%d",
+           "inputs=%d%d states=%d%d padded=%d",
            int(B), int(T), int(F), int(U), o.reset_after, o.go_backwards,
            o.zero_output_for_mask, o.activation, o.recurrent_activation, !c.bias.empty(),
            !c.mask.empty(), !c.input_masks[0].empty(), !c.input_masks[1].empty(),
-           !c.recurrent_masks[0].empty(), !c.recurrent_masks[1].empty());
+           !c.recurrent_masks[0].empty(), !c.recurrent_masks[1].empty(),
+           int(o.padded_units));
   c.name = name;
   return c;
 }

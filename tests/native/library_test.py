@@ -1,5 +1,7 @@
 """The native engine's library: whether it is there, and what is said of it."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -56,6 +58,44 @@ def test_without_the_library(folder):
     layer = tf_gru_addon.GRU(2)
     assert layer(tf.ones([2, 3, 4])).shape == (2, 2)
     assert layer.explain().engine == "portable"
+
+
+SHADOWED = """
+import shutil, sys
+sources, clone, site = sys.argv[1:]
+ignore = shutil.ignore_patterns("*.so", "__pycache__")
+shutil.copytree(sources, f"{clone}/tf_gru_addon", ignore=ignore)
+if site:
+    shutil.copytree(f"{sources}/native", f"{site}/tf_gru_addon/native")
+sys.path[:] = [clone, *filter(None, [site]), *sys.path]
+from tf_gru_addon import native
+print(native.status().reason)
+"""
+
+
+@native_only
+def test_sources_that_shadow_the_installed_package(tmp_path):
+    """As after `pip install ".[cpu]"`, in the folder of the sources."""
+    sources = os.path.dirname(tf_gru_addon.__file__)
+    clone, site = tmp_path / "clone", tmp_path / "site"
+    said = run_python(SHADOWED, sources, clone, site, env={"PYTHONPATH": ""}).stdout
+    folder = clone / "tf_gru_addon" / "native"
+    assert said.startswith(
+        f"there is no libtf_gru_addon.so in {folder}: Python imports"
+    )
+    assert f"the sources in {clone}, and not the copy installed in {site}, " in said
+    assert "from another folder, or install the sources where they are with pip" in said
+
+
+def test_sources_without_the_library_say_how_to_build_it(folder, monkeypatch):
+    monkeypatch.setattr(native.sys, "path", [])
+    monkeypatch.setattr(
+        native, "__file__", str(folder / "a" / "native" / "__init__.py")
+    )
+    assert native.status().reason.endswith(str(folder / "a" / "native"))
+    native._load.cache_clear()
+    (folder / "setup.py").touch()
+    assert native.status().reason.endswith('; pip install -e ".[cpu]" builds it there')
 
 
 def test_a_library_that_could_not_be_built(folder):

@@ -96,6 +96,7 @@ def test_the_reasons_against_an_engine_are_told(monkeypatch):
         "it lacks the activation selu",
     ]
     assert str(explanation).startswith("portable runs\ncudnn does not: no GPU")
+    assert repr(explanation) == str(explanation)  # which a notebook shows
     monkeypatch.setenv("TF_GRU_ADDON_NATIVE", "0")
     reasons = tf_gru_addon.GRU(2).explain().reasons
     assert reasons["native"] == ["the environment variable TF_GRU_ADDON_NATIVE is 0"]

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from harness import assert_close
 
-from tf_gru_addon import activations
+from tf_gru_addon import GRU, activations
 from tf_gru_addon.ops.gru_portable import gru_portable
 
 FUNCTIONS = {
@@ -376,3 +376,34 @@ def test_gradient_sums_weights_outside_of_the_loop():
     bodies = [g for g in library if "_body_" in g.signature.name]
     products = [sum(n.op == "MatMul" for n in body.node_def) for body in bodies]
     assert products == [3, 3]
+
+
+@pytest.mark.peer
+# Of protobuf's, onnx's and tf2onnx' own making.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    ("timesteps", "options"),
+    [
+        (4, [{}]),
+        (4, [{"return_sequences": True, "activation": "selu"}]),
+        (4, [{"return_sequences": True}, {"go_backwards": True, "reset_after": False}]),
+        (None, [{}]),
+    ],
+    ids=["last", "sequences", "two", "unknown"],
+)
+def test_keras_writes_a_valid_onnx_file(timesteps, options, tmp_path):
+    """tf2onnx converts the engine's loop, whether the timesteps are known or not."""
+    onnxruntime = pytest.importorskip(
+        "onnxruntime", reason="onnxruntime is not installed ([peers])"
+    )
+    layers = [GRU(3, **each) for each in options]
+    masking = keras.layers.Masking()
+    model = keras.Sequential([keras.Input((timesteps, 2)), masking, *layers])
+    x = np.random.default_rng(0).normal(size=(5, 4, 2)).astype("float32")
+    x[1, 2:] = 0
+    expected = model(x)
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (actual,) = session.run(None, {session.get_inputs()[0].name: x})
+    assert_close(actual, expected)

@@ -84,6 +84,39 @@ def test_damage_is_told(trained, make_config, path, damage):
         load_state(path, build_model(make_config()))
 
 
+@pytest.mark.parametrize(
+    "progress",
+    [
+        *("", "[]", "{}", "3", '{"history": 3}', '{"seconds": "long"}'),
+        '{"history": [{"loss": "a"}]}',
+        '{"history": [[0.1]]}',
+        '{"history": [{"loss": 0.1}, {"accuracy": 0.1}]}',
+        '{"history": [], "seconds": 1, "data": 3}',
+    ],
+)
+def test_wrong_content_is_told(trained, make_config, path, progress):
+    save_state(path, trained, Progress())
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **arrays | {"progress": np.array(progress)})
+    if progress == "{}":
+        load_state(path, build_model(make_config(NOISY)))
+        return
+    with pytest.raises(WorkdirError, match=re.escape(f"{path}: damaged")):
+        load_state(path, build_model(make_config(NOISY)))
+
+
+def test_arrays_of_another_kind_are_told(trained, make_config, path):
+    save_state(path, trained, Progress())
+    with np.load(path) as file:
+        arrays = dict(file)
+    name = "model/0001"
+    arrays[name] = np.full(arrays[name].shape, "a")
+    np.savez(path, **arrays)
+    with pytest.raises(WorkdirError, match="holds the state of another model"):
+        load_state(path, build_model(make_config(NOISY)))
+
+
 def test_nothing_is_unpickled(path, make_config):
     np.savez(path, progress=np.array([{}], object))
     with pytest.raises(WorkdirError, match="allow_pickle=False"):

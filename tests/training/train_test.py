@@ -2,6 +2,7 @@ import contextlib
 import csv
 import itertools
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tf_gru_addon import native
 from tf_gru_addon.config import load_config, parse_config
 from tf_gru_addon.datasets import DataError
-from tf_gru_addon.training import RunError, WorkdirError, train
+from tf_gru_addon.training import RunError, WorkdirError, evaluate, train
 
 DEMO = Path(__file__).parents[2] / "configs" / "japanese_vowels.yaml"
 CELLS = [
@@ -143,9 +144,21 @@ def test_a_loss_that_is_not_finite(tmp_path, make_config):
     config = make_config(SMALL)
     config.optimizer["Adam"]["learning_rate"] = 1e38
     with pytest.raises(
-        RunError, match=r"the loss is (nan|inf) in epoch \d\. Lower .* in another --w"
+        RunError, match=r"the loss is (nan|inf) in epoch 1\. Lower .* the same --workd"
     ):
         train(config, tmp_path / "mine")
+    config = make_config(SMALL, epochs=1)
+    assert train(config, tmp_path / "mine")["epochs"] == 1  # without --resume
+    assert load_config(tmp_path / "mine" / "config.yaml") == config
+
+
+def test_a_loss_that_is_not_finite_later(tmp_path, make_config, monkeypatch):
+    train(make_config(SMALL, epochs=1), tmp_path / "mine")
+    module = sys.modules[train.__module__]
+    monkeypatch.setattr(module, "_run_epoch", lambda *_: {"loss": math.nan})
+    message = r"the loss is nan in epoch 2\. Lower .* Use another --workdir"
+    with pytest.raises(RunError, match=message):
+        train(make_config(SMALL, epochs=2), tmp_path / "mine", resume=True)
 
 
 def test_a_model_that_cannot_be_trained_blocks_nothing(tmp_path, make_config):
@@ -154,19 +167,76 @@ def test_a_model_that_cannot_be_trained_blocks_nothing(tmp_path, make_config):
     with pytest.raises(RunError, match=r"^epoch 1 cannot be trained: .") as caught:
         train(config, tmp_path / "mine")
     assert "\n" not in str(caught.value)
+    assert "Correct the config. No epoch is finished, so" in str(caught.value)
     config = make_config(SMALL, epochs=1)
     assert train(config, tmp_path / "mine", resume=True)["epochs"] == 1
     assert load_config(tmp_path / "mine" / "config.yaml") == config
 
 
-@pytest.mark.parametrize("name", ["saved_model/saved_model.pb", "training.png"])
-def test_what_was_removed_is_written_again(tmp_path, make_config, name):
+@pytest.mark.parametrize("name", ["saved_model/saved_model.pb", "metrics.json"])
+def test_what_was_destroyed_is_written_again(tmp_path, make_config, name):
     config = make_config(SMALL, epochs=1, formats=["saved_model"])
     metrics = train(config, tmp_path)
-    (tmp_path / name).unlink()
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:50])
     again = train(config, tmp_path, resume=True)
-    assert (tmp_path / name).exists()
+    assert (tmp_path / name).stat().st_size > 50
     assert again["parts"] == metrics["parts"]
+
+
+def test_a_folder_that_is_replaced(tmp_path, make_config, monkeypatch):
+    module = sys.modules[train.__module__]
+    run_epoch, path = module._run_epoch, tmp_path / "mine"
+
+    def replaced(*arguments):
+        if arguments[-1] == 1:
+            path.rename(tmp_path / "moved")
+            path.mkdir()
+        return run_epoch(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_run_epoch", replaced)
+        with pytest.raises(RunError, match=r"mine: the folder, or \.lock in it, was "):
+            train(make_config(SMALL), path)
+    assert not list(path.iterdir())
+    assert train(make_config(SMALL), tmp_path / "moved", resume=True)["epochs"] == 2
+
+
+@pytest.mark.parametrize("with_data", [True, False])
+def test_a_run_that_is_moved(tmp_path, make_config, data_file, with_data):
+    """Its data is found where it was, from the run's folder or at all."""
+    (tmp_path / "a" / "data").mkdir(parents=True)
+    path = tmp_path / "a" / "data" / "mine.npz"
+    path.write_bytes(data_file.read_bytes())
+    content = make_config(SMALL, epochs=1).model_dump()
+    content["data"] |= {"train": str(path), "test": str(path)}
+    metrics = train(parse_config(content), tmp_path / "a" / "runs" / "mine")
+    if with_data:
+        (tmp_path / "a").rename(tmp_path / "b")
+        moved = tmp_path / "b" / "runs" / "mine"
+    else:
+        moved = tmp_path / "mine"
+        (tmp_path / "a" / "runs" / "mine").rename(moved)
+    test = evaluate(moved)["parts"]["test"]
+    assert test == pytest.approx(metrics["parts"]["test"])
+    config = load_config(moved / "config.yaml", ["training.epochs=2"])
+    assert train(config, moved, resume=True)["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "message"),
+    [
+        (None, {}, "config: expected what `load_config` returns; got None"),
+        ("a.yaml", {}, "config: expected what `load_config` returns; got 'a.yaml'"),
+        (..., {"workdir": None}, "workdir must be a path"),
+        (..., {"workdir": ""}, "workdir must be a path"),
+        (..., {"resume": "yes"}, "resume must be True or False; received: 'yes'"),
+    ],
+)
+def test_wrong_arguments(tmp_path, make_config, config, arguments, message):
+    config = make_config() if config is ... else config
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(config, **{"workdir": tmp_path} | arguments)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_tolerance_that_was_too_strict(tmp_path, make_config):

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tf_gru_addon.config import parse_config
 from tf_gru_addon.training import RunError, WorkdirError
 from tf_gru_addon.training.workdir import Workdir
 
@@ -20,7 +21,8 @@ def tree(path):
 def begun(path, config):
     place = Workdir(path)
     place.check(config, resume=False)
-    place.begin(config)
+    with place.locked():
+        place.begin(config)
     return place
 
 
@@ -32,7 +34,8 @@ def test_a_new_run(tmp_path, make_config, exists, resume):
         path.mkdir(parents=True)
     place = Workdir(path)
     place.check(make_config(), resume=resume)
-    place.begin(make_config())
+    with place.locked():
+        place.begin(make_config())
     assert os.listdir(path) == ["config.yaml"]
 
 
@@ -61,6 +64,7 @@ def test_a_run_is_not_overwritten(tmp_path, make_config):
 
 def test_killed_before_the_config_was_written(tmp_path, make_config):
     (tmp_path / ".unfinished-config.yaml").write_text("da")
+    (tmp_path / ".unfinished-.unfinished-saved_model" / "variables").mkdir(parents=True)
     Workdir(tmp_path).check(make_config(), resume=True)
     Workdir(tmp_path).begin(make_config())
     assert os.listdir(tmp_path) == ["config.yaml"]
@@ -77,8 +81,9 @@ def test_a_folder_that_cannot_be_made(tmp_path, make_config):
     (tmp_path / "file").write_text("")
     place = Workdir(tmp_path / "file" / "mine")
     place.check(make_config(), resume=False)
-    with pytest.raises(RunError, match=r"mine: cannot be written \(.*Not a directory"):
-        place.begin(make_config())
+    message = r"mine: cannot be written \(.*Not a directory"
+    with pytest.raises(RunError, match=message), place.locked():
+        pass
 
 
 @pytest.mark.parametrize(
@@ -123,6 +128,23 @@ def test_any_config_will_do_as_long_as_nothing_is_trained(tmp_path, make_config)
     begun(tmp_path, make_config()).check(make_config(seed=3), resume=True)
 
 
+def test_a_run_without_a_finished_epoch_is_begun_again(tmp_path, make_config):
+    place = begun(tmp_path, make_config())
+    place.tensorboard.mkdir()
+    place.check(make_config(seed=3), resume=False)
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(WorkdirError, match="the folder is not empty"):
+        place.check(make_config(seed=3), resume=False)
+
+
+def test_data_elsewhere_is_not_another_config(tmp_path, make_config):
+    place = begun(tmp_path, make_config())
+    place.state.write_text("")
+    content = make_config().model_dump()
+    content["data"] |= {"train": "a.npz", "test": "b.npz"}
+    place.check(parse_config(content), resume=True)
+
+
 def test_more_epochs_under_a_schedule_are_another_config(tmp_path, make_config):
     cosine = {"learning_rate_schedule": "cosine"}
     place = begun(tmp_path, make_config(**cosine))
@@ -131,24 +153,40 @@ def test_more_epochs_under_a_schedule_are_another_config(tmp_path, make_config):
         place.check(make_config(**cosine, epochs=9), resume=True)
 
 
+METRICS = {
+    "epochs": 3,
+    "seconds": 1.5,
+    "parameters": 99,
+    "parts": {"test": {"sequences": 10, "loss": 0.5, "accuracy": 0.75}},
+    "files": {"model.keras": 4},
+}
+PARITY = {"saved_model": {"max_difference": 1e-7, "tolerance": 1e-5}}
+
+
 @pytest.fixture
 def finished(tmp_path):
     place = Workdir(tmp_path)
-    for file in (place.model, place.history, place.plot):
-        file.write_text("")
+    outputs = [place.model, place.history, place.plot, place.saved_model]
     place.saved_model.mkdir()
-    (place.saved_model / "saved_model.pb").write_text("")
-    place.write_metrics({"epochs": 3, "saved_model": {"tolerance": 1e-5}})
+    for file in (*outputs[:3], place.saved_model / "saved_model.pb"):
+        file.write_text("some")
+    place.write_metrics(METRICS | PARITY, outputs)
     return place
 
 
-def test_finished(finished, make_config):
-    both = make_config(epochs=3, formats=["saved_model"])
+@pytest.fixture
+def both(make_config):
+    """The config of the finished run."""
+    return make_config(epochs=3, formats=["saved_model"])
+
+
+def test_finished(finished, both, make_config):
     assert finished.finished(both) == json.loads(finished.metrics.read_text())
     assert finished.finished(make_config(epochs=4, formats=["saved_model"])) is None
     assert finished.finished(make_config(epochs=3)) is None
-    finished.write_metrics({"epochs": 3})
-    assert finished.finished(make_config(epochs=3)) == {"epochs": 3}
+    outputs = [finished.model, finished.history, finished.plot]
+    finished.write_metrics(METRICS.copy(), outputs)
+    assert finished.finished(make_config(epochs=3)).items() >= METRICS.items()
     assert finished.finished(both) is None
 
 
@@ -160,10 +198,42 @@ def test_not_finished_if_a_file_was_removed(finished, make_config, name):
     assert finished.finished(make_config(epochs=3, formats=["saved_model"])) is None
 
 
-@pytest.mark.parametrize("content", [b"", b'{"epochs": 3, "par', b"[]", b"{}", b"\xff"])
-def test_not_finished_if_the_metrics_are_damaged(finished, make_config, content):
+@pytest.mark.parametrize(
+    "name", ["model.keras", "saved_model/saved_model.pb", "training.png", "history.csv"]
+)
+@pytest.mark.parametrize("content", ["", "so", "none"])
+def test_not_finished_if_a_file_was_destroyed(finished, both, name, content):
+    (finished.path / name).write_text(content)
+    assert finished.finished(both) is None
+
+
+def test_not_finished_if_a_folder_holds_less(finished, both):
+    (finished.saved_model / "saved_model.pb").rename(finished.saved_model / "other")
+    assert finished.finished(both) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b'{"epochs": 3, "par', b"[]", b"{}", b"\xff", b"3", b"[" * 99999),
+        b'{"epochs": 3, "saved_model": {"tolerance": 1e-5}}',
+    ],
+)
+def test_not_finished_if_the_metrics_are_damaged(finished, both, content):
     finished.metrics.write_bytes(content)
-    assert finished.finished(make_config(epochs=3, formats=["saved_model"])) is None
+    assert finished.finished(both) is None
+
+
+@pytest.mark.parametrize("key", [*METRICS, "digests", "saved_model"])
+@pytest.mark.parametrize("value", [None, "3", [], {"test": {"loss": 1}}, ...])
+def test_not_finished_if_the_metrics_hold_something_else(finished, both, key, value):
+    content = json.loads(finished.metrics.read_text())
+    if value is ...:
+        del content[key]
+    else:
+        content[key] = value
+    finished.metrics.write_text(json.dumps(content))
+    assert finished.finished(both) is None
 
 
 def test_history(tmp_path):

@@ -6,11 +6,10 @@ import typing
 
 from tf_gru_addon.config.errors import ConfigError, refused
 from tf_gru_addon.config.parts import LAYERS, OPTIMIZERS
+from tf_gru_addon.config.schema import Config, require_config
 
 if typing.TYPE_CHECKING:
     import keras
-
-    from tf_gru_addon.config.schema import Config
 
 
 def build_model(config: Config) -> keras.Model:
@@ -29,8 +28,8 @@ def build_model(config: Config) -> keras.Model:
         The model.
 
     Raises:
-        ConfigError: Keras refuses a layer or the optimizer, or the last layer does not
-            give `(batch, classes)`. The message names the place:
+        ConfigError: `config` is none, Keras refuses a layer or the optimizer, or the
+            last layer does not give `(batch, classes)`. The message names the place:
             `model.layers[2].GRU`.
 
     Example:
@@ -39,6 +38,7 @@ def build_model(config: Config) -> keras.Model:
         >>> model.output_shape
         (None, 9)
     """
+    require_config(config)
     import keras
 
     keras.utils.set_random_seed(config.training.seed)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tf_gru_addon.config.errors import ConfigError, did_you_mean, refused, short, shown
+from tf_gru_addon.config.errors import ConfigError, refused, short, shown
 from tf_gru_addon.config.kinds import Kind
+from tf_gru_addon.errors import did_you_mean
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,21 +6,23 @@ import contextlib
 import reprlib
 from collections.abc import Iterator
 
-from tf_gru_addon.arguments import did_you_mean as did_you_mean
+from tf_gru_addon.errors import TfGruAddonError
 
 
-class ConfigError(ValueError):
+class ConfigError(TfGruAddonError, ValueError):
     """Something in a config that cannot be used.
 
     Args:
         where: the place, as a path of keys: `model.layers[2].GRU.units`.
         problem: what was expected, what was received, what to do.
+        source: the file that the place is in, where that is known.
     """
 
-    def __init__(self, where: str, problem: str):
-        super().__init__(f"{where}: {problem}" if where else problem)
+    def __init__(self, where: str, problem: str, source: str = ""):
+        super().__init__(": ".join(filter(None, (source, where, problem))))
         self.where = where
         self.problem = problem
+        self.source = source
 
 
 def refusals() -> tuple[type[Exception], ...]:

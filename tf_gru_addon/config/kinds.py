@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tf_gru_addon.config.errors import ConfigError, did_you_mean, shown
+from tf_gru_addon.config.errors import ConfigError, shown
+from tf_gru_addon.errors import did_you_mean
 
 
 class Kind(Protocol):

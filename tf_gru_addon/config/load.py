@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tf_gru_addon.config.errors import ConfigError, did_you_mean, shown
+from tf_gru_addon import arguments
+from tf_gru_addon.config.errors import ConfigError, short, shown
 from tf_gru_addon.config.extras import missing_extra
 from tf_gru_addon.config.overrides import apply_override
+from tf_gru_addon.errors import did_you_mean
 
 try:
     import pydantic
@@ -45,46 +49,99 @@ def load_config(path: str | os.PathLike, overrides: Iterable[str] = ()) -> Confi
     Raises:
         FileNotFoundError: there is no such file.
         ConfigError: the file is not YAML, or a key or value is wrong; the message says
-            where, what was expected and what was received.
+            in which file or override and where, what was expected and what was
+            received.
 
     Example:
         >>> config = load_config("configs/tiny.yaml", ["training.epochs=1"])
         >>> config.training.epochs
         1
     """
+    path, overrides = arguments.path("path", path), _texts(overrides)
     content = yaml_file.read(path)
-    for override in overrides:
-        apply_override(content, override)
-    return parse_config(content, source=str(path))
+    with named(path, overrides):
+        for override in overrides:
+            apply_override(content, override)
+        return parse_config(content, folder=path.parent)
 
 
-def parse_config(content: Mapping[str, Any], *, source: str = "config") -> Config:
+def parse_config(
+    content: Mapping[str, Any], *, folder: str | os.PathLike = ""
+) -> Config:
     """Makes a config from plain data.
 
     Args:
         content: sections by name, as a config file has them.
-        source: what to call the data in an error.
+        folder: where relative paths of data start, before the current directory.
 
     Raises:
         ConfigError: a key or value is wrong.
     """
     try:
-        return Config.model_validate(content)
+        return Config.model_validate(content, context={"folder": folder})
     except pydantic.ValidationError as error:
         problems = [_explain(problem) for problem in error.errors()]
     if len(problems) == 1:
         raise problems[0]
     lines = "".join(f"\n  {problem}" for problem in problems)
-    raise ConfigError(source, f"{len(problems)} problems:{lines}")
+    raise ConfigError("", f"{len(problems)} problems:{lines}")
+
+
+@contextlib.contextmanager
+def named(path: str | os.PathLike, overrides: Iterable[str]) -> Iterator[None]:
+    """Names the file, and the overrides concerned, in errors about a config's values.
+
+    Args:
+        path: the config file.
+        overrides: the changes made to it.
+
+    Raises:
+        ConfigError: the error, with its source.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if error.source:
+            raise
+        changed = [short(each) for each in overrides if _concerns(each, error.where)]
+        source = " with --set ".join([os.fspath(path), *changed])
+        raise ConfigError(error.where, error.problem, source) from error
+
+
+def _concerns(override: str, where: str) -> bool:
+    """Tells whether an override is about a place, what is in it, or what it is in."""
+    paths = override.partition("=")[0].strip(), where
+    one, other = (re.findall(r"[^.\[\]]+", path) for path in paths)
+    return all(x == y for x, y in zip(one, other, strict=False))
+
+
+def _texts(overrides: Iterable[str]) -> list[str]:
+    is_list = isinstance(overrides, Iterable) and not isinstance(overrides, str | bytes)
+    result = list(overrides) if is_list else [None]
+    if not all(isinstance(each, str) for each in result):
+        raise ConfigError(
+            "overrides",
+            f"expected a list of texts such as 'training.epochs=5'; got "
+            f"{shown(overrides)}.",
+        )
+    return result
 
 
 def save_config(config: Config, path: str | os.PathLike) -> None:
     """Writes a config with every default filled in; `load_config` reads it back.
 
+    It has both paths of a data file, from its own folder and the absolute one, so that
+    it is read back where the folder was moved, with the data or without.
+
     Raises:
         OSError: the file cannot be written.
     """
-    yaml_file.write(config.model_dump(), path)
+    content = config.model_dump()
+    folder = os.path.dirname(os.path.abspath(path))
+    for key in ("train", "test"):
+        if (place := content["data"][key]) is not None:
+            content["data"][key] = [os.path.relpath(place, folder), place]
+    yaml_file.write(content, path)
 
 
 def _explain(problem: Mapping[str, Any]) -> ConfigError:

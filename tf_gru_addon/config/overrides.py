@@ -70,11 +70,13 @@ def _fitting(place: Any, step: str, path: str) -> str | int:
     if isinstance(place, dict):
         return step
     if isinstance(place, list):
-        if step.isdecimal() and int(step) < len(place):
+        # Python converts no text of thousands of digits.
+        if step.isdecimal() and len(step) < 10 and int(step) < len(place):
             return int(step)
         raise ConfigError(
-            path, f"expected the number of an entry, 0..{len(place) - 1}; got {step!r}."
+            path,
+            f"expected the number of an entry, 0..{len(place) - 1}; got {short(step)}.",
         )
     raise ConfigError(
-        path, f"cannot follow {step!r}: what stands before it is {shown(place)}."
+        path, f"cannot follow {short(step)}: what stands before it is {shown(place)}."
     )

@@ -16,7 +16,8 @@ from tf_gru_addon.config.catalog import Catalog
 
 def _keras(module: str, *names: str) -> Mapping[str, Callable[[], type]]:
     def find(name: str) -> type:
-        import keras
+        # Not Keras itself, so that one sentence says what to do where it is missing.
+        from tf_gru_addon._compat import keras
 
         return getattr(getattr(keras, module), name)
 

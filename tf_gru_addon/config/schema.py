@@ -16,12 +16,30 @@ except ImportError as error:
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from tf_gru_addon.config.catalog import Catalog
-from tf_gru_addon.config.errors import ConfigError, short
+from tf_gru_addon.config.errors import ConfigError, short, shown
 from tf_gru_addon.config.kinds import FLOAT32_MAX
 from tf_gru_addon.config.parts import LAYERS, OPTIMIZERS
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
-AbsolutePath = Annotated[str, AfterValidator(os.path.abspath)]
+
+
+def _find(value: Any, info: pydantic.ValidationInfo) -> Any:
+    """Returns the absolute path of a data file, for one path or several to try."""
+    if value is None:
+        return None
+    given = value if isinstance(value, list) else [value]
+    if not given or not all(isinstance(path, str) and path for path in given):
+        raise ValueError(f"expected a path, or a list of paths; got {shown(value)}.")
+    folder = (info.context or {}).get("folder", "")
+    places = [
+        os.path.abspath(os.path.join(start, path))
+        for path in given
+        for start in (folder, "")
+    ]
+    return next(filter(os.path.lexists, places), places[0])
+
+
+DataPath = Annotated[str | None, BeforeValidator(_find)]
 
 
 def _float32(value: float) -> float:
@@ -69,15 +87,17 @@ class Data(Section):
         dataset: a data set that comes with the package; or
         train: the `.npz` or `.csv` file to train on, and
         test: the one to test on. If both name one `.npz` file, its arrays' names begin
-            with `train_` and `test_`. Paths are relative to the current directory.
+            with `train_` and `test_`. A relative path starts in the folder of the
+            config file, or else in the current directory. Of a list of paths, the first
+            that exists is taken.
         sequence_column: the `.csv` column that tells the sequences apart.
         label_column: the `.csv` column with the label.
         padding_value: what to pad with; no real frame may consist of it alone.
     """
 
     dataset: Literal["japanese_vowels"] | None = None
-    train: AbsolutePath | None = None
-    test: AbsolutePath | None = None
+    train: DataPath = None
+    test: DataPath = None
     sequence_column: str = "sequence"
     label_column: str = "label"
     padding_value: Annotated[float, AfterValidator(_float32)] = 0.0
@@ -158,3 +178,16 @@ class Config(Section):
     optimizer: Optimizer = Field({"Adam": {}}, validate_default=True)
     training: Training
     export: Export = Export()
+
+
+def require_config(config: Any) -> None:
+    """Checks that an argument is a config.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not isinstance(config, Config):
+        raise ConfigError(
+            "config",
+            f"expected what `load_config` returns; got {shown(config)}.",
+        )

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tf_gru_addon.errors import TfGruAddonError
 
-class DataError(ValueError):
+
+class DataError(TfGruAddonError, ValueError):
     """A data file or array that cannot be used: which, what was expected, what came."""
 
 

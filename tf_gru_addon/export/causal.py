@@ -227,27 +227,27 @@ class _Reader:
 
 
 def _whole(cell: Any, layer: keras.layers.RNN) -> GRU:
-    """Returns a `GRU` with a cell's weights that gives outputs and state."""
-    if not isinstance(cell, GRUCell):
-        keras_cell, names = cell, ("kernel", "recurrent_kernel", "bias")
-        cell = GRUCell(
-            keras_cell.units,
-            activation=keras_cell.activation,
-            recurrent_activation=keras_cell.recurrent_activation,
-            use_bias=keras_cell.use_bias,
-            reset_after=keras_cell.reset_after,
-            dtype=keras_cell.dtype_policy,
-        )
-        for name in names:
-            setattr(cell, name, getattr(keras_cell, name))
-        cell.built = True
-    return GRU.from_cell(
-        cell,
+    """Returns a `GRU` with a cell's weights that gives outputs and state.
+
+    It has none of the objects that matter in training alone, and takes the activations
+    as they are: a config would lose what is not registered.
+    """
+    gru = GRU(
+        cell.units,
+        activation=cell.activation,
+        recurrent_activation=cell.recurrent_activation,
+        use_bias=cell.use_bias,
+        reset_after=cell.reset_after,
         return_sequences=True,
         return_state=True,
         zero_output_for_mask=layer.zero_output_for_mask,
+        dtype=cell.dtype_policy,
         name=layer.name,
     )
+    for name in ("kernel", "recurrent_kernel", "bias"):
+        setattr(gru.cell, name, getattr(cell, name))
+    gru.cell.built = True
+    return gru
 
 
 _BUILDERS: dict[type, Callable] = {

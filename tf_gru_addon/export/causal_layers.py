@@ -9,6 +9,7 @@ import numpy as np
 
 from tf_gru_addon.export.causal_steps import Slot
 from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.layers import keras2_masks
 
 _NAMES = """
 Activation ActivityRegularization Add AlphaDropout Average BatchNormalization
@@ -17,11 +18,12 @@ LayerNormalization LeakyReLU Masking Maximum Minimum Multiply Normalization PReL
 RMSNormalization ReLU Rescaling Softmax SpatialDropout1D Subtract UnitNormalization
 """
 #: Layers that treat each frame alone; check_axes has the last word. A name that this
-#: Keras lacks is left out.
+#: Keras lacks is left out. Models that came from Keras 2 hold subclasses.
 FRAMEWISE = {
-    getattr(keras.layers, name)
+    getattr(module, name)
+    for module in (keras.layers, keras2_masks)
     for name in _NAMES.split()
-    if hasattr(keras.layers, name)
+    if hasattr(module, name)
 }
 
 _OPERATIONS = """

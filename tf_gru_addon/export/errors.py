@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import typing
 
+from tf_gru_addon.errors import TfGruAddonError
+
 if typing.TYPE_CHECKING:
     from tf_gru_addon.export.parity import ParityReport
 
 
-class ExportError(ValueError):
+class ExportError(TfGruAddonError, ValueError):
     """A model that a target cannot hold, or an export whose numbers differ.
 
     Args:

@@ -15,7 +15,7 @@ Arrays = list[np.ndarray]
 #: Batch size and timesteps of the cases, where the model leaves them open. Latency is
 #: measured on the first.
 SIZES = ((1, 50), (5, 8), (1, 1), (3, 1), (2, 101))
-_MASKED_SIZE = (4, 12)
+_MASKED_SIZE = (4, 8)
 
 
 def example_inputs(model: keras.Model) -> dict[str, Arrays]:
@@ -45,7 +45,7 @@ def example_inputs(model: keras.Model) -> dict[str, Arrays]:
             cases[name] = [
                 port.apply(x, mask) for port, x in zip(ports, drawn, strict=True)
             ]
-    refusals = {name: _refusal(model, arrays) for name, arrays in cases.items()}
+    refusals = {name: why_not(model, arrays) for name, arrays in cases.items()}
     if all(refusals.values()):
         raise ExportError(
             f"{model.name}: the model itself runs on no example made for it: "
@@ -54,8 +54,13 @@ def example_inputs(model: keras.Model) -> dict[str, Arrays]:
     return {name: cases[name] for name, why in refusals.items() if not why}
 
 
-def _refusal(model: keras.Model, arrays: Arrays) -> str:
-    """Returns why a model does not run, or nothing if it does."""
+def why_not(model: keras.Model, arrays: Arrays) -> str:
+    """Returns why a model does not run on inputs, or nothing if it does.
+
+    Args:
+        model: A `parity.flat_model`.
+        arrays: An array for each of its inputs.
+    """
     try:
         run_model(model, arrays)
     except Exception as error:  # whatever its layers may raise

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.export import streaming_files as files
+from tf_gru_addon.export.checks import array_of, check, refusing
 from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import example_inputs, run_model
+from tf_gru_addon.export.examples import run_model
 from tf_gru_addon.export.extras import require_extra
 from tf_gru_addon.export.litert import TOLERANCES
 from tf_gru_addon.export.parity import (
-    ParityReport,
     Run,
     compare,
     flat_model,
     measure,
     new_output,
-    require_new,
-    require_passed,
 )
+from tf_gru_addon.export.parity_report import Comparison, ParityReport, require_passed
 from tf_gru_addon.export.streaming import StreamingModel
 from tf_gru_addon.files import size
 
@@ -74,6 +74,8 @@ def export_streaming(
     quantize: str = "none",
     representative: np.ndarray | None = None,
     tolerance: float | None = None,
+    examples: Mapping[str, Arrays] | None = None,
+    only_examples: bool = False,
 ) -> ParityReport:
     """Writes a model as a step that takes frames and states, and gives new states.
 
@@ -102,8 +104,11 @@ def export_streaming(
             (int8 weights), or "int8" (int8 weights and arithmetic).
         representative: For "int8": typical sequences, (sequences, time, ...), whose
             numbers say what ranges there are.
-        tolerance: The largest error allowed; see `ParityReport`. None is 1e-5, or as
-            for `export_litert` what `quantize` may cost.
+        tolerance: The largest error allowed where rounding does not explain more; see
+            `ParityReport`. None is 1e-5, or as for `export_litert` what `quantize` may
+            cost.
+        examples: More sequences to compare on: a name, and a list of one array.
+        only_examples: Whether `examples` replaces the random sequences.
 
     Returns:
         The report. Latency is that of one frame; Keras has no such export.
@@ -135,26 +140,31 @@ def export_streaming(
         (TensorShape([2, 4]), ['gru_state'])
     """
     _check_options(format, batch_size, quantize, representative, mask)
-    chosen = _FORMATS[format]
-    require_extra(f"{format} files", *chosen.packages)
-    require_new(path)
     streaming = StreamingModel(model)
     if representative is not None:
-        representative = np.asarray(representative, streaming.frames.dtype)
+        representative = array_of("representative", representative, streaming.frames)
+    checked = check(
+        model,
+        path,
+        tolerance=TOLERANCES[quantize] if tolerance is None else tolerance,
+        examples=examples,
+        only_examples=only_examples,
+    )
+    chosen = _FORMATS[format]
+    require_extra(f"{format} files", *chosen.packages)
     options = files.Options(mask, batch_size, chosen.frames, quantize, representative)
     with new_output(path) as unfinished:
         chosen.write(streaming, options, unfinished)
-    path = Path(path)
-    parity = _Parity(streaming, chosen.open(path), options, chosen.least)
+    step = chosen.open(checked.path)
+    parity = _Parity(streaming, step, options, chosen.least, checked.cases)
     suffix = "" if quantize == "none" else f", {quantize}"
     return require_passed(
         ParityReport(
             format=f"{format}, one step{suffix}",
-            path=path,
-            size=size(path),
-            ops=chosen.ops(path),
-            cases=tuple(parity.cases()),
-            tolerance=TOLERANCES[quantize] if tolerance is None else tolerance,
+            path=checked.path,
+            size=size(checked.path),
+            ops=chosen.ops(checked.path),
+            comparison=parity.compare(checked.tolerance),
             latency_ms=parity.latency(),
             keras_reason="Keras has no export of a step",
         )
@@ -172,20 +182,21 @@ def load_streaming(path: str | os.PathLike, model: keras.Model, format: str) -> 
     chosen = _FORMATS[format]
     options = files.Options(False, None, chosen.frames, "none", None)
     step = chosen.open(Path(path))
-    return _Parity(StreamingModel(model), step, options, chosen.least).run
+    return _Parity(StreamingModel(model), step, options, chosen.least, {}).run
 
 
 def _check_options(format, batch_size, quantize, representative, mask) -> None:
-    if format not in _FORMATS:
+    if not isinstance(format, str) or format not in _FORMATS:
         raise ExportError(
             f"format must be one of {', '.join(_FORMATS)}; received: {format!r}."
         )
-    integer = isinstance(batch_size, int) and not isinstance(batch_size, bool)
-    if batch_size is not None and (not integer or batch_size < 1):
-        raise ExportError(
-            f"batch_size must be None or a positive integer; received: {batch_size!r}."
-        )
-    if quantize not in TOLERANCES or (quantize != "none" and format != "litert"):
+    with refusing():
+        arguments.boolean("mask", mask)
+        if batch_size is not None:
+            expected = "None or a positive integer"
+            arguments.integer("batch_size", batch_size, 1, expected)
+    known = isinstance(quantize, str) and quantize in TOLERANCES
+    if not known or (quantize != "none" and format != "litert"):
         raise ExportError(
             f"quantize must be one of {', '.join(TOLERANCES)} for litert, and none "
             f"for the others; received: {quantize!r} for {format}."
@@ -207,6 +218,7 @@ class _Parity:
         step: files.StepRun,
         options: files.Options,
         least: int,
+        examples: Mapping[str, Arrays],
     ):
         self._streaming, self._step = streaming, step
         self._masked, self._frames = options.masked, options.frames
@@ -218,24 +230,33 @@ class _Parity:
         rows = options.batch_size
         examples = {
             name: x if rows is None else np.resize(x, (rows, *x.shape[1:]))
-            for name, (x,) in example_inputs(self._flat).items()
+            for name, (x,) in examples.items()
         }
         # The first is what latency is measured on: the smallest.
         self._examples = dict(sorted(examples.items(), key=lambda item: item[1].size))
 
-    def cases(self) -> Iterator[tuple[str, float]]:
-        """Yields the name and the maximum error of each case."""
+    def compare(self, tolerance: float) -> Comparison:
+        """Runs the step beside the model.
+
+        Args:
+            tolerance: The largest error allowed.
+        """
+
+        def compared(expected: Run, received: Run, cases: Mapping[str, Arrays]):
+            return compare(expected, received, cases, self._flat, tolerance)
+
         examples = {name: [x] for name, x in self._examples.items()}
-        yield from compare(self._model, self.run, examples)
+        result = compared(self._model, self.run, examples)
         longest = max(self._examples.values(), key=lambda x: x.shape[:2][::-1])
         if self._masked:
             mask = self._rng.random(longest.shape[:2]) < 0.6
             mask[0, :3] = False
             case = {"a mask with holes": [longest, mask]}
-            yield from compare(self._model, self.run, case)
-        if self._flat.inputs[0].shape[1] is None:
+            result |= compared(self._model, self.run, case)
+        if self._flat.inputs[0].shape[1] is None and longest.shape[1] > 1:
             case = {"every other row begins anew": [longest]}
-            yield from compare(self._model_anew, self._run_anew, case)
+            result |= compared(self._model_anew, self._run_anew, case)
+        return result
 
     def latency(self) -> float:
         """Returns the median milliseconds of one frame."""

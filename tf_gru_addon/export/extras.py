@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
+from tf_gru_addon.packages import install_command
+
 
 def require_extra(what: str, *packages: str) -> None:
     """Raises ImportError, which says what to install, unless the packages are here.
@@ -16,6 +18,6 @@ def require_extra(what: str, *packages: str) -> None:
         if importlib.util.find_spec(package) is None:
             raise ImportError(
                 f"{what} need {package!r}, which is not installed. "
-                'Run: pip install "tf_gru_addon[export]"',
+                f"Run: {install_command(package, extra='export')}",
                 name=package,
             )

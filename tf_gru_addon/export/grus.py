@@ -41,9 +41,14 @@ def rows_at_once(
         inputs: (batch, timesteps, ...).
         training: As in a call.
     """
-    rows = tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[2:]], axis=0))
-    rows = tf.ensure_shape(rows, [None, *inputs.shape[2:]])
+    rows = tf.reshape(inputs, [-1, *_sizes(inputs)[2:]])
     outputs = layer.layer(rows, training=training)
-    sizes = tf.concat([tf.shape(inputs)[:2], tf.shape(outputs)[1:]], axis=0)
-    static = [*inputs.shape[:2], *outputs.shape[1:]]
-    return tf.ensure_shape(tf.reshape(outputs, sizes), static)
+    return tf.reshape(outputs, [*_sizes(inputs)[:2], *_sizes(outputs)[1:]])
+
+
+def _sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """Returns the size of each axis, as an integer where it is known."""
+    dynamic = tf.unstack(tf.shape(x))
+    return [
+        dynamic[axis] if size is None else size for axis, size in enumerate(x.shape)
+    ]

@@ -18,26 +18,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gru_addon.export.checks import check
 from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.examples import (
     Arrays,
-    example_inputs,
     layers_of,
-    run_model,
 )
 from tf_gru_addon.export.extras import require_extra
 from tf_gru_addon.export.grus import as_grus, rows_at_once
 from tf_gru_addon.export.litert_file import count_ops, without_inner_names
 from tf_gru_addon.export.parity import (
-    ParityReport,
     Run,
-    compare,
-    flat_model,
     measure,
     new_output,
-    require_new,
-    require_passed,
 )
+from tf_gru_addon.export.parity_report import ParityReport, require_passed
 from tf_gru_addon.export.saved_model import endpoint_names, write_saved_model
 from tf_gru_addon.files import size
 from tf_gru_addon.layers.gru import GRU
@@ -54,6 +49,7 @@ def export_litert(
     quantize: str = "none",
     tolerance: float | None = None,
     examples: Mapping[str, Arrays] | None = None,
+    only_examples: bool = False,
     beside_keras: bool = True,
 ) -> ParityReport:
     """Writes a model as a LiteRT file (`.tflite`), and runs it beside the model.
@@ -70,9 +66,11 @@ def export_litert(
             "dynamic", int8 weights, a quarter, which are multiplied with int8 inputs
             whose range is found at each call. (Full int8 needs a fixed number of
             timesteps: `export_streaming` has it, for one timestep.)
-        tolerance: The largest error allowed; see `ParityReport`. None is 1e-5, or
-            5e-3 with float16 and 5e-2 with int8 weights.
+        tolerance: The largest error allowed where rounding does not explain more; see
+            `ParityReport`. None is 1e-5, or 5e-3 with float16 and 5e-2 with int8
+            weights.
         examples: More inputs to compare on: a name, and an array for each input.
+        only_examples: Whether `examples` replaces the random inputs.
         beside_keras: Whether to try Keras' own export of the model too.
 
     Returns:
@@ -99,8 +97,15 @@ def export_litert(
             f"received: {quantize!r}."
         )
     require_extra("LiteRT files", "ai_edge_litert")
-    require_new(path)
-    flat = flat_model(model)
+    checked = check(
+        model,
+        path,
+        tolerance=TOLERANCES[quantize] if tolerance is None else tolerance,
+        examples=examples,
+        only_examples=only_examples,
+        beside_keras=beside_keras,
+    )
+    flat = checked.model
     _refuse_states(flat)
     with tempfile.TemporaryDirectory() as folder, as_grus(flat), _engine(flat):
         saved = Path(folder) / "saved_model"
@@ -108,18 +113,15 @@ def export_litert(
         content = convert_to_litert(model.name, saved, "serving_default", quantize)
     with new_output(path) as unfinished:
         unfinished.write_bytes(content)
-    path = Path(path)
-    cases = {**example_inputs(flat), **(examples or {})}
-    first = next(iter(cases.values()))
-    run = load_litert(path, flat)
+    first = next(iter(checked.cases.values()))
+    run = load_litert(checked.path, flat)
     return require_passed(
         ParityReport(
             format="litert" if quantize == "none" else f"litert, {quantize}",
-            path=path,
-            size=size(path),
-            ops=count_ops(path.read_bytes()),
-            cases=compare(lambda arrays: run_model(flat, arrays), run, cases),
-            tolerance=TOLERANCES[quantize] if tolerance is None else tolerance,
+            path=checked.path,
+            size=size(checked.path),
+            ops=count_ops(content),
+            comparison=checked.compare(run),
             latency_ms=measure(run, first),
             **(_keras_export(flat, first) if beside_keras else {}),
         )

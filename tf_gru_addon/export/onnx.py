@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import tempfile
@@ -13,20 +14,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_gru_addon.export.examples import Arrays, example_inputs, run_model
+from tf_gru_addon.export.checks import Checked, check
+from tf_gru_addon.export.examples import Arrays, run_model
 from tf_gru_addon.export.extras import require_extra
 from tf_gru_addon.export.grus import as_grus
 from tf_gru_addon.export.onnx_graph import count_ops, onnx_model
 from tf_gru_addon.export.parity import (
-    ParityReport,
     Run,
-    compare,
-    flat_model,
     measure,
     new_output,
-    require_new,
-    require_passed,
 )
+from tf_gru_addon.export.parity_report import Comparison, ParityReport, require_passed
 from tf_gru_addon.files import size
 from tf_gru_addon.layers.gru import GRU
 
@@ -37,6 +35,7 @@ def export_onnx(
     *,
     tolerance: float = 1e-5,
     examples: Mapping[str, Arrays] | None = None,
+    only_examples: bool = False,
     beside_keras: bool = True,
 ) -> ParityReport:
     """Writes a model as an ONNX file, and runs it beside the model.
@@ -53,8 +52,10 @@ def export_onnx(
     Args:
         model: A built functional or sequential model that computes in float32.
         path: The file to write; it must not exist.
-        tolerance: The largest error allowed; see `ParityReport`.
+        tolerance: The largest error allowed where rounding does not explain more; see
+            `ParityReport`.
         examples: More inputs to compare on: a name, and an array for each input.
+        only_examples: Whether `examples` replaces the random inputs.
         beside_keras: Whether to measure Keras' own export of the model too.
 
     Returns:
@@ -75,31 +76,32 @@ def export_onnx(
         (1, True)
     """
     require_extra("ONNX exports", "onnx", "onnxruntime", "tf2onnx")
-    require_new(path)
-    flat = flat_model(model)
+    checked = check(
+        model,
+        path,
+        tolerance=tolerance,
+        examples=examples,
+        only_examples=only_examples,
+        beside_keras=beside_keras,
+    )
+    flat = checked.model
     with as_grus(flat):
         proto, kept = onnx_model(flat)
     with new_output(path) as unfinished:
         unfinished.write_bytes(proto.SerializeToString())
-    path = Path(path)
-    cases = {**example_inputs(flat), **(examples or {})}
-    cases = {name: _with_states(arrays, kept) for name, arrays in cases.items()}
+    cases = {n: _with_states(arrays, kept) for n, arrays in checked.cases.items()}
+    checked = checked._replace(cases=cases)
     first = next(iter(cases.values()))
-    run = load_onnx(path)
-
-    def expected(arrays: Arrays) -> Arrays:
-        return _run_model(flat, kept, arrays)
-
-    results = compare(expected, run, cases)
-    others, notes = _openvino_cases(expected, path, cases)
+    run = load_onnx(checked.path)
+    expected = functools.partial(_run_model, flat, kept)
+    others, notes = _openvino_cases(checked, expected)
     return require_passed(
         ParityReport(
             format="onnx",
-            path=path,
-            size=size(path),
+            path=checked.path,
+            size=size(checked.path),
             ops=count_ops(proto.graph),
-            cases=results + others,
-            tolerance=tolerance,
+            comparison=checked.compare(run, expected) | others,
             latency_ms=measure(run, first),
             notes=notes,
             **(_keras_export(flat, first[: len(flat.inputs)]) if beside_keras else {}),
@@ -147,18 +149,18 @@ def load_onnx(path: str | os.PathLike) -> Run:
 
 
 def _openvino_cases(
-    expected: Run, path: Path, cases: Mapping[str, Arrays]
-) -> tuple[tuple[tuple[str, float], ...], tuple[str, ...]]:
+    checked: Checked, expected: Run
+) -> tuple[Comparison, tuple[str, ...]]:
     """Returns the cases run in OpenVINO, and what there is to note of it."""
+    none = Comparison((), checked.tolerance)
     if not importlib.util.find_spec("openvino"):
-        return (), ("OpenVINO is not installed; not run in it.",)
+        return none, ("OpenVINO is not installed; not run in it.",)
     try:
-        run = _openvino(path)
+        run = _openvino(checked.path)
     except RuntimeError as error:  # it lacks activations, and some of tf2onnx' loops
         reason = str(error).strip().rpartition("\n")[2]
-        return (), (f"OpenVINO cannot take the model: {reason}",)
-    results = compare(expected, run, cases)
-    return tuple((f"OpenVINO: {name}", error) for name, error in results), ()
+        return none, (f"OpenVINO cannot take the model: {reason}",)
+    return checked.compare(run, expected).renamed("OpenVINO: "), ()
 
 
 def _openvino(path: Path) -> Run:

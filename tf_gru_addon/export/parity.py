@@ -1,116 +1,39 @@
 """Whether an export gives the numbers of its model, and what it costs.
 
 What every target shares: an export is written beside its place and moved there when it
-is whole; then it runs in its real runtime, on `examples.example_inputs`, beside the
-model. What differs stays where it was written, for whoever looks for the cause, and
-raises `ExportError`, which holds the report.
+is whole; then it runs in its real runtime beside the model. An export whose outputs
+differ stays where it was written, for whoever looks for the cause, and raises
+`ExportError`, which holds the report.
+
+Shapes and dtypes must be equal. Numbers may differ by the tolerance, or else by a small
+multiple of what rounding alone changes in this model on these inputs (`verify`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from tf_gru_addon import verify
 from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import Arrays
+from tf_gru_addon.export.examples import Arrays, layers_of
+from tf_gru_addon.export.parity_report import Comparison, severity
 from tf_gru_addon.files import whole, writing
 
 Run = Callable[[Arrays], Arrays]
 
 _BATCH = 256  # rows at a time, whatever the size of an example
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """How an export compares with the model that it was made of.
-
-    Attributes:
-        format: Name of the target.
-        path: The file or folder written.
-        size: Its bytes.
-        ops: How often each op stands in it, by the op's name.
-        cases: Name and maximum error of each input that was run. An error is relative
-            where the model's number is above 1.
-        tolerance: The largest error allowed.
-        latency_ms: Median milliseconds of a call with the first case.
-        keras_latency_ms: The same of Keras' own export of the model, or None.
-        keras_size: Bytes of Keras' own export, or None.
-        keras_reason: Why there are no figures of Keras' own export.
-        notes: What else there is to say.
-
-    Example:
-        >>> report = ParityReport("onnx", Path("a.onnx"), 30_000, {"GRU": 1},
-        ...                       (("batch 1", 2e-7),), 1e-5, 0.25)
-        >>> report.max_error, report.passed
-        (2e-07, True)
-        >>> print(report)
-        onnx: a.onnx, 30.0 kB
-          parity   passed: largest error 2e-07, allowed 1e-05
-                   2e-07  batch 1
-          latency  0.250 ms (batch 1)
-          ops      GRU 1
-    """
-
-    format: str
-    path: Path
-    size: int
-    ops: Mapping[str, int]
-    cases: tuple[tuple[str, float], ...]
-    tolerance: float
-    latency_ms: float
-    keras_latency_ms: float | None = None
-    keras_size: int | None = None
-    keras_reason: str = ""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def max_error(self) -> float:
-        """The largest error of all cases; NaN if one is NaN."""
-        return float(np.max([error for _, error in self.cases]))
-
-    @property
-    def passed(self) -> bool:
-        """Whether no error is larger than allowed."""
-        return self.max_error <= self.tolerance  # so that NaN fails
-
-    def __str__(self) -> str:
-        verdict = "passed" if self.passed else "FAILED"
-        keras_size = "" if self.keras_size is None else readable_size(self.keras_size)
-        beside = []
-        if self.keras_latency_ms is not None:
-            beside.append(f"{self.keras_latency_ms:.3f} ms, {keras_size}")
-        elif self.keras_reason:
-            beside.append(f"none: {self.keras_reason}")
-        ops = sorted(self.ops.items(), key=lambda item: (-item[1], item[0]))
-        rows = [
-            (
-                "parity",
-                f"{verdict}: largest error {self.max_error:.0e}, allowed "
-                f"{self.tolerance:.0e}",
-            ),
-            *[("", f"{error:.0e}  {name}") for name, error in self.cases],
-            ("latency", f"{self.latency_ms:.3f} ms ({self.cases[0][0]})"),
-            *[("", f"Keras' own export: {text}") for text in beside],
-            ("ops", ", ".join(f"{name} {count}" for name, count in ops)),
-            *[("note", note) for note in self.notes],
-        ]
-        title = f"{self.format}: {self.path}, {readable_size(self.size)}"
-        return "\n".join([title, *(f"  {name:7}  {text}" for name, text in rows)])
-
-
-def readable_size(count: int) -> str:
-    """Returns a number of bytes as a person reads it."""
-    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+_HALF = ("bfloat16", "float16")  # `run_model` gives such outputs in float32
 
 
 def flat_model(model: keras.Model) -> keras.Model:
@@ -186,22 +109,46 @@ def require_new(path: str | os.PathLike) -> None:
 
 
 def compare(
-    expected: Run, received: Run, cases: Mapping[str, Arrays]
-) -> tuple[tuple[str, float], ...]:
-    """Returns the name and the maximum error of each case.
+    expected: Run,
+    received: Run,
+    cases: Mapping[str, Arrays],
+    model: keras.Model,
+    tolerance: float,
+) -> Comparison:
+    """Runs a model and its export.
 
     Args:
         expected: Gives the model's outputs, as `run_model` does.
         received: Gives the export's, in the same order.
         cases: What to run, as from `example_inputs`.
-
-    Raises:
-        ValueError: The outputs are not of the same number and shapes.
+        model: The model, whose weights are moved where rounding is to be found.
+        tolerance: The error from which on it is.
     """
-    return tuple(
-        (name, max(_errors(expected, received, arrays), default=0.0))
-        for name, arrays in cases.items()
-    )
+    errors: dict[str, float] = {}
+    rounding: dict[str, float] = {}
+    problems: dict[str, str] = {}
+    layers = [model, *layers_of(model)]
+    for name, arrays in cases.items():
+        errors[name] = 0.0
+        for part in _parts(arrays):
+            wanted = expected(part)
+            try:
+                got = [np.asarray(y) for y in received(part)]
+            except Exception as error:  # whatever a runtime raises
+                reason = str(error).strip() or type(error).__name__
+                problems[name] = f"the export does not run: {reason}"
+            else:
+                problems[name] = _difference_of_form(wanted, got)
+            if problems[name]:
+                errors[name] = math.inf
+                break
+            error = _error(wanted, got)
+            errors[name] = max(errors[name], error, key=severity)
+            if error > tolerance:
+                spread = verify.rounding(expected, part, layers, _error)
+                rounding[name] = max(rounding.get(name, 0.0), spread, key=severity)
+    problems = {name: text for name, text in problems.items() if text}
+    return Comparison(tuple(errors.items()), tolerance, rounding, problems)
 
 
 def measure(run: Run, arrays: Arrays, seconds: float = 1.0) -> float:
@@ -224,36 +171,38 @@ def measure(run: Run, arrays: Arrays, seconds: float = 1.0) -> float:
     return 1e3 * statistics.median(times)
 
 
-def require_passed(report: ParityReport) -> ParityReport:
-    """Returns a report, or raises ExportError with it unless it passed."""
-    if report.passed:
-        return report
-    worst, error = max(report.cases, key=lambda case: (case[1] != case[1], case[1]))
-    raise ExportError(
-        f"{report.path}: the export differs from the model by {error:.2g} for the case "
-        f"{worst!r}; allowed is {report.tolerance:.2g}. It stays where it is. Raise "
-        "`tolerance` if that is good enough.",
-        report,
-    )
-
-
-def _errors(expected: Run, received: Run, arrays: Arrays) -> Iterator[float]:
+def _parts(arrays: Arrays) -> Iterator[Arrays]:
+    """Yields the rows of an example, not too many at a time."""
     rows = len(arrays[0])
     for start in range(0, max(rows, 1), _BATCH):
-        part = [x[start : start + _BATCH] if rows > _BATCH else x for x in arrays]
-        pairs: Sequence = list(zip(expected(part), received(part), strict=True))
-        for wanted, got in pairs:
-            yield _error(np.asarray(wanted), np.asarray(got))
+        yield [x[start : start + _BATCH] if rows > _BATCH else x for x in arrays]
 
 
-def _error(expected: np.ndarray, received: np.ndarray) -> float:
-    if expected.shape != received.shape:
-        raise ValueError(
-            f"an output has the shape {received.shape} where the model's has "
-            f"{expected.shape}."
-        )
-    if not expected.size:
-        return 0.0
-    expected = expected.astype(np.float64)
-    scale = np.maximum(1.0, np.abs(expected))
-    return float(np.max(np.abs(received.astype(np.float64) - expected) / scale))
+def _difference_of_form(expected: Arrays, received: Arrays) -> str:
+    """Returns how outputs differ in number, shape or dtype; empty if they do not."""
+    if len(expected) != len(received):
+        return f"it has {len(received)} outputs where the model has {len(expected)}"
+    for index, (wanted, got) in enumerate(zip(expected, received, strict=True)):
+        output = "the output" if len(expected) == 1 else f"output {index}"
+        if wanted.shape != got.shape:
+            return (
+                f"{output} has the shape {got.shape} where the model's has "
+                f"{wanted.shape}"
+            )
+        if got.dtype != wanted.dtype and got.dtype.name not in _HALF:
+            return (
+                f"{output} has the dtype {got.dtype.name} where the model's has "
+                f"{wanted.dtype.name}"
+            )
+    return ""
+
+
+def _error(expected: Arrays, received: Arrays) -> float:
+    """Returns the largest error of outputs that have the same form."""
+    errors = [0.0]
+    for wanted, got in zip(expected, received, strict=True):
+        if wanted.size:
+            wanted, got = wanted.astype(np.float64), got.astype(np.float64)
+            scale = np.maximum(1.0, np.abs(wanted))
+            errors.append(float(np.max(np.abs(got - wanted) / scale)))
+    return float(np.max(errors))

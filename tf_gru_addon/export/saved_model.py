@@ -16,20 +16,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gru_addon.export.checks import check
 from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import Arrays, example_inputs, run_model
+from tf_gru_addon.export.examples import Arrays
 from tf_gru_addon.export.grus import as_grus
 from tf_gru_addon.export.parity import (
-    ParityReport,
     Run,
-    compare,
-    flat_model,
     measure,
     new_output,
-    require_new,
-    require_passed,
     unique_name,
 )
+from tf_gru_addon.export.parity_report import ParityReport, require_passed
 from tf_gru_addon.files import size
 from tf_gru_addon.ops.engines import use_engine
 
@@ -40,6 +37,7 @@ def export_saved_model(
     *,
     tolerance: float = 1e-5,
     examples: Mapping[str, Arrays] | None = None,
+    only_examples: bool = False,
     beside_keras: bool = True,
 ) -> ParityReport:
     """Writes a model as a SavedModel, and runs it beside the model.
@@ -58,8 +56,10 @@ def export_saved_model(
     Args:
         model: A built functional or sequential model.
         path: The folder to write; it must not exist.
-        tolerance: The largest error allowed; see `ParityReport`.
+        tolerance: The largest error allowed where rounding does not explain more; see
+            `ParityReport`.
         examples: More inputs to compare on: a name, and an array for each input.
+        only_examples: Whether `examples` replaces the random inputs.
         beside_keras: Whether to measure Keras' own export of the model too.
 
     Returns:
@@ -83,8 +83,15 @@ def export_saved_model(
         >>> loaded.serve(tf.zeros([2, 10, 3])).shape
         TensorShape([2, 4])
     """
-    require_new(path)
-    flat = flat_model(model)
+    checked = check(
+        model,
+        path,
+        tolerance=tolerance,
+        examples=examples,
+        only_examples=only_examples,
+        beside_keras=beside_keras,
+    )
+    flat = checked.model
     with new_output(path) as unfinished:
         with as_grus(flat), use_engine("portable"):
             write_saved_model(flat, unfinished)
@@ -94,18 +101,15 @@ def export_saved_model(
                 f"{model.name}: a layer runs the op {foreign[0]}, which is not "
                 "TensorFlow's own. Take another layer."
             )
-    path = Path(path)
-    cases = {**example_inputs(flat), **(examples or {})}
-    first = next(iter(cases.values()))
-    run = load_saved_model(path)
+    first = next(iter(checked.cases.values()))
+    run = load_saved_model(checked.path)
     return require_passed(
         ParityReport(
             format="saved_model",
-            path=path,
-            size=size(path),
+            path=checked.path,
+            size=size(checked.path),
             ops=ops,
-            cases=compare(lambda arrays: run_model(flat, arrays), run, cases),
-            tolerance=tolerance,
+            comparison=checked.compare(run),
             latency_ms=measure(run, first),
             **(_keras_export(flat, first) if beside_keras else {}),
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,18 @@ from tf_gru_addon.export.stream_runners import (
     why_not_numpy,
 )
 from tf_gru_addon.export.streaming import StreamingModel
+
+_streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for stream in _streams:
+        stream._lock = threading.Lock()
+
+
+# The thread that holds a lock at a fork does not exist in the child.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class Stream:
@@ -34,6 +48,11 @@ class Stream:
     Weights are copied when a stream is made; `refresh()` copies them anew. Threads may
     share a stream: a push waits for the one before it. Rows are independent of each
     other: a batch of sessions is a stream with a row for each.
+
+    A push that is interrupted (Ctrl-C) or fails leaves the states as they were. A
+    forked child has copies of the streams. Call `reset` there, or set `state`, if
+    another thread may have been inside `push` when the process was forked: some of the
+    states may be those before that push, and others those after it.
 
     Args:
         model: A built Sequential or functional model of one input whose layers are
@@ -79,7 +98,21 @@ class Stream:
         self._frame_shape = tuple(frames.shape[2:])
         self._rank = len(frames.shape)
         self._lock = threading.Lock()
+        _streams.add(self)
         self._build()
+
+    def __repr__(self) -> str:
+        causal = self._model.causal
+        layers = [step.layer.name for step in causal.steps]
+        runs = "native engine and NumPy"
+        if self.why_called is not None:
+            runs = f"TensorFlow: {self.why_called}"
+        elif self.called:
+            runs += f", TensorFlow for {', '.join(self.called)}"
+        return (
+            f"Stream(model={self._model.model.name!r}, batch_size={self.batch_size}, "
+            f"layers={layers}, runs={runs!r})"
+        )
 
     def push(self, frames: Any, mask: Any = None) -> np.ndarray | list[np.ndarray]:
         """Runs the next frames of each row.

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gru_addon import activations
+from tf_gru_addon.layers import keras2_masks
 
 Function = Callable[..., np.ndarray]
 
@@ -195,4 +196,7 @@ _LAYERS: dict[type, Callable[[Any], Function | None]] = {
     keras.layers.LayerNormalization: _layer_normalization,
     keras.layers.Masking: _masking,
     keras.layers.Multiply: _merge(_product),
+    keras2_masks.Add: _merge(_total),
+    keras2_masks.Concatenate: _merge(lambda inputs: np.concatenate(inputs, axis=-1)),
+    keras2_masks.Multiply: _merge(_product),
 }

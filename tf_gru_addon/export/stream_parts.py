@@ -7,6 +7,7 @@ where NumPy, which warns of NaN and infinity, computes nothing.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, ClassVar
 
@@ -23,8 +24,14 @@ from tf_gru_addon.ops.gru_native import activation_name, has_activation
 
 Arrays = dict[str, np.ndarray]
 
-#: For so many sizes of a chunk a GRU keeps the arrays of its calls.
+#: A part keeps the arrays of its calls for so many sizes of a chunk, those used last.
 _KEPT_SIZES = 4
+_kept = functools.lru_cache(_KEPT_SIZES)
+#: A GRU runs longer chunks in pieces of about so many numbers, some milliseconds each:
+#: its arrays then stay small, and Ctrl-C need not wait for the end of the chunk.
+_PIECE = 2**20
+#: A piece has at least so many rows of the products, which makes up for packing.
+_PIECE_ROWS = 256
 #: So many products the native engine makes faster than NumPy, which has a longer start.
 _FEW_PRODUCTS = 65536
 _MASKING = (keras.layers.Masking, keras.layers.Embedding)
@@ -157,25 +164,23 @@ class _Dense:
         layer = step.layer
         self._input = step.inputs[0].index
         self._output = step.outputs[0].index
-        self._weights = (
+        weights = (
             np.array(layer.kernel),
             np.array(layer.bias) if layer.use_bias else None,
             _dense_activation(layer),
         )
+        self._call = _kept(lambda shape: Dense(*weights, shape))
+        self._largest = _FEW_PRODUCTS // layer.units
         self._function = stream_layers.function_of(layer, step.inputs[0].rank)
-        self._calls: dict[tuple[int, ...], Dense] = {}
 
     def run(self, values: list, masks: list) -> None:
         x = values[self._input]
         masks[self._output] = masks[self._input]
-        call = self._calls.get(x.shape)
-        if call is None:
-            leading = x.shape[:-1]
-            if math.prod(leading) * self._weights[0].size > _FEW_PRODUCTS:
-                with np.errstate(all="ignore"):
-                    values[self._output] = self._function(x)
-                return
-            call = self._calls[x.shape] = Dense(*self._weights, leading)
+        if x.size > self._largest:
+            with np.errstate(all="ignore"):
+                values[self._output] = self._function(x)
+            return
+        call = self._call(x.shape[:-1])
         np.copyto(call.inputs, x)
         call()
         values[self._output] = call.outputs
@@ -237,19 +242,25 @@ class _Gru:
         self._input = step.inputs[0].index
         self._output, *self._state_outputs = (slot.index for slot in step.outputs)
         self._keeps_mask = layer.return_sequences
+        keeps_last = len(step.states) > len(step.runs)  # the output so far
+        last = len(step.runs) - 1
         self._cells = [
-            _Cell(gru.cell, batch, True, gru.zero_output_for_mask) for gru in step.runs
+            _Cell(
+                gru.cell,
+                batch,
+                sequences=i < last or keeps_last or layer.return_sequences,
+                zero_output=gru.zero_output_for_mask,
+            )
+            for i, gru in enumerate(step.runs)
         ]
         self.states = {
-            state.name: cell.own_state
+            state.name: cell.state
             for state, cell in zip(step.states, self._cells, strict=False)
         }
         self._last = self._new_last = None
-        if len(step.states) > len(step.runs):  # the output so far
+        if keeps_last:
             name, shape, _ = step.states[-1]
             self._last = self.states[name] = np.zeros((batch, *shape), np.float32)
-        elif not layer.return_sequences:
-            self._cells[-1].sequences = False
 
     def run(self, values: list, masks: list) -> None:
         x, mask = values[self._input], masks[self._input]
@@ -265,8 +276,7 @@ class _Gru:
 
     def commit(self) -> None:
         for cell in self._cells:
-            # Not the padding: what comes into it of a NaN would go to all other units.
-            np.copyto(cell.own_state, cell.new_state)
+            np.copyto(cell.state, cell.new_state)
         if self._last is not None:
             np.copyto(self._last, self._new_last)
 
@@ -275,7 +285,7 @@ class _Cell:
     """A GRU cell: weights, a state, and the calls of the sizes that came of late."""
 
     def __init__(self, cell: Any, batch: int, sequences: bool, zero_output: bool):
-        self.weights = Weights(
+        weights = Weights(
             np.asarray(cell.kernel),
             np.asarray(cell.recurrent_kernel),
             None if cell.bias is None else np.asarray(cell.bias),
@@ -285,32 +295,57 @@ class _Cell:
             zero_output_for_mask=zero_output,
             threads=tf.config.threading.get_intra_op_parallelism_threads(),
         )
-        self.sequences = sequences
-        self.state = np.zeros((batch, self.weights.padded), np.float32)
-        self.own_state = self.state[:, : self.weights.units]
-        self.new_state = self.own_state
-        self._repeats = not zero_output
-        self._calls: dict[tuple[int, bool], Forward] = {}
+        state = np.zeros((batch, weights.units), np.float32)
+        self.state = self.new_state = state
+        self._weights = weights
+        self._sequences = sequences
+        self._repeats = sequences and not zero_output
+        numbers = batch * (weights.features + weights.units)
+        self._most = max(_PIECE // numbers, _PIECE_ROWS // batch, 1)
+        self._call = _kept(
+            lambda timesteps, masked: Forward(
+                weights, state, timesteps, masked, sequences
+            )
+        )
 
     def run(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-        size = x.shape[1], mask is not None
-        call = self._calls.get(size) or self._make(size)
+        if x.shape[1] > self._most:
+            return self._run_in_pieces(x, mask)
+        call = self._call(x.shape[1], mask is not None)
+        self.new_state = call.state
+        return self._run(call, x, mask, self.state)
+
+    def _run(
+        self, call: Forward, x: np.ndarray, mask: np.ndarray | None, before: np.ndarray
+    ) -> np.ndarray:
         np.copyto(call.inputs, x)
         if mask is not None:
             np.copyto(call.mask, mask)
         call()
-        self.new_state = call.state
-        if mask is not None and self.sequences and self._repeats:
+        if mask is not None and self._repeats:
             # A chunk's first frames may be masked: they repeat the output before it.
             unseen = ~np.logical_or.accumulate(mask, axis=1)
             rows, frames = unseen.nonzero()
-            call.outputs[rows, frames] = self.own_state[rows]
+            call.outputs[rows, frames] = before[rows]
         return call.outputs
 
-    def _make(self, size: tuple[int, bool]) -> Forward:
-        if len(self._calls) == _KEPT_SIZES:
-            del self._calls[next(iter(self._calls))]
-        timesteps, masked = size
-        call = Forward(self.weights, self.state, timesteps, masked, self.sequences)
-        self._calls[size] = call
-        return call
+    def _run_in_pieces(self, x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """Gives the numbers of a single call; these arrays are not kept."""
+        batch, timesteps, _ = x.shape
+        masked = mask is not None
+        state = self.state.copy()
+        call = Forward(self._weights, state, self._most, masked, self._sequences)
+        outputs = state
+        if self._sequences:
+            outputs = np.empty((batch, timesteps, self._weights.units), np.float32)
+        for start in range(0, timesteps, self._most):
+            piece = np.s_[:, start : start + self._most]
+            left = timesteps - start
+            if left < self._most:
+                call = Forward(self._weights, state, left, masked, self._sequences)
+            y = self._run(call, x[piece], mask[piece] if masked else None, state)
+            if self._sequences:
+                outputs[piece] = y
+            np.copyto(state, call.state)
+        self.new_state = state
+        return outputs

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import keras
 
 from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.parity import ParityReport, Run
+from tf_gru_addon.export.parity import Run
+from tf_gru_addon.export.parity_report import ParityReport
 
 
 class Target(NamedTuple):
@@ -17,7 +18,7 @@ class Target(NamedTuple):
 
     Attributes:
         export: Writes it: takes the model, the path, and by name `tolerance`,
-            `examples` and `beside_keras`.
+            `examples`, `only_examples` and `beside_keras`.
         open: Takes the path and the model, and returns what runs the export.
         suffix: Ends the name of its file; empty for a folder.
     """
@@ -81,8 +82,8 @@ def target_of(name: str, *, streaming: bool = False) -> Target:
 def _step(name: str, suffix: str) -> Target:
     from tf_gru_addon.export.export_streaming import export_streaming, load_streaming
 
-    def export(model, path, *, tolerance=None, examples=None, beside_keras=False):
-        del examples, beside_keras  # Keras has no such export
-        return export_streaming(model, path, name, tolerance=tolerance)
+    def export(model, path, *, beside_keras=False, **options):
+        del beside_keras  # Keras has no such export
+        return export_streaming(model, path, name, **options)
 
     return Target(export, lambda path, model: load_streaming(path, model, name), suffix)

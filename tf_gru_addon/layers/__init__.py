@@ -1,7 +1,17 @@
-"""The layers: what a user puts in a model."""
+"""The layers: what a user puts in a model.
 
-# Here and not where it is needed, so that a model that holds it loads wherever the
-# package is imported.
+All of them are imported here, which registers them: a saved model that holds one loads
+wherever this is imported.
+"""
+
+# First: it says what to install where TensorFlow or Keras 3 is missing.
+from tf_gru_addon import _compat as _compat
+from tf_gru_addon.layers import keras2_masks as keras2_masks
+from tf_gru_addon.layers.dropout_rnn_cell_mixin import (
+    DropoutRNNCellMixin as DropoutRNNCellMixin,
+)
+from tf_gru_addon.layers.gru import GRU as GRU
+from tf_gru_addon.layers.gru_cell import GRUCell as GRUCell
 from tf_gru_addon.layers.reverse_timesteps import ReverseTimesteps as ReverseTimesteps
 
-__all__ = ["ReverseTimesteps"]
+__all__ = ["GRU", "DropoutRNNCellMixin", "GRUCell", "ReverseTimesteps"]

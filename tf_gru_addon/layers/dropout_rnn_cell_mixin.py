@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gru_addon import arguments
 from tf_gru_addon._compat import KerasDropoutRNNCell, enclosing_graphs
 from tf_gru_addon.ops.dropout import dropout_masks
 
@@ -39,8 +40,9 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
                 self.recurrent_dropout = 0.0
 
     Args:
-        seed: None or an integer. The same seed gives the same masks, batch by batch;
-            None draws a seed that `keras.utils.set_random_seed` determines.
+        seed: None or an integer, not negative. The same seed gives the same masks,
+            batch by batch; None draws a seed that `keras.utils.set_random_seed`
+            determines.
 
     Attributes:
         dropout: Fraction of the inputs to drop, in [0, 1].
@@ -67,6 +69,9 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
 
     def __init__(self, *args, seed: int | None = None, **kwargs):
         super().__init__(*args, **kwargs)
+        if seed is not None:
+            expected = "None or an integer that is not negative"
+            seed = arguments.integer("seed", seed, 0, expected)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._begin_masks()
@@ -143,6 +148,7 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
             ) from None
 
     def _masks(self, kind, rate, inputs, training, count):
+        count = arguments.integer("count", count, 1)
         if rate == 0:
             return None
         inputs = tf.convert_to_tensor(inputs)
@@ -156,12 +162,31 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
 
 
 def resolve_training(training: Any) -> bool | tf.Tensor:
-    """Returns True, False, or a boolean tensor whose value is not known yet."""
-    if training is None or isinstance(training, (bool, int, np.bool_)):
+    """Returns True, False, or a boolean tensor whose value is not known yet.
+
+    Raises:
+        ValueError: `training` is neither None, a boolean, 0 or 1, nor a scalar tensor
+            or variable of booleans or integers.
+    """
+    if training is None or isinstance(training, bool | np.bool_):
         return bool(training)
-    tensor = tf.convert_to_tensor(training)
+    if isinstance(training, int) and training in (0, 1):
+        return bool(training)
+    tensor = None
+    if hasattr(training, "dtype") and hasattr(training, "shape"):
+        tensor = tf.convert_to_tensor(training)
+    if tensor is None or not (tensor.dtype.is_bool or tensor.dtype.is_integer):
+        raise ValueError(
+            "training must be True, False, None, or a scalar tensor of booleans; "
+            f"received: {training!r}."
+        )
+    if tensor.shape.rank not in (None, 0):
+        raise ValueError(
+            "training must be one boolean for the whole batch; received a tensor of "
+            f"the shape {tuple(tensor.shape)}."
+        )
     static = tf.get_static_value(tensor)
-    return tensor if static is None else bool(static)
+    return tf.cast(tensor, tf.bool) if static is None else bool(static)
 
 
 #: By the number of masks: the seed they are made from, and the shape of one.

@@ -6,7 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_gru_addon import arguments
 from tf_gru_addon._compat import refuse_legacy_keras
+from tf_gru_addon.layers.checks import part, real, timestep_mask, written_by_keras
 from tf_gru_addon.layers.dropout_rnn_cell_mixin import resolve_training
 from tf_gru_addon.layers.gru_cell import GRUCell
 from tf_gru_addon.ops import engines
@@ -24,10 +26,17 @@ class GRU(keras.layers.RNN):
     """A gated recurrent unit over whole sequences.
 
     Takes the place of `keras.layers.GRU`: the same arguments in the same order with the
-    same defaults, the same weights under the same names, the same numbers. Two things
-    differ: the *name* "hard_sigmoid" is TensorFlow r2.0's function (pass
-    `keras.activations.hard_sigmoid` for Keras 3's), and dropout draws other random
-    numbers.
+    same defaults, the same weights under the same names, the same numbers. What
+    differs:
+
+    - The *name* "hard_sigmoid" is TensorFlow r2.0's function. Pass
+      `keras.activations.hard_sigmoid` for Keras 3's.
+    - Dropout draws other random numbers, and `implementation=2` stays 2 with
+      `recurrent_dropout`.
+    - Wrong arguments are errors where Keras takes them: text for a boolean, rates
+      outside [0, 1], a mask of fractions, complex inputs, two initial states (of which
+      Keras takes the first).
+    - No timesteps are legal: the output is empty or zero, the state the initial one.
 
     With x the inputs, h the state, z the update gate, r the reset gate and c the
     candidate, sigma the recurrent activation and phi the activation:
@@ -60,7 +69,7 @@ class GRU(keras.layers.RNN):
         bias_constraint: Constraint on `bias`.
         dropout: Fraction of the inputs to drop in training, in [0, 1].
         recurrent_dropout: Fraction of the state to drop in training, in [0, 1].
-        seed: None or an integer, the seed of the dropout masks.
+        seed: None or an integer, not negative: the seed of the dropout masks.
         return_sequences: Whether to return the output of every timestep, and not of the
             last one alone.
         return_state: Whether to return the last state too.
@@ -82,10 +91,10 @@ class GRU(keras.layers.RNN):
     Call arguments:
         sequences: x, (batch, timesteps, features); any number of timesteps, also 0.
         initial_state: None for zeros, or h, (batch, units), or a list of it.
-        mask: None, or booleans (batch, timesteps): where False, the state is carried
-            on, and the inputs are not looked at.
-        training: True to apply dropout; None takes what the calling layer or model was
-            told, or else False.
+        mask: None, or booleans (batch, timesteps), or integers of which 0 is False:
+            where False, the state is carried on, and the inputs are not looked at.
+        training: True to apply dropout, False not to, or a scalar boolean tensor; None
+            takes what the calling layer or model was told, or else False.
 
     Returns:
         The output, (batch, timesteps, units) or (batch, units); with `return_state`
@@ -149,11 +158,14 @@ class GRU(keras.layers.RNN):
                 "time_major=True is not supported (nor is it by Keras 3): transpose "
                 "the inputs to (batch, timesteps, features), and the outputs back."
             )
-        if use_cudnn not in ("auto", True, False):
+        if not isinstance(use_cudnn, bool) and use_cudnn != "auto":
             raise ValueError(
                 f'use_cudnn must be "auto", True or False; received: {use_cudnn!r}.'
             )
         engines.check_name(engine)
+        if "zero_output_for_mask" in kwargs:
+            name = "zero_output_for_mask"
+            kwargs[name] = arguments.boolean(name, kwargs[name])
         if implementation is None:
             implementation = 1 if recurrent_dropout else 2
         cell = GRUCell(
@@ -181,12 +193,12 @@ class GRU(keras.layers.RNN):
         )
         super().__init__(
             cell,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            activity_regularizer=activity_regularizer,
+            return_sequences=arguments.boolean("return_sequences", return_sequences),
+            return_state=arguments.boolean("return_state", return_state),
+            go_backwards=arguments.boolean("go_backwards", go_backwards),
+            stateful=arguments.boolean("stateful", stateful),
+            unroll=arguments.boolean("unroll", unroll),
+            activity_regularizer=part("activity_regularizer", activity_regularizer),
             **kwargs,
         )
         self._set_engine(use_cudnn, engine)
@@ -228,10 +240,10 @@ class GRU(keras.layers.RNN):
 
     def call(self, sequences, initial_state=None, mask=None, training=None):
         """Runs the sequences; see the class."""
-        sequences = tf.cast(sequences, self.compute_dtype)
+        sequences = real(f"sequences of {self.name}", sequences, self.compute_dtype)
         self._check_inputs(sequences.shape)
         h0 = self._initial_state(sequences, initial_state)
-        mask = self._mask(sequences.shape, mask)
+        mask = timestep_mask(f"mask of {self.name}", mask, sequences.shape[:2])
         training = resolve_training(training)
 
         if sequences.shape[1] == 0:
@@ -287,11 +299,14 @@ class GRU(keras.layers.RNN):
             >>> layer.explain().reasons["native"][-1]
             'it lacks the activation selu'
         """
-        if sequences is not None and len(sequences.shape) != 3:
-            raise ValueError(
-                f"sequences of {self.name} must have the shape (batch, timesteps, "
-                f"features); received {tuple(sequences.shape)}."
-            )
+        if sequences is not None:
+            shape = getattr(sequences, "shape", None)
+            if shape is None or len(shape) != 3:
+                received = repr(sequences) if shape is None else tuple(shape)
+                raise ValueError(
+                    f"sequences of {self.name} must have the shape (batch, timesteps, "
+                    f"features); received {received}."
+                )
         return engines.explain(
             self.engine, self._engine_call(resolve_training(training))
         )
@@ -347,7 +362,7 @@ class GRU(keras.layers.RNN):
             batch = sequences.shape[0]
             batch = tf.shape(sequences)[0] if batch is None else batch
             return self.cell.get_initial_state(batch_size=batch)
-        h0 = keras.ops.cast(initial_state, self.compute_dtype)
+        h0 = real(f"initial_state of {self.name}", initial_state, self.compute_dtype)
         expected = [sequences.shape[0], self.units]
         if not h0.shape.is_compatible_with(expected):
             cause = (
@@ -360,21 +375,6 @@ class GRU(keras.layers.RNN):
                 f"here {tuple(expected)}; received {tuple(h0.shape)}.{cause}"
             )
         return h0
-
-    def _mask(self, sequences: tf.TensorShape, mask):
-        if isinstance(mask, list | tuple):
-            mask = mask[0]
-        if mask is None:
-            return None
-        mask = tf.cast(mask, tf.bool)
-        if mask.shape.rank == 3 and mask.shape[2] == 1:
-            mask = tf.squeeze(mask, axis=2)
-        if not mask.shape.is_compatible_with(sequences[:2]):
-            raise ValueError(
-                f"mask of {self.name} must have the shape (batch, timesteps), here "
-                f"{tuple(sequences[:2])}; received {tuple(mask.shape)}."
-            )
-        return mask
 
     def _check_inputs(self, sequences: tf.TensorShape) -> None:
         features = self.cell.kernel.shape[0]
@@ -464,6 +464,9 @@ class GRU(keras.layers.RNN):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "GRU":
         """Returns the layer of a config, of this class or of `keras.layers.GRU`."""
+        config = written_by_keras(config)
+        if config.get("implementation") == 0:
+            config["implementation"] = 1  # what Keras 2's layer makes of it
         return cls(**config)
 
 

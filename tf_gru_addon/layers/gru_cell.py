@@ -1,14 +1,18 @@
 """The GRU cell of TensorFlow r2.0, on Keras 3."""
 
-import numbers
-import operator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tf_gru_addon import activations
+from tf_gru_addon import activations, arguments
 from tf_gru_addon._compat import refuse_legacy_keras
+from tf_gru_addon.layers.checks import (
+    part,
+    real,
+    require_floating,
+    written_by_keras,
+)
 from tf_gru_addon.layers.dropout_rnn_cell_mixin import (
     DropoutRNNCellMixin,
     resolve_training,
@@ -56,7 +60,7 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
             that the gates share. Without dropout both give the same numbers.
         reset_after: Whether the reset gate is applied after the recurrent product
             (True, the convention of cuDNN) or before it (False).
-        seed: None or an integer, the seed of the dropout masks.
+        seed: None or an integer, not negative: the seed of the dropout masks.
         **kwargs: `name`, `dtype` and `trainable`, as of every Keras layer.
 
     Call arguments:
@@ -119,29 +123,30 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
         seed: int | None = None,
         **kwargs,
     ):
+        arguments.boolean("trainable", kwargs.get("trainable", True))
         super().__init__(seed=seed, **kwargs)
-        self.units = _positive_integer("units", units)
-        self.activation = activations.get(activation)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
-        self.kernel_constraint = keras.constraints.get(kernel_constraint)
-        self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
-        self.bias_constraint = keras.constraints.get(bias_constraint)
+        require_floating(self)
+        self.units = arguments.integer("units", units, 1, "a positive integer")
+        self.activation = part("activation", activation)
+        self.recurrent_activation = part("recurrent_activation", recurrent_activation)
+        self.use_bias = arguments.boolean("use_bias", use_bias)
+        self.kernel_initializer = part("kernel_initializer", kernel_initializer)
+        self.recurrent_initializer = part(
+            "recurrent_initializer", recurrent_initializer
+        )
+        self.bias_initializer = part("bias_initializer", bias_initializer)
+        self.kernel_regularizer = part("kernel_regularizer", kernel_regularizer)
+        self.recurrent_regularizer = part(
+            "recurrent_regularizer", recurrent_regularizer
+        )
+        self.bias_regularizer = part("bias_regularizer", bias_regularizer)
+        self.kernel_constraint = part("kernel_constraint", kernel_constraint)
+        self.recurrent_constraint = part("recurrent_constraint", recurrent_constraint)
+        self.bias_constraint = part("bias_constraint", bias_constraint)
         self.dropout = _rate("dropout", dropout)
         self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
-        if implementation not in (1, 2):
-            raise ValueError(
-                "implementation must be 1 (a dropout mask for each gate) or 2 (one "
-                f"shared mask); received: {implementation!r}."
-            )
-        self.implementation = int(implementation)
-        self.reset_after = reset_after
+        self.implementation = _implementation(implementation)
+        self.reset_after = arguments.boolean("reset_after", reset_after)
         self.state_size = self.units
         self.output_size = self.units
 
@@ -186,7 +191,7 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
 
     def call(self, inputs, states, training=None):
         """Runs one timestep; see the class."""
-        inputs = tf.cast(inputs, self.compute_dtype)
+        inputs = real(f"inputs of {self.name}", inputs, self.compute_dtype)
         nested = isinstance(states, list | tuple)
         if states is None or (nested and len(states) != 1):
             raise ValueError(
@@ -194,7 +199,8 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
                 f"{None if states is None else len(states)}. get_initial_state() "
                 "gives that of the first timestep."
             )
-        h = tf.cast(states[0] if nested else states, self.compute_dtype)
+        h = states[0] if nested else states
+        h = real(f"states of {self.name}", h, self.compute_dtype)
         self._check_shapes(inputs.shape, h.shape)
 
         input_masks = recurrent_masks = None
@@ -273,7 +279,18 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
             raise ValueError(
                 "get_initial_state needs inputs or batch_size; received neither."
             )
+        elif not tf.is_tensor(batch_size):
+            batch_size = arguments.integer("batch_size", batch_size, 0)
         return tf.zeros([batch_size, self.units], dtype or self.compute_dtype)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "GRUCell":
+        """Returns the cell of a config, of this class or of Keras' `GRUCell`."""
+        config = written_by_keras(config)
+        if config.get("implementation") == 0:
+            # Keras' cells share a mask, unless recurrent dropout makes it 1.
+            config["implementation"] = 1 if config.get("recurrent_dropout") else 2
+        return cls(**config)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments from which `from_config` makes the same cell."""
@@ -306,20 +323,13 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
         }
 
 
-def _positive_integer(name: str, value: Any) -> int:
-    try:
-        integer = operator.index(value)
-    except TypeError:
-        integer = 0
-    if integer <= 0 or isinstance(value, bool):
-        raise ValueError(f"{name} must be a positive integer; received: {value!r}.")
-    return integer
-
-
 def _rate(name: str, value: Any) -> float:
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (number and 0 <= value <= 1):
-        raise ValueError(
-            f"{name} must be a fraction between 0 and 1; received: {value!r}."
-        )
-    return float(value)
+    return arguments.number(name, value, 0, 1, "a fraction between 0 and 1")
+
+
+def _implementation(value: Any) -> int:
+    expected = "1 (a dropout mask for each gate) or 2 (one shared mask)"
+    number = arguments.integer("implementation", value, 1, expected)
+    if number > 2:
+        raise ValueError(f"implementation must be {expected}; received: {value!r}.")
+    return number

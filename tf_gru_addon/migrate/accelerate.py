@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tf_gru_addon._compat import sublayers
+from tf_gru_addon import verify
+from tf_gru_addon._compat import running_trainer, sublayers
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.layers.gru_cell import GRUCell
 from tf_gru_addon.layers.in_place import become_gru
@@ -36,7 +37,8 @@ def accelerate(model: keras.layers.Layer, inputs: Any = None) -> Acceleration:
 
     Before it returns, each replaced layer is compared with what it was on random
     sequences, with a mask and without, and then the whole model, in inference, on
-    `inputs` or on random ones. States and seeds are afterwards what they were.
+    `inputs` or on random ones. They may differ by what rounding alone changes. States
+    and seeds are afterwards what they were.
 
     Dropout draws other random numbers than Keras', at the same rates. A `.weights.h5`
     file written before fits afterwards too, unless the model holds a
@@ -53,9 +55,11 @@ def accelerate(model: keras.layers.Layer, inputs: Any = None) -> Acceleration:
 
     Raises:
         TypeError: `model` is no Keras 3 layer.
-        ValueError: `model` is not built.
-        RuntimeError: The model gives other outputs, although every layer gives the
-            same, as one may that asks for the class of a layer. It is left as it was.
+        ValueError: `model` is not built, or does not run on `inputs`.
+        RuntimeError: `fit`, `evaluate` or `predict` of the model is running, as when a
+            callback calls this. Or the model gives other outputs, although every layer
+            gives the same, as one may that asks for the class of a layer. It is left as
+            it was.
 
     Example:
         >>> import keras
@@ -75,6 +79,11 @@ def accelerate(model: keras.layers.Layer, inputs: Any = None) -> Acceleration:
     _check_model(model)
     places = _places(model)
     layers = [place.layer for place in places]
+    if running := running_trainer(layers):
+        raise RuntimeError(
+            f"{running} is running, with functions that it has traced from the layers "
+            "as they are. Call accelerate before it, or after it returns."
+        )
     kept = {p.path: why for p in places if (why := _why_not(p, places))}
     chosen = [p for p in places if _is_rnn(p.layer) and p.path not in kept]
     errors = []
@@ -87,7 +96,8 @@ def accelerate(model: keras.layers.Layer, inputs: Any = None) -> Acceleration:
             except _OtherOutputsError as error:
                 kept[place.path] = str(error)
         if trial and errors:
-            errors.append(trial.compare(model, layers))
+            trial, error = trial.compare(model, layers)
+            errors.append(error)
         undo.pop_all()
     if errors:
         _forget_compiled(layers)
@@ -211,16 +221,31 @@ def _replace(layer: keras.layers.RNN, undo: contextlib.ExitStack) -> float:
             expected = outputs.layer_outputs(layer)
             undo_this.callback(become_gru(layer))
             error = outputs.difference(outputs.layer_outputs(layer), expected)
+            allowed, spread = outputs.tolerance([layer]), 0.0
+            if allowed < error < np.inf:
+                spread = _spread(lambda _: outputs.layer_outputs(layer), None, [layer])
         except Exception as error:
             raise _OtherOutputsError(
                 f"it cannot be run: {_in_a_line(error)}"
             ) from error
-        if error > outputs.tolerance([layer]):
+        if spread > verify.LIMIT:
+            raise _OtherOutputsError(
+                f"rounding alone moves its outputs by {spread:.0e} of the largest, so "
+                "that nothing tells whether they would differ"
+            )
+        if error > verify.limit(allowed, spread):
             raise _OtherOutputsError(
                 f"its outputs would differ, by {error:.0e} of the largest"
             )
         undo.push(undo_this.pop_all())
     return error
+
+
+def _spread(run: Any, inputs: Any, layers: list[keras.layers.Layer]) -> float:
+    """Returns how far rounding alone moves outputs, as `outputs.difference` has it."""
+    return verify.rounding(
+        run, inputs, layers, lambda one, other: outputs.difference(other, one)
+    )
 
 
 class _Trial(NamedTuple):
@@ -243,27 +268,45 @@ class _Trial(NamedTuple):
         except outputs.UnknownInputsError as error:
             return cls(None, None, str(error))
         except Exception as error:
+            reason = _in_a_line(error)
             if given:
-                raise
-            return cls(None, None, _in_a_line(error))
+                raise ValueError(
+                    f"inputs must be what {model.name} is called with, and it does not "
+                    f"run on them: {reason}"
+                ) from error
+            return cls(None, None, reason)
         if outputs.difference(first, second) > outputs.tolerance(layers):
             return cls(None, None, "its outputs for the same inputs differ")
         return cls(inputs, first, "the inputs given" if given else "random inputs")
 
-    def compare(self, model, layers) -> float:
-        """Returns how far the model's outputs are now from what they were."""
+    def compare(self, model, layers) -> "tuple[_Trial, float]":
+        """Returns how far the model's outputs are now from what they were.
+
+        Returns:
+            The trial, without outputs if they tell nothing, and the difference.
+        """
         if self.expected is None:
-            return 0.0
-        actual = outputs.model_outputs(model, layers, self.inputs)
-        error = outputs.difference(actual, self.expected)
-        if error > outputs.tolerance(layers):
+            return self, 0.0
+
+        def run(inputs):
+            return outputs.model_outputs(model, layers, inputs)
+
+        error = outputs.difference(run(self.inputs), self.expected)
+        allowed = outputs.tolerance(layers)
+        if allowed < error < np.inf:
+            spread = _spread(run, self.inputs, layers)
+            if spread > verify.LIMIT:
+                why = f"rounding alone moves its outputs on {self.what} by {spread:.0e}"
+                return _Trial(None, None, f"{why} of the largest"), 0.0
+            allowed = verify.limit(allowed, spread)
+        if error > allowed:
             raise RuntimeError(
                 f"{model.name} gives other outputs with its GRU layers replaced, "
                 f"although each gives the same: on {self.what} they differ by "
                 f"{error:.0e} of the largest. It is left as it was. Does it ask for "
                 "the class of a layer, or step a layer's cell?"
             )
-        return error
+        return self, error
 
 
 def _check_of(trial: _Trial | None, errors: list[float]) -> str:

@@ -6,7 +6,7 @@ from tf_gru_addon.ops.engines import Explanation
 
 
 class Acceleration(NamedTuple):
-    """What `accelerate` replaced in a model and what not; `print` shows it.
+    """What `accelerate` replaced in a model and what not, in words where shown.
 
     A layer is named by its path in the model: "encoder/bidirectional/forward_gru".
 
@@ -34,6 +34,8 @@ class Acceleration(NamedTuple):
             self.check,
         ]
         return "\n".join(lines)
+
+    __repr__ = __str__  # what a notebook and the interpreter show
 
 
 def _engine(explanation: Explanation) -> str:

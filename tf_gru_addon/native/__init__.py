@@ -7,6 +7,7 @@ is. `gru.h` describes the kernels, `op.cc` the TensorFlow ops around them.
 import functools
 import os
 import pathlib
+import sys
 import warnings
 from types import ModuleType
 from typing import NamedTuple
@@ -63,11 +64,7 @@ def _load() -> tuple[ModuleType | None, Status]:
     folder = pathlib.Path(__file__).parent
     path = folder / LIBRARY
     if not path.exists():
-        log = folder / BUILD_LOG
-        reason = f"there is no {LIBRARY} in {folder}"
-        if log.exists():
-            reason = f"it could not be built: {log.read_text().strip()}"
-        return None, Status(False, reason)
+        return None, Status(False, _why_missing(folder))
     import ctypes
 
     import tensorflow as tf
@@ -82,6 +79,27 @@ def _load() -> tuple[ModuleType | None, Status]:
     if error := library.gru_registration_error().decode():
         return None, Status(False, f"TensorFlow refused its ops: {error}")
     return module, Status(True, _what_runs(library.gru_isa().decode()))
+
+
+def _why_missing(folder: pathlib.Path) -> str:
+    """Returns why the library is not in a folder, and what to do."""
+    log = folder / BUILD_LOG
+    if log.exists():
+        return f"it could not be built: {log.read_text().strip()}"
+    reason = f"there is no {LIBRARY} in {folder}"
+    package = folder.parent
+    for entry in sys.path:
+        other = pathlib.Path(entry, package.name).absolute()
+        if other != package.absolute() and (other / folder.name / LIBRARY).exists():
+            return (
+                f"{reason}: Python imports the sources in {package.parent}, and not "
+                f"the copy installed in {other.parent}, which has one; run Python from "
+                "another folder, or install the sources where they are with "
+                'pip install -e ".[cpu]"'
+            )
+    if (package.parent / "setup.py").exists():
+        reason += '; pip install -e ".[cpu]" builds it there'
+    return reason
 
 
 def _what_runs(isa: str) -> str:

@@ -26,8 +26,11 @@ static INLINE Vector expm1(Vector x) {
   return power * p + (power - 1.0f);
 }
 
+// 0 where the value would be below the normal numbers: a closed gate then holds back
+// whatever it is closed against.
 static INLINE Vector sigmoid(Vector x) {
-  return divide(splat(1), 2.0f + expm1(clamp(-x, -87.0f, 87.0f)));
+  const Vector y = divide(splat(1), 2.0f + expm1(clamp(-x, -87.0f, 87.0f)));
+  return select(x < splat(-87.0f), splat(0), y);
 }
 
 static INLINE Vector tanh(Vector x) {

@@ -173,7 +173,13 @@ class Backward {
       }
       store(d_h + u, d * z);
     }
+    for (int plane = 0; plane < kPlanes; ++plane) clear_padding(d_gate + plane * padded_);
   }
+
+  // The padding of the gradients meets that of the packed weights in every product: where
+  // it is not finite, as after an infinite input, infinity times zero would make each of
+  // the sums NaN.
+  void clear_padding(float* plane) const { zero(plane + U_, padded_ - U_); }
 
   // Not reset_after: from the gradient of the candidate to that of r and of the h in
   // r * h.
@@ -194,6 +200,7 @@ class Backward {
         store(d_reset + u, reset_gradient(sigma_, d, r, h));
         store(d_h + u, load(d_h + u) + d * r * factor);
       }
+      clear_padding(d_reset);
     }
   }
 

@@ -24,10 +24,9 @@ ACTIVATIONS = (
     "linear",
 )
 
-#: Units are padded to as many, the longest vector of any instruction set: the kernels
-#: read weights so wide as they lie, and would pack others at every call.
+#: The longest vector of any instruction set. The kernels read weights padded to it as
+#: they lie, and would pack others at every call.
 _LANES = 16
-
 
 #: With so few multiplications, a tenth of a millisecond, waking a thread takes longer
 #: than what it would do.
@@ -43,6 +42,7 @@ class Options(ctypes.Structure):
         *((name, ctypes.c_int) for name in ("activation", "recurrent_activation")),
         *((name, ctypes.c_int) for name in ("reset_after", "go_backwards")),
         *((name, ctypes.c_int) for name in ("zero_output_for_mask", "threads")),
+        ("padded_units", ctypes.c_int64),
     )
 
 
@@ -98,7 +98,6 @@ class Weights:
     Attributes:
         features: The number of features.
         units: The number of units.
-        padded: The number of units with those that the padding adds.
     """
 
     def __init__(
@@ -115,15 +114,14 @@ class Weights:
     ):
         self.features = kernel.shape[0]
         self.units = recurrent_kernel.shape[0]
-        self.padded = -(-self.units // _LANES) * _LANES
+        self._padded = -(-self.units // _LANES) * _LANES
         self.kernel = self._pad(kernel)
-        # No unit looks at one of the padding, whatever its state.
-        more = self.padded - self.units
-        self.recurrent_kernel = np.pad(self._pad(recurrent_kernel), [(0, more), (0, 0)])
+        self.recurrent_kernel = self._pad(recurrent_kernel)
         self.bias = None if bias is None else self._pad(bias)
         self.options = {
             "features": self.features,
-            "units": self.padded,
+            "units": self.units,
+            "padded_units": self._padded,
             "reset_after": int(reset_after),
             "activation": ACTIVATIONS.index(activation),
             "recurrent_activation": ACTIVATIONS.index(recurrent_activation),
@@ -134,9 +132,9 @@ class Weights:
     def _pad(self, array: np.ndarray) -> np.ndarray:
         """Returns a copy, (..., 3 * units) made (..., 3 * padded)."""
         gates = array.reshape(*array.shape[:-1], 3, self.units)
-        padding = [(0, 0)] * (gates.ndim - 1) + [(0, self.padded - self.units)]
+        padding = [(0, 0)] * (gates.ndim - 1) + [(0, self._padded - self.units)]
         padded = np.pad(np.asarray(gates, np.float32), padding)
-        return np.ascontiguousarray(padded.reshape(*array.shape[:-1], 3 * self.padded))
+        return np.ascontiguousarray(padded.reshape(*array.shape[:-1], 3 * self._padded))
 
 
 class Forward:
@@ -148,7 +146,7 @@ class Forward:
     Args:
         weights: The weights.
         initial_state: Where every call finds the state before the first timestep:
-            float32, (batch, padded units), contiguous.
+            float32, (batch, units), contiguous.
         timesteps: The number of timesteps.
         masked: Whether there is a mask.
         sequences: Whether the outputs of all timesteps are wanted.
@@ -176,14 +174,12 @@ class Forward:
         batch, units = initial_state.shape
         self.inputs = np.zeros((batch, timesteps, weights.features), np.float32)
         self.mask = np.ones((batch, timesteps), bool) if masked else None
-        state = np.zeros((batch, units), np.float32)
-        outputs = None
+        self.state = np.zeros((batch, units), np.float32)
+        self.outputs = self.state
         if sequences:
-            outputs = np.zeros((batch, timesteps, units), np.float32)
+            self.outputs = np.zeros((batch, timesteps, units), np.float32)
         products = batch * timesteps * (weights.features + units) * 3 * units
-        self.state = state[:, : weights.units]
-        self.outputs = outputs[..., : weights.units] if sequences else self.state
-        self._kept = weights, initial_state, outputs, state  # for the kernels' pointers
+        self._kept = weights, initial_state  # for the kernels' pointers
         self._structures = (
             Options(
                 batch=batch,
@@ -199,7 +195,10 @@ class Forward:
                 bias=_address(weights.bias),
                 mask=_address(self.mask),
             ),
-            Outputs(outputs=_address(outputs), state=_address(state)),
+            Outputs(
+                outputs=_address(self.outputs) if sequences else None,
+                state=_address(self.state),
+            ),
         )
         self._arguments = tuple(map(ctypes.byref, self._structures))
 

@@ -47,6 +47,11 @@ int mask_count(const float* const (&masks)[3]) {
   return masks[0] == nullptr ? 0 : masks[1] == nullptr ? 1 : 3;
 }
 
+// Columns of a gate in the weights.
+int64_t gate_columns(const GruOptions& options) {
+  return options.padded_units > 0 ? options.padded_units : options.units;
+}
+
 // The threads that are worth their starting for so many multiplications.
 int threads_for(const GruOptions& options, double products) {
   constexpr double kWorthwhile = 5e5;
@@ -96,16 +101,18 @@ Call make_call(const GruOptions& options, const GruInputs& inputs) {
 // recurrent one, each gate [padded_units].
 void lay_out_biases(const Call& call, float* to) {
   const int64_t U = call.options.units, padded = call.padded_units;
+  const int64_t columns = gate_columns(call.options);
   const float* bias = call.in.bias;
   if (bias == nullptr) return;
-  for (int gate = 0; gate < 3; ++gate) std::copy_n(bias + gate * U, U, to + gate * padded);
+  for (int gate = 0; gate < 3; ++gate)
+    std::copy_n(bias + gate * columns, U, to + gate * padded);
   if (!call.options.reset_after) return;
   // Those of z and r only ever occur as a sum.
-  const float* recurrent = bias + 3 * U;
+  const float* recurrent = bias + 3 * columns;
   for (int64_t u = 0; u < U; ++u) {
     to[u] += recurrent[u];
-    to[padded + u] += recurrent[U + u];
-    to[3 * padded + u] = recurrent[2 * U + u];
+    to[padded + u] += recurrent[columns + u];
+    to[3 * padded + u] = recurrent[2 * columns + u];
   }
 }
 
@@ -122,15 +129,17 @@ void run_forward(const GruOptions& options, const GruInputs& inputs,
   const bool same_input = mask_count(inputs.input_masks) < 3;
   const bool same_state = mask_count(inputs.recurrent_masks) < 3 && options.reset_after;
   const Packing kernel{inputs.kernel, same_input ? PanelOrder::kGates : PanelOrder::kUnits,
-                       options.features, options.units, call.lanes, {}};
+                       options.features, options.units, gate_columns(options),
+                       call.lanes, {}};
   const Packing recurrent{inputs.recurrent_kernel,
                           same_state ? PanelOrder::kGates : PanelOrder::kUnits,
-                          options.units, options.units, call.lanes, {}};
+                          options.units, options.units, gate_columns(options),
+                          call.lanes, {}};
   Packer packer(threads);
   // To pack takes as long as to run a few tiles on what lies there.
   constexpr int64_t kFewTiles = 4;
   const int64_t tiles = round_up(options.batch, 8) / 8 * options.timesteps;
-  if (options.units % call.lanes == 0 && tiles <= kFewTiles) {
+  if (gate_columns(options) % call.lanes == 0 && tiles <= kFewTiles) {
     for (int gate = 0; gate < 3; ++gate) {
       call.kernel[gate] = unpacked(kernel, gate);
       call.recurrent[gate] = unpacked(recurrent, gate);
@@ -212,10 +221,11 @@ void run_backward(const GruOptions& options, const GruInputs& inputs,
   call.up = upstream;
   call.out = gradients;
   Packer packer(threads);
-  const Packing kernel{inputs.kernel, PanelOrder::kTransposed, F, U, call.lanes,
+  const Packing kernel{inputs.kernel, PanelOrder::kTransposed, F, U,
+                       gate_columns(options), call.lanes,
                        {gate_of(0), gate_of(1), gate_of(2)}};
   const Packing recurrent{inputs.recurrent_kernel, PanelOrder::kTransposed, U, U,
-                          call.lanes, {0, 1, 2}};
+                          gate_columns(options), call.lanes, {0, 1, 2}};
   call.kernel = packed(kernel, packer.add(kernel));
   call.recurrent = packed(recurrent, packer.add(recurrent));
   packer.run();

@@ -45,6 +45,10 @@ typedef struct {
   int go_backwards;         /* 1: from the last timestep; outputs come in that order */
   int zero_output_for_mask; /* 1: a masked timestep's output is 0, else the one before */
   int threads;              /* at most so many; 0: as many as the process has */
+  /* Columns that a gate takes in the kernels and the bias below, which then have
+   * 3*padded_units where they say 3*U; 0: as many as units. With a multiple of 16, short
+   * calls read the weights as they lie and need not pack them. */
+  int64_t padded_units;
 } GruOptions;
 
 /* What both passes read. */

@@ -26,10 +26,10 @@ int64_t panels_of_a_gate(const Packing& p) {
 // Copies `lanes` columns of all rows, from the column on, zeros after the last unit.
 void copy_columns(const Packing& p, int gate, int64_t unit, float* to) {
   const int64_t width = std::clamp<int64_t>(p.units - unit, 0, p.lanes);
-  const float* from = p.matrix + gate * p.units + unit;
+  const float* from = p.matrix + gate * p.columns + unit;
   for (int64_t k = 0; k < p.rows; ++k) {
     float* row = to + k * kPanelVectors * p.lanes;
-    if (width > 0) memcpy(row, from + k * 3 * p.units, sizeof(float) * width);
+    if (width > 0) memcpy(row, from + k * 3 * p.columns, sizeof(float) * width);
     std::fill(row + width, row + p.lanes, 0.0f);
   }
 }
@@ -39,9 +39,9 @@ void copy_rows(const Packing& p, int64_t first, float* to) {
   const int64_t padded = depth(p) / 3, stride = kPanelVectors * p.lanes;
   for (int64_t lane = 0; lane < p.lanes; ++lane) {
     const bool inside = first + lane < p.rows;
-    const float* row = p.matrix + (inside ? first + lane : 0) * 3 * p.units;
+    const float* row = p.matrix + (inside ? first + lane : 0) * 3 * p.columns;
     for (int g = 0; g < 3; ++g) {
-      const float* from = row + p.gates[g] * p.units;
+      const float* from = row + p.gates[g] * p.columns;
       float* column = to + g * padded * stride + lane;
       for (int64_t k = 0; k < padded; ++k)
         column[k * stride] = inside && k < p.units ? from[k] : 0.0f;
@@ -70,9 +70,10 @@ Panels packed(const Packing& p, const float* data, int gate) {
 Panels unpacked(const Packing& p, int gate) {
   const int64_t vectors = outputs(p);
   if (p.order == PanelOrder::kGates)
-    return {p.matrix, kPanelVectors * vectors, vectors, p.lanes, 3 * p.units, p.units};
-  return {p.matrix + gate * p.units, vectors, vectors / kPanelVectors,
-          kPanelVectors * p.lanes, 3 * p.units, p.lanes};
+    return {p.matrix, kPanelVectors * vectors, vectors, p.lanes, 3 * p.columns,
+            p.columns};
+  return {p.matrix + gate * p.columns, vectors, vectors / kPanelVectors,
+          kPanelVectors * p.lanes, 3 * p.columns, p.lanes};
 }
 
 void pack_panel(const Packing& p, int64_t panel, float* data) {

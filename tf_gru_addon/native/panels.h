@@ -32,10 +32,11 @@ enum class PanelOrder {
 };
 
 struct Packing {
-  const float* matrix;  // [rows, 3 * units]
+  const float* matrix;  // [rows, 3, columns]
   PanelOrder order;
   int64_t rows;
   int64_t units;
+  int64_t columns;  // of a gate: at least the units
   int64_t lanes;
   int gates[3];  // kTransposed: the order of the gates along the depth, each of them
                  // padded to whole vectors
@@ -49,7 +50,7 @@ int64_t packed_panel_size(const Packing& packing);
 // kUnits, else `gate` must be 0 or the result is not used.
 Panels packed(const Packing& packing, const float* data, int gate = 0);
 
-// The panels of the matrix as it lies in memory; units a multiple of lanes, not
+// The panels of the matrix as it lies in memory; columns a multiple of lanes, not
 // kTransposed.
 Panels unpacked(const Packing& packing, int gate = 0);
 

@@ -136,6 +136,10 @@ Pool& pool() {
   return *only;
 }
 
+// Made when the library is loaded: a process that another thread forks in the midst of
+// making it would wait for that thread for ever.
+[[maybe_unused]] const Pool& made = pool();
+
 int from_environment() {
   const char* text = getenv("TF_GRU_ADDON_THREADS");
   return text ? std::clamp(atoi(text), 0, kMaxThreads) : 0;

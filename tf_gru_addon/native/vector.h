@@ -20,15 +20,18 @@
 namespace tf_gru_addon {
 namespace GRU_ISA {
 
+// kMaxRows: rows of a tile. Its sums, 3 vectors a row, stay in registers, beside a row of
+// the panel (3) and the numbers that it is multiplied by: one a row at most, none where
+// an instruction takes them from memory.
 #if defined(__AVX512F__)
 constexpr int kLanes = 16;
-constexpr int kMaxRows = 8;  // rows of a tile, so that 3 vectors a row fit in registers
+constexpr int kMaxRows = 8;  // 24 + 3 of 32
 #elif defined(__AVX2__)
 constexpr int kLanes = 8;
 constexpr int kMaxRows = 4;
 #elif defined(__aarch64__)
 constexpr int kLanes = 4;
-constexpr int kMaxRows = 8;
+constexpr int kMaxRows = 7;  // 21 + 3 + 7 of 32
 #else
 constexpr int kLanes = 4;
 constexpr int kMaxRows = 4;

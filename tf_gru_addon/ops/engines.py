@@ -65,6 +65,9 @@ class Explanation(NamedTuple):
         ]
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook and the prompt show
+
 
 _in_use: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "tf_gru_addon_engine", default=None
@@ -79,8 +82,7 @@ def check_name(engine: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def use_engine(engine: str) -> Iterator[None]:
+def use_engine(engine: str) -> contextlib.AbstractContextManager[None]:
     """Runs every `GRU` called within on one engine, whatever its `engine` says.
 
     The choice is made when a layer is called, so that within a `tf.function` it holds
@@ -101,6 +103,11 @@ def use_engine(engine: str) -> Iterator[None]:
         TensorShape([2, 4])
     """
     check_name(engine)
+    return _using(engine)
+
+
+@contextlib.contextmanager
+def _using(engine: str) -> Iterator[None]:
     token = _in_use.set(engine)
     try:
         yield

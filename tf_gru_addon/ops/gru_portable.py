@@ -165,7 +165,11 @@ def _scan(
         results = results[::-1] if backwards else results
         return [tf.stack(column) for column in zip(*results, strict=True)], state
 
-    timesteps = tf.shape(sequences[0])[0]
+    # A known number stays a constant of the loop's own: tf2onnx cannot convert a loop
+    # that shares the tensor of its `maximum_iterations` with its condition.
+    timesteps = sequences[0].shape[0]
+    if timesteps is None:
+        timesteps = tf.shape(sequences[0])[0]
     reads = [
         tf.TensorArray(s.dtype, timesteps, element_shape=s.shape[1:]).unstack(s)
         for s in sequences

@@ -37,7 +37,14 @@ def load_data(data: Data) -> Splits:
 
 def _load_file(data: Data, split: str) -> Sequences:
     path = Path(getattr(data, split))
-    require_file(path)
+    try:
+        require_file(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{error} `data.{split}` of the config names no file that exists. A "
+            "relative path starts in the folder of the config, or else in the current "
+            "directory."
+        ) from None
     is_shared = data.train == data.test
     if path.suffix.lower() == ".npz":
         return load_npz(

@@ -18,9 +18,9 @@ from tf_gru_addon.export.parity import (
     Run,
     flat_model,
     measure,
-    readable_size,
     require_new,
 )
+from tf_gru_addon.export.parity_report import readable_size
 from tf_gru_addon.export.targets import TARGETS, target_of
 from tf_gru_addon.files import size, whole, writing
 from tf_gru_addon.training.errors import RunError

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tf_gru_addon.errors import RunError as RunError
+from tf_gru_addon.errors import TfGruAddonError
 
 
-class WorkdirError(ValueError):
+class WorkdirError(TfGruAddonError, ValueError):
     """The working directory is not what the command expects; nothing was touched."""

@@ -76,8 +76,7 @@ def load_run(workdir: Workdir) -> tuple[Config, keras.Model, dict[str, Sequences
     config = workdir.load_config()
     import keras
 
-    # The layers of this package register themselves when imported.
-    from tf_gru_addon.layers import gru, gru_cell  # noqa: F401
+    from tf_gru_addon import layers as layers  # registers them
 
     try:
         model = keras.saving.load_model(workdir.model)

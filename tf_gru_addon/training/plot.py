@@ -33,7 +33,7 @@ def plot_history(history: History, path: Path, title: str) -> None:
                     linewidth=1.8,
                     marker="o" if len(history) < 20 else None,
                     markersize=4,
-                    label=f"{part}, at last {values[-1]:.3g}",
+                    label=f"{part}: {values[-1]:.4f} in the last epoch",
                 )
         losses = [row["loss"] for row in history]
         if measure == "loss" and 0 < 20 * min(losses) < max(losses):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pydantic
 
 from tf_gru_addon.files import whole
 from tf_gru_addon.training.errors import WorkdirError
@@ -37,6 +38,9 @@ class Progress:
     def epochs(self) -> int:
         """The number of finished epochs."""
         return len(self.history)
+
+
+_PROGRESS = pydantic.TypeAdapter(Progress)
 
 
 def save_state(path: Path, model: keras.Model, progress: Progress) -> None:
@@ -68,14 +72,17 @@ def load_state(path: Path, model: keras.Model) -> Progress:
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file}
-            progress = Progress(**json.loads(str(arrays.pop("progress"))))
+            text = str(arrays.pop("progress"))
+        progress = _PROGRESS.validate_json(text, strict=True)
+        if any(row.keys() != progress.history[0].keys() for row in progress.history):
+            raise ValueError("its epochs measured different things")
     except Exception as error:  # damage shows in many ways
         raise WorkdirError(
             f"{path}: damaged ({error}). Delete it to train again from the beginning."
         ) from error
     variables = dict(_variables(model))
-    shapes = {key: tuple(variable.shape) for key, variable in variables.items()}
-    if shapes != {key: array.shape for key, array in arrays.items()}:
+    kinds = {key: (tuple(x.shape), x.dtype) for key, x in variables.items()}
+    if kinds != {key: (x.shape, x.dtype.name) for key, x in arrays.items()}:
         raise WorkdirError(
             f"{path}: holds the state of another model, or of another version of "
             "Keras. Resume with what wrote it, or delete it to train again."

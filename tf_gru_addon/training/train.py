@@ -12,8 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gru_addon import arguments
 from tf_gru_addon.config import Config, build_model
 from tf_gru_addon.config.errors import refusals
+from tf_gru_addon.config.schema import require_config
 from tf_gru_addon.datasets import Sequences
 from tf_gru_addon.files import size, whole, writing
 from tf_gru_addon.training.data import digest, epoch_order
@@ -46,12 +48,13 @@ def train(
 
     Raises:
         WorkdirError: the folder holds something else, or a run of another config or on
-            other data.
-        ConfigError: Keras refuses a layer or the optimizer.
+            other data, or another run uses it.
+        ConfigError: Keras refuses a layer or the optimizer, or `config` is none.
         FileNotFoundError: a data file is not there.
         DataError: a data file cannot be used, or does not fit the model.
         RunError: TensorFlow cannot train the model, a file cannot be written, the loss
-            is not finite, or the exported model gives other numbers than the trained.
+            is not finite, the exported model gives other numbers than the trained, or
+            the folder was replaced.
 
     Example:
         >>> from tf_gru_addon import load_config
@@ -61,7 +64,10 @@ def train(
         >>> metrics["parts"]["test"]
         {'accuracy': ..., 'loss': ..., 'sequences': 370}
     """
+    require_config(config)
+    resume = arguments.boolean("resume", resume)
     place = Workdir(workdir)
+    place.require_free()
     place.check(config, resume=resume)
     if metrics := place.finished(config):
         return metrics
@@ -69,6 +75,18 @@ def train(
     model = build_model(config)
     require_fit(model, parts)
     rate = float(model.optimizer.learning_rate.numpy())
+    with place.locked():
+        place.check(config, resume=resume)  # again: a run may have ended meanwhile
+        progress = _progress(model, parts, config, place)
+        place.begin(config)
+        _run_epochs(model, parts, config, rate, progress, place)
+        return _finish(model, parts, config, progress, place)
+
+
+def _progress(
+    model: keras.Model, parts: Mapping[str, Sequences], config: Config, place: Workdir
+) -> Progress:
+    """Returns how far the run in a folder is, and puts the model in its state."""
     data = digest(parts)
     progress = Progress(data=data)
     if place.state.exists():
@@ -83,9 +101,7 @@ def train(
             f"{place.path}: the run has done {progress.epochs} epochs; "
             f"`training.epochs` asks for {config.training.epochs}."
         )
-    place.begin(config)
-    _run_epochs(model, parts, config, rate, progress, place)
-    return _finish(model, parts, config, progress, place)
+    return progress
 
 
 def _run_epochs(
@@ -105,9 +121,10 @@ def _run_epochs(
         if not math.isfinite(measured["loss"]):
             raise RunError(
                 f"the loss is {measured['loss']} in epoch {epoch + 1}. Lower the "
-                "learning rate or set the optimizer's `clipnorm`, in another "
-                "--workdir: this one keeps its epochs and their config."
+                "learning rate or set the optimizer's `clipnorm`. "
+                + _where_to_go_on(epoch)
             )
+        place.require_own()
         progress.history.append(measured)
         progress.seconds += seconds
         save_state(place.state, model, progress)
@@ -141,11 +158,19 @@ def _run_epoch(
     except refusals() as error:
         reason = str(error).strip().partition("\n")[0]
         raise RunError(
-            f"epoch {epoch + 1} cannot be trained: {reason or type(error).__name__}"
+            f"epoch {epoch + 1} cannot be trained: {reason or type(error).__name__} "
+            f"Correct the config. {_where_to_go_on(epoch)}"
         ) from error
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     measured = history.history
     return {name: float(measured[name][-1]) for name in names if name in measured}
+
+
+def _where_to_go_on(epochs: int) -> str:
+    """Returns where a corrected config can run, by the number of finished epochs."""
+    if epochs:
+        return "Use another --workdir: this one keeps its epochs and their config."
+    return "No epoch is finished, so the same --workdir will do."
 
 
 def _scheduled(rate: float, epoch: int, config: Config) -> float:
@@ -171,17 +196,20 @@ def _finish(
             package.__name__: package.__version__ for package in (keras, np, tf)
         },
     }
+    place.require_own()
     with whole(place.model) as unfinished:
         # Keras wants the suffix, which `unfinished` has too.
         model.save(unfinished)
     written = [place.model]
+    place.require_own()
     if "saved_model" in config.export.formats:
         metrics["saved_model"] = export_saved_model(
             model, place.saved_model, parts["test"].frames, config.export.tolerance
         )
         written.append(place.saved_model)
+    metrics["files"] = {path.name: size(path) for path in written}
+    place.require_own()
     place.write_history(progress.history)
     plot_history(progress.history, place.plot, title=place.path.resolve().name)
-    metrics["files"] = {path.name: size(path) for path in written}
-    place.write_metrics(metrics)
+    place.write_metrics(metrics, [*written, place.history, place.plot])
     return metrics

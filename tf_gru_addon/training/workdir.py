@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
+from tf_gru_addon import arguments
 from tf_gru_addon.config import Config, load_config, save_config
-from tf_gru_addon.files import is_unfinished, whole, writing
+from tf_gru_addon.files import (
+    digest,
+    is_unfinished,
+    remove_unfinished,
+    whole,
+    writing,
+)
+from tf_gru_addon.training import lock
 from tf_gru_addon.training.errors import WorkdirError
 from tf_gru_addon.training.state import History
+
+
+class _Content(pydantic.BaseModel):
+    """What a JSON file must hold; more is let through."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+
+
+class Part(_Content):
+    """What was measured on a part of the data."""
+
+    sequences: int
+    loss: float
+    accuracy: float
+
+
+class Parity(_Content):
+    """How the exported model compares with the trained one."""
+
+    max_difference: float
+    tolerance: float
+
+
+class Metrics(_Content):
+    """What `metrics.json` holds."""
+
+    epochs: int
+    seconds: float
+    parameters: int
+    parts: dict[str, Part]
+    files: dict[str, int]
+    digests: dict[str, str]
+    saved_model: Parity | None = None
 
 
 class Workdir:
@@ -22,7 +67,7 @@ class Workdir:
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+        self.path = arguments.path("workdir", path)
         self.config = self.path / "config.yaml"
         self.state = self.path / "resume.npz"
         self.model = self.path / "model.keras"
@@ -46,7 +91,8 @@ class Workdir:
         if self.path.exists() and not self.path.is_dir():
             raise WorkdirError(f"{self.path}: expected a folder; this is a file.")
         found = list(self.path.iterdir()) if self.path.exists() else []
-        if found and not resume:
+        found = [file for file in found if file.name != lock.NAME]
+        if found and not resume and not self._only_begun(found):
             raise WorkdirError(
                 f"{self.path}: the folder is not empty. Go on with the run in it with "
                 "--resume, or choose another --workdir."
@@ -60,14 +106,46 @@ class Workdir:
                 "Choose another --workdir."
             )
 
-    def begin(self, config: Config) -> None:
-        """Makes the folder, and writes the config of the run.
+    def _only_begun(self, found: list[Path]) -> bool:
+        """Tells whether all that is there is a run without a finished epoch."""
+        files = {file for file in found if not is_unfinished(file)}
+        return files == {self.config, self.tensorboard}
+
+    def require_free(self) -> None:
+        """Checks that no other run uses the folder.
 
         Raises:
+            WorkdirError: one does.
+        """
+        lock.require_free(self.path)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder, and keeps other runs out of it.
+
+        Raises:
+            WorkdirError: another run uses it.
             RunError: the folder cannot be made or written to.
         """
+        with lock.locked(self.path) as self._lock:
+            yield
+
+    def require_own(self) -> None:
+        """Checks, before something is written, that the folder is the one locked.
+
+        Raises:
+            RunError: it was replaced.
+        """
+        self._lock.check()
+
+    def begin(self, config: Config) -> None:
+        """Writes the config of the run, and removes what a killed one left unfinished.
+
+        Raises:
+            RunError: the folder cannot be written to.
+        """
         with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            remove_unfinished(self.path)
         with whole(self.config) as unfinished:
             save_config(config, unfinished)
 
@@ -83,7 +161,8 @@ class Workdir:
             for key in old | new
             if old.get(key) != new.get(key)
             and key not in may_differ
-            and not key.startswith("export.")
+            # What the run was trained on is told by its contents.
+            and not key.startswith(("export.", "data.train", "data.test"))
         ]
         if differing:
             raise WorkdirError(
@@ -107,26 +186,38 @@ class Workdir:
         return load_config(self.config)
 
     def finished(self, config: Config) -> dict[str, Any] | None:
-        """Returns the metrics of a run that did all that a config asks for."""
-        files = [self.model, self.history, self.plot]
+        """Returns the metrics of a run that did all that a config asks for.
+
+        Returns:
+            The metrics; None if some of it is missing, or is not what was written.
+        """
+        outputs = [self.model, self.history, self.plot]
         tolerance = None
         if "saved_model" in config.export.formats:
-            files.append(self.saved_model / "saved_model.pb")
+            outputs.append(self.saved_model)
             tolerance = config.export.tolerance
         try:
-            metrics = json.loads(self.metrics.read_text(encoding="utf-8"))
-            done = metrics["epochs"], metrics.get("saved_model", {}).get("tolerance")
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            content = json.loads(self.metrics.read_text(encoding="utf-8"))
+            metrics = Metrics.model_validate(content)
+            wanted = {path.name: digest(path) for path in outputs}
+        except (OSError, ValueError, RecursionError):
             return None
-        asked = config.training.epochs, tolerance
-        return metrics if done == asked and all(map(Path.exists, files)) else None
+        parity = metrics.saved_model
+        done = metrics.epochs, parity and parity.tolerance, metrics.digests
+        return content if done == (config.training.epochs, tolerance, wanted) else None
 
-    def write_metrics(self, metrics: dict[str, Any]) -> None:
+    def write_metrics(self, metrics: dict[str, Any], outputs: Iterable[Path]) -> None:
         """Writes `metrics.json`, the last file of a run: with it, it is finished.
 
+        Args:
+            metrics: what was measured; "digests" is added.
+            outputs: the other files that make a finished run.
+
         Raises:
-            RunError: the file cannot be written.
+            RunError: a file cannot be read or written.
         """
+        with writing(self.metrics):
+            metrics["digests"] = {path.name: digest(path) for path in outputs}
         with whole(self.metrics) as unfinished:
             unfinished.write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
 

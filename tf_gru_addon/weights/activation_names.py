@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tf_gru_addon.arguments import did_you_mean
+from tf_gru_addon.errors import did_you_mean
 from tf_gru_addon.weights.errors import WeightsError
 
 #: Names in configs, of older versions of Keras and of this package, of the same.

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from tf_gru_addon.errors import TfGruAddonError
+
 #: What colours a terminal's text.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _LINES = re.compile(r"\s*\n\s*")
 _SPELLING = ContextVar("spelling", default="{}=")
 
 
-class WeightsError(ValueError):
+class WeightsError(TfGruAddonError, ValueError):
     """Weights that cannot be used, or that a format cannot hold.
 
     The message says which array or file, what was expected, what was received, and

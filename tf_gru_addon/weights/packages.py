@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 
+from tf_gru_addon.packages import install_command
+
 
 def require_package(name: str, what: str) -> None:
     """Checks that a package is there.
@@ -19,5 +21,6 @@ def require_package(name: str, what: str) -> None:
         importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
-            f"{what} need the package {name} ({error}). Install it: pip install {name}."
+            f"{what} need the package {name} ({error}). Install it: "
+            f"{install_command(name)}."
         ) from error

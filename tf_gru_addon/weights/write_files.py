@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from tf_gru_addon import arguments
+from tf_gru_addon.files import unfinished_folder
 from tf_gru_addon.weights import (
     keras3_h5,
     keras_h5,
@@ -86,12 +86,12 @@ def write_and_read_back(
     stack = as_stack(stack)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: there is no such folder.")
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
-        unfinished = Path(folder) / path.name
+    with unfinished_folder(path) as folder:
+        unfinished = folder / path.name
         _WRITERS[format](unfinished, stack)
         _verify(unfinished, stack)
         reader = read_back(unfinished, stack, format)
-        files = sorted(Path(folder).iterdir())
+        files = sorted(folder.iterdir())
         targets = [path.with_name(file.name) for file in files]
         for target in (path, *targets):
             if target.exists():

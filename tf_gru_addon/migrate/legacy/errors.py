@@ -7,11 +7,13 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any
 
+from tf_gru_addon.errors import TfGruAddonError
+
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
 
 
-class LegacyModelError(ValueError):
+class LegacyModelError(TfGruAddonError, ValueError):
     """A model file that cannot be loaded.
 
     The message says which file and layer, what was expected, what was received, and

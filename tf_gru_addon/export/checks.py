@@ -1,0 +1,183 @@
+"""What an export is asked for, checked before anything is written."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from tf_gru_addon import arguments
+from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.export.examples import Arrays, example_inputs, run_model, why_not
+from tf_gru_addon.export.parity import Run, compare, flat_model, require_new
+from tf_gru_addon.export.parity_report import Comparison
+
+_ROWS = 256  # of an example, to see whether the model takes it
+
+
+class Checked(NamedTuple):
+    """What an export is asked for.
+
+    Attributes:
+        model: The `flat_model`.
+        path: What to write.
+        tolerance: The largest error allowed.
+        cases: The inputs to compare on, by name.
+    """
+
+    model: keras.Model
+    path: Path
+    tolerance: float
+    cases: dict[str, Arrays]
+
+    def compare(self, received: Run, expected: Run | None = None) -> Comparison:
+        """Runs an export beside the model.
+
+        Args:
+            received: Runs the export.
+            expected: Runs the model; None calls it as it is.
+        """
+        if expected is None:
+            expected = functools.partial(run_model, self.model)
+        return compare(expected, received, self.cases, self.model, self.tolerance)
+
+
+def check(
+    model: Any,
+    path: str | os.PathLike,
+    *,
+    tolerance: float,
+    examples: Mapping[str, Arrays] | None = None,
+    only_examples: bool = False,
+    beside_keras: bool = True,
+) -> Checked:
+    """Checks what the exports have in common, and returns it.
+
+    Args:
+        model: As of an export, and so are all others.
+        path: See there.
+        tolerance: See there.
+        examples: See there.
+        only_examples: See there.
+        beside_keras: See there.
+
+    Raises:
+        ExportError: One of them cannot be used, or `path` exists.
+    """
+    with refusing():
+        tolerance = arguments.number("tolerance", tolerance, 0)
+        arguments.boolean("beside_keras", beside_keras)
+        path = arguments.path("path", path)
+    flat = flat_model(model)
+    cases = cases_of(flat, examples, only_examples)
+    require_new(path)
+    return Checked(flat, path, tolerance, cases)
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Makes the ValueError of a check in `arguments` an ExportError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ExportError(str(error)) from None
+
+
+def cases_of(
+    model: keras.Model, examples: Any, only_examples: bool
+) -> dict[str, Arrays]:
+    """Returns the inputs to compare on: random ones, and the examples given.
+
+    Args:
+        model: A `flat_model`.
+        examples: As of an export.
+        only_examples: See there.
+
+    Raises:
+        ExportError: `examples` does not fit the model, or the model takes nothing.
+    """
+    with refusing():
+        only_examples = arguments.boolean("only_examples", only_examples)
+    given = _examples(model, examples)
+    if only_examples and not given:
+        raise ExportError(
+            "only_examples=True leaves nothing to compare on without `examples`."
+        )
+    return given if only_examples else {**example_inputs(model), **given}
+
+
+def _examples(model: keras.Model, examples: Any) -> dict[str, Arrays]:
+    """Returns the examples given, in the dtypes of the model's inputs."""
+    count = len(model.inputs)
+    each = "one array" if count == 1 else f"{count} arrays, one for each input"
+    expected = f"examples must be a dict from a name to a list of {each}"
+    if examples is None:
+        return {}
+    if not isinstance(examples, Mapping):
+        raise ExportError(f"{expected}; received a {type(examples).__name__}.")
+    result = {}
+    for name, arrays in examples.items():
+        if not isinstance(name, str):
+            raise ExportError(f"{expected}; received the name {name!r}.")
+        if not isinstance(arrays, list | tuple) or len(arrays) != count:
+            received = type(arrays).__name__
+            if isinstance(arrays, list | tuple):
+                received += f" of {len(arrays)}"
+            raise ExportError(f"{expected}; {name!r} is a {received}.")
+        result[name] = [
+            array_of(f"examples[{name!r}][{i}]", x, tensor)
+            for i, (x, tensor) in enumerate(zip(arrays, model.inputs, strict=True))
+        ]
+        rows = [len(x) for x in result[name]]
+        if len(set(rows)) > 1:
+            raise ExportError(
+                f"examples[{name!r}] must have as many rows for each input; received "
+                f"{', '.join(map(str, rows))}."
+            )
+        few = [x[:_ROWS] for x in result[name]]
+        if reason := why_not(model, few):
+            raise ExportError(
+                f"examples[{name!r}]: {model.name} itself does not run on it: {reason}"
+            )
+    return result
+
+
+def array_of(name: str, value: Any, tensor: keras.KerasTensor) -> np.ndarray:
+    """Returns an array for a model's input, in the dtype of the input.
+
+    Args:
+        name: What the argument is called.
+        value: The argument.
+        tensor: The input.
+
+    Raises:
+        ExportError: Its dtype or its shape does not fit, or it is empty.
+    """
+    dtype = np.dtype(keras.backend.standardize_dtype(tensor.dtype))
+    shape = tensor.shape
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    castable = array.dtype == dtype or np.can_cast(array.dtype, dtype, "same_kind")
+    if array.dtype.kind not in "biufV" or not castable:
+        raise ExportError(
+            f"{name} must be an array of {dtype.name} for the input {tensor.name!r}; "
+            f"received {array.dtype.name}."
+        )
+    fits = array.ndim == len(shape) and all(
+        fixed in (None, size) for fixed, size in zip(shape, array.shape, strict=True)
+    )
+    if not fits or not array.size:
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ExportError(
+            f"{name} must have the shape ({sizes}) and not be empty, for the input "
+            f"{tensor.name!r}; received {array.shape}."
+        )
+    return array.astype(dtype)

@@ -1,0 +1,135 @@
+"""Checks that the cell and the layer share, of arguments, tensors and configs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_gru_addon import activations, arguments
+
+#: By the end of an argument's name: what reads it, and what it is.
+_PARTS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "activation": (activations.get, "an activation function"),
+    "initializer": (keras.initializers.get, "a Keras initializer"),
+    "regularizer": (keras.regularizers.get, "a Keras regularizer"),
+    "constraint": (keras.constraints.get, "a Keras constraint"),
+}
+_BOOLEANS = (
+    "use_bias",
+    "reset_after",
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+    "trainable",
+)
+
+
+def part(name: str, value: Any) -> Any:
+    """Returns an activation, initializer, regularizer or constraint.
+
+    Args:
+        name: The argument, whose name ends in one of these words.
+        value: A name, a config, an object, or None.
+
+    Raises:
+        ValueError: Keras knows none by it; the message names the argument.
+    """
+    get, what = _PARTS[name.rpartition("_")[2]]
+    return arguments.converted(name, get, value, what)
+
+
+def require_floating(layer: keras.layers.Layer) -> None:
+    """Raises ValueError unless a layer has weights and numbers of a floating dtype."""
+    for dtype in (layer.compute_dtype, layer.variable_dtype):
+        if not tf.as_dtype(dtype).is_floating:
+            raise ValueError(
+                "dtype must be a floating-point dtype, or a policy such as "
+                f"mixed_bfloat16; received: {dtype!r}."
+            )
+
+
+def real(name: str, tensor: Any, dtype: str) -> tf.Tensor:
+    """Returns a tensor of numbers in another dtype.
+
+    Integers and booleans are numbers, as in Keras' layers. Complex numbers are refused,
+    because a cast drops their imaginary part, and so is text.
+
+    Args:
+        name: What the tensor is, for the message.
+        tensor: The tensor, or what TensorFlow makes one of.
+        dtype: The dtype to return it in.
+
+    Raises:
+        ValueError: The tensor holds something else.
+    """
+    try:
+        tensor = tf.convert_to_tensor(tensor)
+    except (TypeError, ValueError) as error:  # None, ragged and sparse tensors
+        raise ValueError(
+            f"{name} must be a dense tensor; received a {type(tensor).__name__}."
+        ) from error
+    given = tensor.dtype
+    if not (given.is_floating or given.is_integer or given.is_bool):
+        raise ValueError(
+            f"{name} must hold real numbers; received a tensor of the dtype "
+            f"{given.name}. Convert it to a floating-point dtype first."
+        )
+    return tf.cast(tensor, dtype)
+
+
+def timestep_mask(name: str, mask: Any, sizes: tf.TensorShape) -> tf.Tensor | None:
+    """Returns a mask as booleans (batch, timesteps), or None.
+
+    Args:
+        name: What the mask is, for the message.
+        mask: None, or booleans or integers, (batch, timesteps) or (batch, timesteps,
+            1), or a list of it, as Keras has where a layer takes states too.
+        sizes: Batch and timesteps of the sequences.
+
+    Raises:
+        ValueError: The mask has another dtype or shape, or there are several.
+    """
+    nested = isinstance(mask, list | tuple)
+    if nested and not any(isinstance(row, list | tuple) for row in mask):
+        if len(mask) == 0 or any(other is not None for other in mask[1:]):
+            raise ValueError(
+                f"{name} must be one tensor, (batch, timesteps); received a list of "
+                f"{len(mask)}."
+            )
+        mask = mask[0]
+    if mask is None:
+        return None
+    mask = tf.convert_to_tensor(mask)
+    if not (mask.dtype.is_bool or mask.dtype.is_integer):
+        raise ValueError(
+            f"{name} must hold booleans, or integers of which 0 is False; received a "
+            f"tensor of the dtype {mask.dtype.name}. Compare it with a number, for "
+            "instance mask > 0.5."
+        )
+    mask = tf.cast(mask, tf.bool)
+    if mask.shape.rank == 3 and mask.shape[2] == 1:
+        mask = tf.squeeze(mask, axis=2)
+    if not mask.shape.is_compatible_with(sizes):
+        raise ValueError(
+            f"{name} must have the shape (batch, timesteps), here {tuple(sizes)}; "
+            f"received {tuple(mask.shape)}."
+        )
+    return mask
+
+
+def written_by_keras(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a config with what Keras wrote into it and the constructors refuse.
+
+    Keras takes 1 for True, and any integer for a seed, and writes what it was given.
+    """
+    config = dict(config)
+    for name in _BOOLEANS:
+        if type(config.get(name)) is int and config[name] in (0, 1):
+            config[name] = bool(config[name])
+    if type(config.get("seed")) is int:
+        config["seed"] = abs(config["seed"])
+    return config
