@@ -25,7 +25,12 @@ from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.keras1 import KERAS1_NAMES, from_keras1_arrays
 from tf_gru_addon.weights.keras_arrays import from_keras_arrays, to_keras_arrays
-from tf_gru_addon.weights.keras_config import StatedGRU, match, stated_grus
+from tf_gru_addon.weights.keras_config import (
+    StatedGRU,
+    match,
+    plain_path,
+    stated_grus,
+)
 
 # What h5py raises for a damaged file.
 _UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError)
@@ -74,8 +79,7 @@ def read_keras_h5(
     def visit(name: str, item: Any) -> None:
         # visititems follows no links, so nothing outside the file is read.
         if isinstance(item, h5py.Dataset) and name.partition("/")[0] not in skipped:
-            # On Windows, Keras 2 wrote backslashes within the names of groups.
-            group, _, last = name.replace("\\", "/").rpartition("/")
+            group, _, last = plain_path(name).rpartition("/")
             groups.setdefault(group, {})[last] = item
 
     found = {}

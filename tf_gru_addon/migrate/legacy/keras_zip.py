@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import zipfile
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from tf_gru_addon.migrate.legacy.json_text import parse
 from tf_gru_addon.migrate.legacy.part import Part
 from tf_gru_addon.migrate.legacy.slots import Found
 from tf_gru_addon.migrate.legacy.stored import Stored
+from tf_gru_addon.weights.keras_config import plain_path, snake_case
 
 if TYPE_CHECKING:
     import os
@@ -56,8 +56,7 @@ class KerasZip:
         size = 0
         for name in hdf5.children(group):
             item = hdf5.member(group, name)
-            # On Windows, Keras 2 wrote backslashes within the names of groups.
-            inner = f"{path}/{name}".removeprefix("/").replace("\\", "/")
+            inner = f"{path}/{name}".removeprefix("/")
             if depth == 0 and name == "optimizer":
                 continue
             if name == "vars" and isinstance(item, h5py.Group):
@@ -65,7 +64,7 @@ class KerasZip:
                     hdf5.stored(hdf5.member(item, str(i)), f"{inner}/{i}")
                     for i in range(len(hdf5.children(item)))
                 ]
-                self._found[path] = arrays
+                self._found[plain_path(path)] = arrays
                 size += sum(array.size for array in arrays)
             elif isinstance(item, h5py.Group) and depth < 100:
                 size += self._find(item, inner, depth + 1)
@@ -102,18 +101,10 @@ def _paths(part: Part, path: str) -> Iterator[tuple[Part, str]]:
     for child in part.children:
         inner = child.attribute
         if inner in ("layers", "cells"):
-            name = _snake_case(child.kind)
+            name = snake_case(child.kind)
             index = counts[name] = counts.get(name, -1) + 1
             inner = f"{inner}/{name}" + (f"_{index}" if index else "")
         yield from _paths(child, f"{path}/{inner}".removeprefix("/"))
-
-
-def _snake_case(kind: str) -> str:
-    """Returns a class name as Keras 2 wrote it in paths: GRUCell is gru_cell."""
-    kind = {"Model": "Functional"}.get(kind, kind)
-    kind = re.sub(r"\W", "", kind)
-    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
 @contextlib.contextmanager
