@@ -22,6 +22,8 @@ ORDER = [
     "_compat",
     "errors",
     "files",
+    "arguments",
+    "reading",
     "activations",
     "native",
     "ops",
