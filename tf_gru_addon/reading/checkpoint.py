@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -19,10 +20,11 @@ def checkpoint_budget(prefix: str | os.PathLike) -> Budget:
         FileRefusedError: One of them is no regular file.
     """
     prefix = Path(prefix)
-    name = prefix.name
+    name = glob.escape(prefix.name)
     files = [
-        file
-        for file in prefix.parent.iterdir()
-        if file.name == f"{name}.index" or file.name.startswith(f"{name}.data-")
+        *prefix.parent.glob(f"{name}.index"),
+        *prefix.parent.glob(f"{name}.data-*"),
     ]
-    return Budget(sum(map(require_regular, files or [prefix])))
+    if not files and prefix.exists():
+        files = [prefix]
+    return Budget(sum(map(require_regular, files)))
