@@ -128,7 +128,7 @@ def test_nothing_asked_for(call):
         (["train", *TINY, "--set", "training.epochs"], "there is no `=`"),
         (
             ["train", *TINY, "--set", "data={train: {tmp}/a.npz, test: {tmp}/b.npz}"],
-            "a.npz: there is no such data file",
+            "a.npz: there is no such file",
         ),
         (["train", *TINY, "--set", "model.features=3"], "Set `model.features` to 12"),
         (
@@ -141,7 +141,7 @@ def test_nothing_asked_for(call):
         ),
         (
             ["train", *TINY, "--set", "data={train: {tmp}, test: {tmp}/b.npz}"],
-            "expected a data file; this is a folder",
+            "expected a regular file; this is a folder",
         ),
         (["evaluate", "--workdir", "{tmp}/a"], "there is no trained model"),
         (["export", "--workdir", "{tmp}/a"], "export needs --output"),

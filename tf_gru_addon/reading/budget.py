@@ -60,6 +60,12 @@ class Budget:
         """
         return cls(require_regular(path))
 
+    def grow(self, size: int) -> None:
+        """Adds another file of `size` bytes, which belongs to the first."""
+        self.size += size
+        self.limit += FACTOR * size
+        self._left += FACTOR * size
+
     def take(self, count: int, what: str) -> None:
         """Takes bytes that are about to be read.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tf_gru_addon.reading.budget import Budget, FileRefusedError
+from tf_gru_addon.reading.budget import Budget, FileRefusedError, require_regular
 
 #: What NumPy, Keras and PyTorch write. Python unfolds the others without a limit.
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
@@ -143,6 +143,14 @@ def open_npz(path: str | os.PathLike) -> Iterator[Arrays]:
         FileRefusedError: It is no regular file.
         Exception: Anything that is raised for a damaged file; see `boundary`.
     """
+    require_regular(path)
+    with open(path, "rb") as stream:
+        start = stream.read(len(_MAGIC))
+    if start == _MAGIC:
+        raise FileRefusedError(
+            "it is a single .npy array; expected an .npz file of several. Write it "
+            "with numpy.savez."
+        )
     with open_zip(path) as file:
         yield Arrays(file)
 
