@@ -121,7 +121,7 @@ def test_nothing_asked_for(call):
         (["train", "--resume", "--workdir", "{tmp}/a"], "a: there is no run to resume"),
         (
             ["train", "--config", "{tmp}/a.yaml", "--workdir", "{tmp}/a"],
-            "no such config",
+            "a.yaml: there is no such file",
         ),
         (["train", *TINY, "--set", "trainin.epochs=1"], "Did you mean 'training'?"),
         (["train", *TINY, "--set", "model.layers[0]=GUR"], "Did you mean 'GRU'?"),
@@ -137,7 +137,7 @@ def test_nothing_asked_for(call):
         ),
         (
             ["train", "--config", "{tmp}", "--workdir", "{tmp}/a"],
-            "expected a config file; this is a folder",
+            "expected a regular file; this is a folder",
         ),
         (
             ["train", *TINY, "--set", "data={train: {tmp}, test: {tmp}/b.npz}"],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import typing
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from absl import flags
+
+from tf_gru_addon.reading import boundary, require_regular
+from tf_gru_addon.reading.keras_file import check_keras_file
 
 if typing.TYPE_CHECKING:
     import keras
@@ -76,20 +78,19 @@ def _run(workdir: str) -> tuple[keras.Model, dict[str, Any]]:
 
 def _file(path: str) -> tuple[keras.Model, dict[str, Any]]:
     """Returns the model in a file, and no options."""
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: there is no such file.")
     from tf_gru_addon.export.errors import ExportError
 
-    if Path(path).suffix != ".keras" or not zipfile.is_zipfile(path):
-        raise ExportError(
-            f"{path}: not a .keras file. Save the model with model.save('NAME.keras')."
-        )
+    remedy = "Save the model with model.save('NAME.keras')."
+    with boundary(path, ExportError, "not a .keras file", remedy):
+        require_regular(path)
+        if Path(path).suffix != ".keras":
+            raise ExportError(f"{path}: not a .keras file. {remedy}")
+        check_keras_file(path)
     import keras
 
     # The layers of this package register themselves when imported.
     from tf_gru_addon.layers import gru, gru_cell  # noqa: F401
 
-    try:
+    # Damage, and layers of others, show in many ways.
+    with boundary(path, ExportError, "cannot be loaded"):
         return keras.saving.load_model(path, compile=False, safe_mode=True), {}
-    except Exception as error:  # damage, and layers of others, show in many ways
-        raise ExportError(f"{path}: cannot be loaded: {error}") from error

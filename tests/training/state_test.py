@@ -86,7 +86,7 @@ def test_damage_is_told(trained, make_config, path, damage):
 
 def test_nothing_is_unpickled(path, make_config):
     np.savez(path, progress=np.array([{}], object))
-    with pytest.raises(WorkdirError, match="allow_pickle=False"):
+    with pytest.raises(WorkdirError, match="Python objects, which are never loaded"):
         load_state(path, build_model(make_config()))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_gru_addon.files import whole
+from tf_gru_addon.reading.zip_file import open_npz
 from tf_gru_addon.training.errors import WorkdirError
 
 if typing.TYPE_CHECKING:
@@ -66,8 +67,8 @@ def load_state(path: Path, model: keras.Model) -> Progress:
     """
     model.optimizer.build(model.trainable_variables)
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file}
+        with open_npz(path) as file:
+            arrays = dict(file)
             progress = Progress(**json.loads(str(arrays.pop("progress"))))
     except Exception as error:  # damage shows in many ways
         raise WorkdirError(
