@@ -16,9 +16,11 @@ from __future__ import annotations
 import io
 import os
 import re
-import zipfile
 from pathlib import Path
 
+from tf_gru_addon.reading import Budget, boundary, require_regular
+from tf_gru_addon.reading.keras_file import WEIGHTS
+from tf_gru_addon.reading.zip_file import open_zip
 from tf_gru_addon.weights import (
     containers,
     keras_h5,
@@ -71,12 +73,9 @@ def inspect_weights(
         ('npz', ['gru'])
     """
     path = Path(path)
-    try:
+    what = "it is damaged, cut short, or of no known format"
+    with boundary(path, WeightsError, what):
         return _inspect(path, reset_after)
-    except WeightsError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise WeightsError(f"{path}: {error}") from error
 
 
 def _inspect(path: Path, reset_after: bool | None) -> WeightsFile:
@@ -85,8 +84,8 @@ def _inspect(path: Path, reset_after: bool | None) -> WeightsFile:
         return _single("tf1", cells)
     if path.is_dir():
         raise WeightsError("it is a folder. Give a file, or a checkpoint's name.")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file.")
+    if not require_regular(path):
+        raise WeightsError("it is empty.")
     with path.open("rb") as stream:
         start = stream.read(9)
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -102,16 +101,12 @@ def _inspect(path: Path, reset_after: bool | None) -> WeightsFile:
 
 
 def _zip(path: Path, reset_after: bool | None) -> WeightsFile:
-    try:
-        with zipfile.ZipFile(path) as file:
-            names = file.namelist()
-            inner = "model.weights.h5"
-            content = file.read(inner) if inner in names else None
-    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"a zip file that is damaged ({error}).") from error
-    if content is not None:
-        return _keras(io.BytesIO(content), reset_after)
-    if any(name.endswith("/data.pkl") for name in names):
+    with open_zip(path) as file:
+        if WEIGHTS in file.names:
+            content = io.BytesIO(file.read(WEIGHTS))
+            return _keras(content, reset_after, file.budget)
+        is_torch = any(name.endswith("/data.pkl") for name in file.names)
+    if is_torch:
         return _torch(containers.load_torch(path))
     arrays = containers.load_npz(path)
     mark = arrays.get("format")
@@ -133,8 +128,10 @@ def _torch(state_dict: dict) -> WeightsFile:
     )
 
 
-def _keras(file: Path | io.BytesIO, reset_after: bool | None) -> WeightsFile:
-    grus = keras_h5.read_keras_h5(file, reset_after)
+def _keras(
+    file: Path | io.BytesIO, reset_after: bool | None, budget: Budget | None = None
+) -> WeightsFile:
+    grus = keras_h5.read_keras_h5(file, reset_after, budget)
     cudnn = {name: is_cudnn for name, (_, is_cudnn) in grus.items()}
     weights = {name: weights for name, (weights, _) in grus.items()}
     known = bool(cudnn) and all(cudnn.values())

@@ -18,66 +18,48 @@ from typing import Any
 
 import numpy as np
 
+from tf_gru_addon.reading import Budget
+from tf_gru_addon.reading.hdf5 import open_hdf5
 from tf_gru_addon.weights.cudnn_gru import from_cudnn_gru, to_cudnn_gru
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.keras1 import KERAS1_NAMES, from_keras1_arrays
 from tf_gru_addon.weights.keras_arrays import from_keras_arrays, to_keras_arrays
 
-# What h5py raises for a damaged file.
-_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 _KERAS2 = ("kernel", "recurrent_kernel", "bias")
 _KERAS1 = re.compile(r"(?P<prefix>.*_)(?P<name>[WUb](?:_[zrh])?)")
 
 
 def read_keras_h5(
-    file: str | os.PathLike | Any, reset_after: bool | None = None
+    file: str | os.PathLike | Any,
+    reset_after: bool | None = None,
+    budget: Budget | None = None,
 ) -> dict[str, tuple[GRUWeights, bool]]:
     """Returns all the GRUs in a file, by the group that they stand in.
 
     Args:
         file: The file, or a file object of its bytes.
         reset_after: The convention of those without a bias, which shows it.
+        budget: Of a file object, the budget of the file that it came from.
 
     Returns:
         By group, the weights and whether they are a CuDNNGRU's.
 
     Raises:
-        WeightsError: It is no HDF5 file, or a GRU in it cannot be read.
+        WeightsError: A GRU in it cannot be read.
+        FileRefusedError: It reads other files, or claims more than it can hold.
+        Exception: Anything that h5py raises for a damaged file; see `boundary`.
     """
-    import h5py
-
     groups: dict[str, dict[str, Any]] = {}
-
-    def visit(name: str, item: Any) -> None:
-        # visititems follows no links, so nothing outside the file is read.
-        if isinstance(item, h5py.Dataset):
-            group, _, last = name.rpartition("/")
-            groups.setdefault(group, {})[last] = item
-
     found = {}
-    try:
-        with h5py.File(file, "r") as h5:
-            h5.visititems(visit)
-            for group, datasets in groups.items():
-                for name, arrays in _grus(group, datasets).items():
-                    found[name] = [_numbers(array) for array in arrays]
-    except WeightsError:
-        raise
-    except (*_UNREADABLE, MemoryError) as error:
-        raise WeightsError(f"not an HDF5 file, or a damaged one ({error}).") from error
+    with open_hdf5(file, budget) as (h5, paths):
+        for path in paths:
+            group, _, last = path.rpartition("/")
+            groups.setdefault(group, {})[last] = h5[path]
+        for group, datasets in groups.items():
+            for name, arrays in _grus(group, datasets).items():
+                found[name] = [np.asarray(array[()]) for array in arrays]
     return {name: _read(name, found[name], reset_after) for name in found}
-
-
-def _numbers(dataset: Any) -> np.ndarray:
-    """Returns a dataset's array, unless it is larger than what can be stored of it."""
-    # No filter of HDF5 makes anything a thousand times smaller.
-    if dataset.nbytes > 1032 * (dataset.id.get_storage_size() + 1000):
-        raise WeightsError(
-            f"{dataset.name} has the shape {dataset.shape}, but hardly any of its "
-            "numbers are stored."
-        )
-    return np.asarray(dataset[()])
 
 
 def _grus(group: str, datasets: Mapping[str, Any]) -> dict[str, list[Any]]:

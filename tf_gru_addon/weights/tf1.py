@@ -19,12 +19,15 @@ had `weights` and `biases` for `kernel` and `bias`. `CudnnCompatibleGRUCell`, an
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from tf_gru_addon.reading import boundary
+from tf_gru_addon.reading.checkpoint import checkpoint_budget
 from tf_gru_addon.weights.arrays import arrays_named, expect_shape, units_of
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
@@ -50,8 +53,6 @@ _SYNONYMS = {
     "candidate/biases": "candidate/bias",
 }
 _ENDINGS = (*_SYNONYMS, *dict.fromkeys((*_PLAIN, *_CUDNN)))
-#: What TensorFlow raises for a checkpoint that is damaged, besides its own errors.
-_UNREADABLE = (ValueError, RuntimeError, LookupError, MemoryError)
 
 
 def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
@@ -200,19 +201,22 @@ def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
     import tensorflow as tf
 
     path = os.fspath(path)
-    try:
+    what = "not a TensorFlow checkpoint, or one that is damaged"
+    remedy = "Give the name without .index or .data-00000-of-00001."
+    with boundary(path, WeightsError, what, remedy):
+        budget = checkpoint_budget(path)
         reader = tf.train.load_checkpoint(path)
-        names = sorted(reader.get_variable_to_shape_map())
-        cells = _cells(names)
+        shapes = reader.get_variable_to_shape_map()
+        dtypes = reader.get_variable_to_dtype_map()
+        cells = _cells(sorted(shapes))
+        for cell in cells.values():
+            for name in cell.values():
+                size = math.prod(shapes[name]) * dtypes[name].size
+                budget.take(size, f"the variable {name!r}")
         arrays = {
             scope: {ending: reader.get_tensor(name) for ending, name in cell.items()}
             for scope, cell in cells.items()
         }
-    except (*_UNREADABLE, tf.errors.OpError) as error:
-        raise WeightsError(
-            f"{path}: not a TensorFlow checkpoint, or one that is damaged ({error}). "
-            "Give the name without .index or .data-00000-of-00001."
-        ) from error
     found = {}
     for scope, variables in arrays.items():
         try:

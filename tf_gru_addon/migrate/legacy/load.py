@@ -17,12 +17,13 @@ from tf_gru_addon.migrate.legacy.entry import Entry
 from tf_gru_addon.migrate.legacy.errors import LegacyModelError
 from tf_gru_addon.migrate.legacy.fill import fill
 from tf_gru_addon.migrate.legacy.graph import make_model
-from tf_gru_addon.migrate.legacy.hdf5 import open_hdf5
 from tf_gru_addon.migrate.legacy.keras_zip import KerasZip, open_keras_zip
 from tf_gru_addon.migrate.legacy.layers import Layers
 from tf_gru_addon.migrate.legacy.part import Part
 from tf_gru_addon.migrate.legacy.saved_model import SavedModelFolder
 from tf_gru_addon.migrate.legacy.whole_hdf5 import WholeHDF5
+from tf_gru_addon.reading import boundary, require_regular
+from tf_gru_addon.reading.hdf5 import open_hdf5
 
 
 def load_legacy_model(
@@ -78,7 +79,9 @@ def load_legacy_model(
     """
     path = pathlib.Path(path)
     custom = dict(custom_objects or {})
-    with _naming(path), _open(path) as source:
+    what = "it cannot be read"
+    remedy = "It is damaged, cut short or of another format: get it again."
+    with boundary(path, LegacyModelError, what, remedy), _open(path) as source:
         layers = Layers(source.era, custom, source.size, make_model)
         config = source.config
         if source.era.is_keras_1:
@@ -115,28 +118,15 @@ def _check_built(model: Part) -> None:
 
 
 @contextlib.contextmanager
-def _naming(path: pathlib.Path) -> Iterator[None]:
-    """Names the file in every error."""
-    try:
-        yield
-    except LegacyModelError as error:
-        raise LegacyModelError(f"{path}: {error}") from error.__cause__
-    except RecursionError as error:
-        raise LegacyModelError(
-            f"{path}: its config is nested too deeply. The file is damaged."
-        ) from error
-
-
-@contextlib.contextmanager
 def _open(path: pathlib.Path) -> Iterator[WholeHDF5 | KerasZip | SavedModelFolder]:
     """Opens a file of any format, told by what is in it."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file.")
     if path.is_dir():
         yield SavedModelFolder(path)
-    elif zipfile.is_zipfile(path) or path.suffix == ".keras":
+        return
+    require_regular(path)
+    if zipfile.is_zipfile(path) or path.suffix == ".keras":
         with open_keras_zip(path) as source:
             yield source
     else:
-        with open_hdf5(path) as file:
+        with open_hdf5(path) as (file, _):
             yield WholeHDF5(file)

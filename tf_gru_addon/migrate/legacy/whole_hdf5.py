@@ -100,7 +100,10 @@ def _arrays_of_group(weights: h5py.Group, layer: str) -> list[Stored]:
             f"the group of the layer {layer!r} is missing. The file is damaged, or was "
             "not written whole: get it again."
         )
-    return [
-        hdf5.stored(hdf5.member(group, name), name)
-        for name in hdf5.names(group, "weight_names") or []
-    ]
+    listed = hdf5.names(group, "weight_names") or []
+    if len(set(listed)) < len(listed):
+        raise LegacyModelError(
+            f"the layer {layer!r} lists an array twice. The file is damaged, or not "
+            "what it seems."
+        )
+    return [hdf5.stored(hdf5.member(group, name), name) for name in listed]
