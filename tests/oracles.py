@@ -27,6 +27,10 @@ ACTIVATIONS = {
     "relu": lambda x: np.where(x.real > 0, x, 0),
     "hard_sigmoid": _hard_sigmoid(0.2),
     "keras_hard_sigmoid": _hard_sigmoid(1 / 6),
+    "softsign": lambda x: x / (1 + abs(x)),
+    "softplus": lambda x: np.log1p(np.exp(x)),
+    "elu": lambda x: np.where(x.real > 0, x, np.exp(x) - 1),
+    "leaky_relu": lambda x: np.where(x.real > 0, x, 0.2 * x),
 }
 
 

@@ -96,6 +96,7 @@ __all__ = [
     "enclosing_graphs",
     "in_export",
     "in_xla",
+    "keras_2",
     "layer_calls",
     "mask_of",
     "on_cpu",
@@ -188,6 +189,15 @@ def refuse_legacy_keras(layer_name: str, arguments: Any) -> None:
                 f"is calling it. {remedy}"
             )
         frame = frame.f_back
+
+
+def keras_2() -> Any:
+    """Returns the package tf_keras, which is Keras 2; None if it is not installed."""
+    try:
+        import tf_keras
+    except ImportError:
+        return None
+    return tf_keras
 
 
 def sublayers(layer: Any) -> list[Any]:

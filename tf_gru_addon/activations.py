@@ -43,13 +43,16 @@ def get(identifier: Any) -> Activation:
     """Returns the activation of a name, config or callable.
 
     As `keras.activations.get` (None is linear), but the *name* "hard_sigmoid" means
-    TensorFlow r2.0's function; see `hard_sigmoid`.
+    TensorFlow r2.0's function; see `hard_sigmoid`. Keras 3's has the name
+    "keras_hard_sigmoid" here.
 
     Raises:
         ValueError: `identifier` names no activation.
     """
     if identifier == "hard_sigmoid":
         return hard_sigmoid
+    if identifier == "keras_hard_sigmoid":
+        return keras.activations.hard_sigmoid
     return keras.activations.get(identifier)
 
 

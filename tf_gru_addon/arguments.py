@@ -10,7 +10,8 @@ from __future__ import annotations
 import numbers
 import operator
 import os
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import numpy as np
 
 
 def _refuse(name: str, expected: str, value: Any) -> ValueError:
-    return ValueError(f"{name} must be {expected}; received: {value!r}.")
+    received = reprlib.repr(value)
+    return ValueError(f"{name} must be {expected}; received: {received}.")
 
 
 def boolean(name: str, value: Any) -> bool:
@@ -103,3 +105,36 @@ def path(name: str, value: Any) -> Path:
         if isinstance(result, str) and "\0" not in result:
             return Path(result)
     raise _refuse(name, "a path: text that is not empty, or a pathlib.Path", value)
+
+
+def mapping(name: str, value: Any, expected: str) -> Mapping[Any, Any]:
+    """Returns a dict, or what is like one.
+
+    Args:
+        name: What the argument is called.
+        value: The argument.
+        expected: What the error says that it must be.
+    """
+    if not isinstance(value, Mapping):
+        raise _refuse(name, expected, value)
+    return value
+
+
+def sequence(name: str, value: Any, expected: str) -> Sequence[Any]:
+    """Returns a list, or what is like one; text is not.
+
+    Args:
+        name: What the argument is called.
+        value: The argument.
+        expected: What the error says that it must be.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise _refuse(name, expected, value)
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """Returns a text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise _refuse(name, "text that is not empty", value)
+    return value

@@ -109,8 +109,13 @@ def test_no_bias_becomes_zeros():
         (np.ones(42), {"bidirectional": True}, WeightsError, r"\(84,\).*2 direction"),
         (np.full(42, np.nan), {}, WeightsError, r"buffer\[0\] is nan"),
         (np.ones(42, int), {}, WeightsError, "buffer must be float16"),
-        (np.ones(42), {"units": 0}, ValueError, "units must be positive; received: 0"),
-        (np.ones(42), {"layers": 1.0}, TypeError, "layers must be an integer"),
+        (
+            np.ones(42),
+            {"units": 0},
+            ValueError,
+            "units must be an integer .*: 0",
+        ),
+        (np.ones(42), {"layers": 1.0}, ValueError, "layers must be an integer"),
     ],
 )
 def test_what_is_no_such_buffer(buffer, sizes, error, message):
@@ -122,7 +127,10 @@ def test_what_is_no_such_buffer(buffer, sizes, error, message):
     ("stack", "message"),
     [
         (random_weights(reset_after=False), "cuDNN's GRU applies the reset gate after"),
-        (GRULayer(random_weights(), activation="relu"), "this layer has relu and sig"),
+        (
+            GRULayer(random_weights(), activation="relu"),
+            "tanh, and this layer has relu",
+        ),
         (random_stack(units=(4, 2)), "the same units"),
         (GRULayer(None, random_weights()), "runs backward alone"),
     ],

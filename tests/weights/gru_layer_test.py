@@ -43,9 +43,13 @@ def test_directions_that_do_not_go_together(other, message):
     ("arguments", "error", "message"),
     [
         ({"forward": None}, WeightsError, "needs a direction"),
-        ({"forward": [1]}, TypeError, "forward must be GRUWeights .* received a list"),
-        ({"activation": None}, TypeError, "activation must be the name .*None"),
-        ({"recurrent_activation": ""}, TypeError, "recurrent_activation must be"),
+        (
+            {"forward": [1]},
+            WeightsError,
+            "forward must be GRUW.* received a list",
+        ),
+        ({"activation": None}, WeightsError, "activation must be the name .*None"),
+        ({"recurrent_activation": ""}, WeightsError, "recurrent_activation must be"),
     ],
 )
 def test_what_a_layer_refuses(arguments, error, message):
@@ -62,5 +66,5 @@ def test_stacks():
         as_stack([stack[0], stack[2]])
     with pytest.raises(WeightsError, match="at least one layer"):
         as_stack([])
-    with pytest.raises(TypeError, match="consists of GRULayer; received a GRUWeights"):
+    with pytest.raises(WeightsError, match="consists of GRULayer; received a GRUW"):
         as_stack([random_weights()])

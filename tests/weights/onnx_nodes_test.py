@@ -22,7 +22,10 @@ from tf_gru_addon.weights import GRULayer, WeightsError, read_onnx, to_onnx
 
 pytestmark = pytest.mark.peer
 
-ACTIVATIONS = ["tanh", "sigmoid", "hard_sigmoid", "relu", "linear"]
+ACTIVATIONS = [
+    *("tanh", "sigmoid", "hard_sigmoid", "keras_hard_sigmoid", "relu", "linear"),
+    *("elu", "leaky_relu", "softplus", "softsign"),
+]
 
 
 def runtime(model, x):
@@ -203,12 +206,6 @@ def two_ways(model):
     return replaced(model, direction="bidirectional", activations=None)
 
 
-def keras_3(model):
-    """The hard sigmoid that Keras 3 has by that name."""
-    names = ["HardSigmoid", "Tanh"]
-    return replaced(model, activations=names, activation_alpha=[1 / 6])
-
-
 def twice(model):
     model.graph.node.append(node_of(model))
     return model
@@ -225,8 +222,7 @@ def twice(model):
         (two_ways, r"R must .*here \(2, 12, 4\); received \(1,"),
         (lambda m: replaced(m, activations=["Tanh"]), "must name 2; received Tanh"),
         (lambda m: replaced(m, activations=["Mish", "Tanh"]), "Mish has no count"),
-        (keras_3, "HardSigmoid with alpha=0.166667 is not hard_sigmoid"),
-        (lambda m: replaced(m, activation_alpha=[0.1]), "_alpha .* more numbers"),
+            (lambda m: replaced(m, activation_alpha=[0.1]), "_alpha .* more numbers"),
         (lambda m: replaced(m, W=np.ones((1, 9, 3), "f4")), r"W must .*\(1, 12, \?\)"),
         (lambda m: replaced(m, R=np.ones((1, 8, 4), "f4")), r"R must have 3 \* units"),
         (lambda m: replaced(m, R=np.ones(12, "f4")), r"R must have 3 \* units"),
@@ -253,6 +249,80 @@ def test_directions_with_different_activations():
         read_onnx(replaced(model, activations=names))
     read = read_onnx(replaced(model, activations=[*names[:3], "TANH"]))
     assert read["gru"] == random_stack(bidirectional=True)[0]
+
+
+def with_candidate(name, alpha, beta):
+    """A model whose candidate has this activation."""
+    numbers = {"activation_alpha": alpha, "activation_beta": beta}
+    model = to_onnx(random_weights())
+    return replaced(model, activations=["Sigmoid", name], **numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "beta", "expected"),
+    [
+        ("Relu", None, None, "relu"),
+        ("Softsign", None, None, "softsign"),
+        ("Softplus", None, None, "softplus"),
+        ("Sigmoid", None, None, "sigmoid"),
+        ("HardSigmoid", None, None, "hard_sigmoid"),
+        ("HardSigmoid", [0.2], [0.5], "hard_sigmoid"),
+        ("HardSigmoid", [1 / 6], None, "keras_hard_sigmoid"),
+        ("Elu", None, None, "elu"),
+        ("LeakyRelu", [0.2], None, "leaky_relu"),
+        ("Affine", [1.0], None, "linear"),
+        ("Affine", [1.0], [0.0], "linear"),
+        ("ThresholdedRelu", [0.0], None, "relu"),
+        ("ScaledTanh", [1.0], [1.0], "tanh"),
+    ],
+)
+def test_activations_are_onnx_runtimes(name, alpha, beta, expected):
+    model = with_candidate(name, alpha, beta)
+    layer = read_onnx(model)["gru"]
+    assert (layer.activation, layer.recurrent_activation) == (expected, "sigmoid")
+    x = inputs_for(layer)
+    assert_close(runtime(model, x), outputs_of(layer, x))
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "beta", "message"),
+    [
+        ("Affine", None, None, "Affine needs activation_alpha: ONNX and ONNX Runtime"),
+        ("Affine", [2.0], None, r"Affine with alpha=2 and beta=0 has no .*\(linear\)"),
+        ("ScaledTanh", None, None, "ScaledTanh needs activation_alpha"),
+        ("ScaledTanh", [1.0], None, "ScaledTanh needs activation_beta"),
+        ("ThresholdedRelu", None, None, "ThresholdedRelu needs activation_alpha"),
+        ("ThresholdedRelu", [1.0], None, "ThresholdedRelu with alpha=1 has no"),
+        ("LeakyRelu", None, None, "LeakyRelu with alpha=0.01 has no counterpart"),
+        ("Elu", [0.5], None, "Elu with alpha=0.5 has no"),
+        ("HardSigmoid", None, [0.3], "HardSigmoid with alpha=0.2 and beta=0.3 has no"),
+        ("Tanh", [1.0], None, "more numbers than the activations Sigmoid, Tanh take"),
+    ],
+)
+def test_activations_without_a_counterpart(name, alpha, beta, message):
+    with pytest.raises(WeightsError, match=f"GRU node 'gru': .*{message}"):
+        read_onnx(with_candidate(name, alpha, beta))
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "beta"),
+    [
+        ("HardSigmoid", [0.2], [0.5]),
+        ("Elu", [1.0], None),
+        ("LeakyRelu", [0.01], None),
+        # Where ONNX Runtime's default is not that of ONNX's operator, none is assumed.
+        ("Affine", [0.0], [0.0]),
+        ("ScaledTanh", [0.0], [0.0]),
+        ("ThresholdedRelu", [0.0], None),
+    ],
+)
+def test_what_onnx_runtime_takes_for_a_missing_number(name, alpha, beta):
+    x = inputs_for(random_weights())
+    given, missing = (
+        runtime(with_candidate(name, *numbers), x)
+        for numbers in ((alpha, beta), (None, None))
+    )
+    np.testing.assert_array_equal(given, missing)
 
 
 def test_what_onnx_cannot_hold():

@@ -171,7 +171,7 @@ def test_what_is_wrong_is_named(changes, message):
         (
             GRULayer(random_weights(), recurrent_activation="hard_sigmoid"),
             False,
-            "this layer has tanh and hard_sigmoid",
+            "recurrent activation sigmoid, and this layer has hard_sigmoid",
         ),
         (random_stack(units=(4, 2)), False, "the same units .* 4, 2. Write them one"),
         (GRULayer(None, random_weights()), False, "runs backward alone"),

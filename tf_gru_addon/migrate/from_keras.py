@@ -171,22 +171,26 @@ def _weights(cell: Any, layer: keras.layers.Layer) -> GRUWeights:
     return GRUWeights(*arrays, bool(cell.reset_after))
 
 
+#: Both have the same name in Keras, or had it.
+_HARD_SIGMOIDS = {
+    activations.hard_sigmoid: "hard_sigmoid",
+    keras.activations.hard_sigmoid: "keras_hard_sigmoid",
+}
+
+
 def _activations(cell: Any, layer: keras.layers.Layer) -> list[str]:
     names = []
     for argument in ("activation", "recurrent_activation"):
         function = getattr(cell, argument)
         name = getattr(function, "__name__", type(function).__name__)
-        if function is activations.hard_sigmoid:
-            name = "hard_sigmoid"  # which a stack calls it, as every Keras did
+        name = _HARD_SIGMOIDS.get(function, name)
         try:
             same = activations.get(name) is function
         except ValueError:
             same = False
         if not same:
-            which = " of Keras 3, relu6(x + 3) / 6" if name == "hard_sigmoid" else ""
             raise WeightsError(
-                f"The {argument} of {layer.name}, {name}{which}, has no name in a "
-                "stack."
+                f"The {argument} of {layer.name}, {name}, has no name in a stack."
             )
         names.append(name)
     return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from tf_gru_addon.weights.errors import WeightsError
 
-_DTYPES = ("float16", "float32", "float64")
+DTYPES = ("float16", "float32", "float64")
 
 
 def finite_array(value: Any, name: str) -> np.ndarray:
@@ -27,9 +28,9 @@ def finite_array(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"{name} must be an array ({error}).") from error
-    if array.dtype.name not in _DTYPES:
+    if array.dtype.name not in DTYPES:
         raise WeightsError(
-            f"{name} must be {', '.join(_DTYPES[:-1])} or {_DTYPES[-1]}; received "
+            f"{name} must be {', '.join(DTYPES[:-1])} or {DTYPES[-1]}; received "
             f"{array.dtype}. Cast the arrays first (bfloat16 to float32 is exact)."
         )
     if not np.isfinite(array).all():
@@ -110,3 +111,15 @@ def swap_gates(array: np.ndarray, axis: int = -1) -> np.ndarray:
     """Returns the gates z, r, h in the order r, z, h, or these in that of those."""
     first, second, candidate = np.split(array, 3, axis=axis)
     return np.concatenate([second, first, candidate], axis=axis)
+
+
+def natural(name: str) -> list[str | int]:
+    """Returns a key to sort names by, with the numbers in them as numbers.
+
+    Example:
+        >>> from tf_gru_addon.weights.arrays import natural
+        >>> sorted(["cell_10", "cell_2", "cell_1"], key=natural)
+        ['cell_1', 'cell_2', 'cell_10']
+    """
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]

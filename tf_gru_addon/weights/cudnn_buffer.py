@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.weights.arrays import finite_array, swap_gates
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
@@ -49,8 +50,7 @@ def from_cudnn_buffer(
 
     Raises:
         WeightsError: The buffer has another size than such layers.
-        TypeError: A size is not an integer.
-        ValueError: A size is not positive.
+        ValueError: A size is no positive integer.
 
     Example:
         >>> import numpy as np
@@ -59,11 +59,10 @@ def from_cudnn_buffer(
         >>> layer.forward.describe()
         '3 features, 2 units, reset after, two biases a gate, float64, 42 parameters'
     """
-    for name, size in (("features", features), ("units", units), ("layers", layers)):
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise TypeError(f"{name} must be an integer; received: {size!r}.")
-        if size < 1:
-            raise ValueError(f"{name} must be positive; received: {size}.")
+    features = arguments.integer("features", features, 1)
+    units = arguments.integer("units", units, 1)
+    layers = arguments.integer("layers", layers, 1)
+    bidirectional = arguments.boolean("bidirectional", bidirectional)
     buffer = finite_array(buffer, "buffer")
     ways = 2 if bidirectional else 1
     inputs = [features if k == 0 else ways * units for k in range(layers)]

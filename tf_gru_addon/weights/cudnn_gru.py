@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.weights.arrays import expect_shape, finite_array, units_of
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
-from tf_gru_addon.weights.limits import require_reset
+from tf_gru_addon.weights.limits import require_reset, require_weights
 
 
 def from_cudnn_gru(arrays: Sequence[Any]) -> GRUWeights:
@@ -41,6 +42,7 @@ def from_cudnn_gru(arrays: Sequence[Any]) -> GRUWeights:
         >>> from_cudnn_gru(arrays).describe()
         '3 features, 2 units, reset after, two biases a gate, float64, 42 parameters'
     """
+    arguments.sequence("arrays", arrays, "a list of arrays")
     if len(arrays) != 3:
         raise WeightsError(
             "CuDNNGRU has the three arrays kernel, recurrent_kernel and bias; received "
@@ -83,6 +85,7 @@ def to_cudnn_gru(weights: GRUWeights) -> list[np.ndarray]:
         >>> [array.shape for array in to_cudnn_gru(weights)]
         [(3, 6), (2, 6), (12,)]
     """
+    require_weights(weights)
     require_reset(weights, "CuDNNGRU", after=True)
     weights = weights.with_bias()
     return [

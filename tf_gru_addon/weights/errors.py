@@ -1,11 +1,58 @@
-"""The error of this part of the package."""
+"""The error of this part of the package, and how its messages are written."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 from tf_gru_addon.errors import TfGruAddonError
+
+#: What colours a terminal's text.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_LINES = re.compile(r"\s*\n\s*")
+_SPELLING = ContextVar("spelling", default="{}=")
 
 
 class WeightsError(TfGruAddonError, ValueError):
     """Weights that cannot be used, or that a format cannot hold.
 
     The message says which array or file, what was expected, what was received, and
-    what to do.
+    what to do. It is one line of printable text, whatever a file's names hold.
     """
+
+    def __init__(self, message: str):
+        super().__init__(printable(_LINES.sub(" ", message)))
+
+
+def printable(text: str) -> str:
+    r"""Returns a text without colour codes, and with control characters escaped.
+
+    Example:
+        >>> from tf_gru_addon.weights.errors import printable
+        >>> printable("\x1b[31mgru\x1b[0m\n1")
+        'gru\\n1'
+    """
+    text = _COLOURS.sub("", text)
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def argument(name: str) -> str:
+    """Returns an argument as the caller writes it: `name=`, or `--name`."""
+    return _SPELLING.get().format(name)
+
+
+@contextlib.contextmanager
+def arguments_as_flags() -> Iterator[None]:
+    """Has messages name flags of the command line in place of Python's arguments."""
+    token = _SPELLING.set("--{}")
+    try:
+        yield
+    finally:
+        _SPELLING.reset(token)

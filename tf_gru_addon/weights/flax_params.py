@@ -27,7 +27,7 @@ from tf_gru_addon.weights.arrays import (
 )
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
-from tf_gru_addon.weights.limits import require_reset
+from tf_gru_addon.weights.limits import require_reset, require_weights
 
 _LINEN = tuple(
     f"{side}{gate}/{kind}"
@@ -63,7 +63,9 @@ def from_flax_linen(params: Mapping[str, Any]) -> GRUWeights:
         >>> from_flax_linen({"params": to_flax_linen(weights)}).describe()
         '3 features, 2 units, reset after, two biases a gate, float64, 42 parameters'
     """
-    arrays = arrays_named(_flat(params), _LINEN, "flax.linen.GRUCell")
+    arrays = arrays_named(
+        _flat(params, "params", "parameters"), _LINEN, "flax.linen.GRUCell"
+    )
     named = dict(zip(_LINEN, arrays, strict=True))
     units = units_of(named["hn/bias"], "hn/bias", 1)
     expect_shape(named["iz/kernel"], "iz/kernel", (None, units), "(features, units)")
@@ -106,6 +108,7 @@ def to_flax_linen(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
         {'iz': ['bias', 'kernel'], 'ir': ['bias', 'kernel'], 'in': ['bias', 'kernel'],
          'hz': ['kernel'], 'hr': ['kernel'], 'hn': ['bias', 'kernel']}
     """
+    require_weights(weights)
     require_reset(weights, "flax.linen.GRUCell", after=True)
     weights = weights.with_bias().fold_biases()
     gates = {"z": weights.update, "r": weights.reset, "n": weights.candidate}
@@ -136,7 +139,9 @@ def from_flax_nnx(state: Mapping[str, Any]) -> GRUWeights:
         >>> from_flax_nnx(to_flax_nnx(weights)).units
         2
     """
-    kernel, bias, recurrent = arrays_named(_flat(state), _NNX, "flax.nnx.GRUCell")
+    kernel, bias, recurrent = arrays_named(
+        _flat(state, "state", "state"), _NNX, "flax.nnx.GRUCell"
+    )
     units = units_of(recurrent, "dense_h/kernel", 3)
     columns = 3 * units
     expect_shape(recurrent, "dense_h/kernel", (units, columns), "(units, 3 * units)")
@@ -164,6 +169,7 @@ def to_flax_nnx(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
         >>> to_flax_nnx(weights)["dense_h"]["kernel"].shape
         (2, 6)
     """
+    require_weights(weights)
     require_reset(weights, "flax.nnx.GRUCell", after=True)
     weights = weights.with_bias().fold_biases()
     if weights.candidate.bias[1].any():
@@ -181,14 +187,14 @@ def to_flax_nnx(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def _flat(params: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(params: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:
     """Returns a cell's arrays by "ir/kernel", ..., whatever alone is around it."""
     inner: Any = params
     for _ in range(100):
         if not isinstance(inner, Mapping):
             raise WeightsError(
-                f"Expected the parameters of a GRUCell, a dict of dicts; received a "
-                f"{type(inner).__name__}."
+                f"{name} must be the {what} of a GRUCell, a dict of dicts; received "
+                f"a {type(inner).__name__}."
             )
         keys = list(inner)
         if len(keys) != 1 or keys[0] == "kernel":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tf_gru_addon.weights.activation_names import require_activation
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
 
@@ -25,12 +26,12 @@ class GRULayer:
             layer that only runs backward.
         backward: The weights that run from the last timestep to the first, if any.
         activation: The candidate's activation, by its name in `tf_gru_addon`:
-            "hard_sigmoid" is TensorFlow r2.0's.
+            "hard_sigmoid" is TensorFlow r2.0's, "keras_hard_sigmoid" Keras 3's.
         recurrent_activation: The activation of the update and the reset gate.
 
     Raises:
-        WeightsError: There is no direction, or the two do not go together.
-        TypeError: An argument is of another type.
+        WeightsError: There is no direction, or the two do not go together; or an
+            argument is of another type, or names no activation.
 
     Example:
         >>> import numpy as np
@@ -50,16 +51,12 @@ class GRULayer:
         for name in ("forward", "backward"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, GRUWeights):
-                raise TypeError(
+                raise WeightsError(
                     f"{name} must be GRUWeights or None; received a "
                     f"{type(value).__name__}."
                 )
         for name in ("activation", "recurrent_activation"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value:
-                raise TypeError(
-                    f"{name} must be the name of an activation; received: {value!r}."
-                )
+            require_activation(name, getattr(self, name))
         if not self.directions:
             raise WeightsError("A layer needs a direction: give forward or backward.")
         self._check_directions()
@@ -134,19 +131,28 @@ def as_stack(
 
     Raises:
         WeightsError: There is no layer, or one does not take what the one before it
-            gives.
-        TypeError: It is something else.
+            gives; or it is something else.
     """
     if isinstance(weights, GRUWeights):
         return (GRULayer(weights),)
-    stack = (weights,) if isinstance(weights, GRULayer) else tuple(weights)
+    stack = [weights] if isinstance(weights, GRULayer) else weights
+    if not isinstance(stack, Iterable):
+        raise WeightsError(
+            "Expected GRUWeights, a GRULayer or several; received a "
+            f"{type(weights).__name__}."
+        )
+    stack = tuple(stack)
     for layer in stack:
         if not isinstance(layer, GRULayer):
-            raise TypeError(
-                f"A stack consists of GRULayer; received a {type(layer).__name__}."
+            raise WeightsError(
+                "Expected GRUWeights, a GRULayer or several: a stack consists of "
+                f"GRULayer; received a {type(layer).__name__}."
             )
     if not stack:
-        raise WeightsError("A stack needs at least one layer; received none.")
+        raise WeightsError(
+            "Expected GRUWeights, a GRULayer or several: a stack needs at least one "
+            "layer; received none."
+        )
     for index, (below, layer) in enumerate(itertools.pairwise(stack), 1):
         if layer.features != below.outputs:
             raise WeightsError(

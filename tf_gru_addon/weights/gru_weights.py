@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tf_gru_addon.weights.arrays import finite_array
+from tf_gru_addon import arguments
+from tf_gru_addon.weights.arrays import DTYPES, finite_array
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gate import Gate
 
@@ -40,7 +41,7 @@ class GRUWeights:
     Raises:
         WeightsError: An array has another shape or dtype than that, or a number in it
             is infinite or not a number.
-        TypeError: `reset_after` is no bool.
+        ValueError: `reset_after` is no bool.
 
     Example:
         >>> import numpy as np
@@ -63,11 +64,8 @@ class GRUWeights:
     reset_after: bool
 
     def __post_init__(self):
-        if not isinstance(self.reset_after, bool | np.bool_):
-            raise TypeError(
-                f"reset_after must be True or False; received: {self.reset_after!r}."
-            )
-        object.__setattr__(self, "reset_after", bool(self.reset_after))
+        after = arguments.boolean("reset_after", self.reset_after)
+        object.__setattr__(self, "reset_after", after)
         for name in ("kernel", "recurrent_kernel", "bias"):
             if name != "bias" or self.bias is not None:
                 array = _own_copy(getattr(self, name), name)
@@ -166,7 +164,19 @@ class GRUWeights:
         return arrays if self.bias is None else [*arrays, self.bias]
 
     def astype(self, dtype: Any) -> GRUWeights:
-        """Returns the weights in another dtype: float16, float32 or float64."""
+        """Returns the weights in another dtype: float16, float32 or float64.
+
+        Raises:
+            WeightsError: It is none of them.
+        """
+        try:
+            name = np.dtype(dtype).name
+        except TypeError:
+            name = None
+        if dtype is None or name not in DTYPES:
+            raise WeightsError(
+                f"dtype must be one of {', '.join(DTYPES)}; received: {dtype!r}."
+            )
         kernel, recurrent_kernel, *bias = (
             array.astype(dtype) for array in self.arrays()
         )

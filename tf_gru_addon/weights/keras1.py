@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.weights.arrays import expect_shape, finite_array
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
-from tf_gru_addon.weights.limits import require_reset
+from tf_gru_addon.weights.limits import require_reset, require_weights
 
 KERAS1_NAMES = tuple(f"{kind}_{gate}" for gate in "zrh" for kind in "WUb")
 
@@ -40,6 +41,7 @@ def from_keras1_arrays(arrays: Sequence[Any]) -> GRUWeights:
         >>> from_keras1_arrays([*gate, *gate, *gate]).describe()
         '3 features, 2 units, reset before, one bias a gate, float64, 36 parameters'
     """
+    arguments.sequence("arrays", arrays, "a list of arrays")
     if len(arrays) != 9:
         raise WeightsError(
             f"Keras 1's GRU has the nine arrays {', '.join(KERAS1_NAMES)}; received "
@@ -78,6 +80,7 @@ def to_keras1_arrays(weights: GRUWeights) -> list[np.ndarray]:
         >>> [array.shape for array in to_keras1_arrays(weights)[:3]]
         [(3, 2), (2, 2), (2,)]
     """
+    require_weights(weights)
     require_reset(weights, "Keras 1's GRU", after=False)
     weights = weights.with_bias()
     return [

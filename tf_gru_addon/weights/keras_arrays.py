@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.weights.arrays import finite_array
-from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.errors import WeightsError, argument
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.limits import require_weights
 
 _NAMES = ("kernel", "recurrent_kernel", "bias")
 
@@ -43,6 +45,9 @@ def from_keras_arrays(
         >>> from_keras_arrays(layer.get_weights()).describe()
         '3 features, 4 units, reset before, one bias a gate, float32, 96 parameters'
     """
+    arguments.sequence("arrays", arrays, "a list of arrays")
+    if reset_after is not None:
+        arguments.boolean("reset_after", reset_after)
     if len(arrays) == 9:
         raise WeightsError(
             "Expected a GRU's 2 or 3 arrays; received 9, which is how Keras 1 holds "
@@ -67,9 +72,9 @@ def from_keras_arrays(
         if bias is None:
             raise WeightsError(
                 "Without a bias, nothing in the arrays shows whether the reset gate "
-                "comes after the recurrent product. Give reset_after: Keras 3's and "
-                "TensorFlow 2's GRU has True by default; Keras 2's, and TensorFlow "
-                "r2.0's GRUCell, has False."
+                "comes after the recurrent product. Give "
+                f"{argument('reset_after')}: Keras 3's and TensorFlow 2's GRU has True "
+                "by default; Keras 2's, and TensorFlow r2.0's GRUCell, has False."
             )
         reset_after = bias.ndim == 2
     return GRUWeights(arrays[0], arrays[1], bias, reset_after)
@@ -91,4 +96,5 @@ def to_keras_arrays(weights: GRUWeights) -> list[np.ndarray]:
         >>> layer.build((None, None, 3))
         >>> layer.set_weights(to_keras_arrays(weights))
     """
+    require_weights(weights)
     return weights.arrays()

@@ -5,6 +5,20 @@ from __future__ import annotations
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_layer import GRULayer
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.weights_file import ACTIVATIONS
+
+
+def require_weights(weights: GRUWeights) -> None:
+    """Checks an argument that must be one GRU's weights.
+
+    Raises:
+        WeightsError: It is something else.
+    """
+    if not isinstance(weights, GRUWeights):
+        raise WeightsError(
+            "weights must be GRUWeights, which a stack has in each layer's forward and "
+            f"backward; received a {type(weights).__name__}."
+        )
 
 
 def require_reset(weights: GRUWeights | GRULayer, who: str, *, after: bool) -> None:
@@ -27,19 +41,28 @@ def require_reset(weights: GRUWeights | GRULayer, who: str, *, after: bool) -> N
         )
 
 
-def require_activations(layer: GRULayer, who: str) -> None:
+def require_activations(
+    layer: GRULayer, who: str, fixed: tuple[str, ...] = ACTIVATIONS
+) -> None:
     """Checks that a layer has the activations of a format that knows no others.
+
+    Args:
+        layer: The layer.
+        who: The format, as the errors have it.
+        fixed: Those of "activation", which must be tanh, and "recurrent_activation",
+            which must be sigmoid, that the format has no choice of.
 
     Raises:
         WeightsError: They are not tanh and sigmoid.
     """
-    activations = (layer.activation, layer.recurrent_activation)
-    if activations != ("tanh", "sigmoid"):
-        raise WeightsError(
-            f"{who} has the activation tanh and the recurrent activation sigmoid, and "
-            f"this layer has {activations[0]} and {activations[1]}: it cannot compute "
-            "the same."
-        )
+    for key, only in zip(ACTIVATIONS, ("tanh", "sigmoid"), strict=True):
+        value = getattr(layer, key)
+        if key in fixed and value != only:
+            words = key.replace("_", " ")
+            raise WeightsError(
+                f"{who} has the {words} {only}, and this layer has {value}: it cannot "
+                "compute the same."
+            )
 
 
 def require_alike(stack: tuple[GRULayer, ...], who: str) -> None:

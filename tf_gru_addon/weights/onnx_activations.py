@@ -1,31 +1,55 @@
-"""The activations of an ONNX `GRU` node, by the names that Keras has for them.
+"""The activations of an ONNX `GRU` node, by the names that this package has for them.
 
 A node names two a direction, that of the gates first. Some take an alpha and a beta,
-which come in two lists of their own: a number for each activation that takes one.
+which come in two lists of their own: a number for each activation that takes one. Of
+numbers that are missing, ONNX says: "Default values are the same as of corresponding
+ONNX operators". `Affine` and `ScaledTanh` are not operators any more, and ONNX Runtime
+takes 0 for them, as it does for the alpha of `ThresholdedRelu`, whose operator has 1.
+A missing number about which the two differ is an error. (`onnx.reference` cannot
+decide: it computes sigmoid and tanh, whatever a node names.)
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_layer import GRULayer
 
-#: By ONNX's name: Keras' name, and the alpha and beta with which it is that function.
-_KNOWN = {
-    "Sigmoid": ("sigmoid", {}),
-    "Tanh": ("tanh", {}),
-    "Relu": ("relu", {}),
-    "Softsign": ("softsign", {}),
-    "Softplus": ("softplus", {}),
-    "HardSigmoid": ("hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
-    "Elu": ("elu", {"alpha": 1.0}),
-    "Affine": ("linear", {"alpha": 1.0, "beta": 0.0}),
+
+class _Function(NamedTuple):
+    """An activation of ONNX with such numbers that it is one of this package."""
+
+    onnx: str
+    name: str
+    alpha: float | None = None
+    beta: float | None = None
+
+
+_FUNCTIONS = (
+    _Function("Sigmoid", "sigmoid"),
+    _Function("Tanh", "tanh"),
+    _Function("Relu", "relu"),
+    _Function("Softsign", "softsign"),
+    _Function("Softplus", "softplus"),
+    _Function("HardSigmoid", "hard_sigmoid", 0.2, 0.5),
+    _Function("HardSigmoid", "keras_hard_sigmoid", 1 / 6, 0.5),
+    _Function("Elu", "elu", 1.0),
+    _Function("LeakyRelu", "leaky_relu", 0.2),
+    _Function("Affine", "linear", 1.0, 0.0),
+    _Function("ThresholdedRelu", "relu", 0.0),
+    _Function("ScaledTanh", "tanh", 1.0, 1.0),
+)
+_BY_LOWER = {function.onnx.lower(): function.onnx for function in _FUNCTIONS}
+#: What is written: the first function of a name.
+_BY_NAME = {function.name: function for function in reversed(_FUNCTIONS)}
+#: The numbers that a node need not give, as ONNX and ONNX Runtime agree on them.
+_DEFAULTS = {
+    "alpha": {"HardSigmoid": 0.2, "Elu": 1.0, "LeakyRelu": 0.01},
+    "beta": {"HardSigmoid": 0.5, "Affine": 0.0},
 }
-_BY_LOWER = {name.lower(): name for name in _KNOWN}
-_BY_KERAS = {keras: name for name, (keras, _) in _KNOWN.items()}
 
 
 def activations_of(attributes: dict[str, Any], directions: int) -> tuple[str, str]:
@@ -37,8 +61,8 @@ def activations_of(attributes: dict[str, Any], directions: int) -> tuple[str, st
         directions: 1 or 2.
 
     Raises:
-        WeightsError: Keras has no such function, the directions have different ones, or
-            the lists do not fit.
+        WeightsError: There is no such function here, the directions have different
+            ones, or the lists do not fit.
     """
     names = attributes.get("activations") or [b"Sigmoid", b"Tanh"] * directions
     names = [name.decode("utf-8", "replace") for name in names]
@@ -50,35 +74,62 @@ def activations_of(attributes: dict[str, Any], directions: int) -> tuple[str, st
         kind: list(attributes.get(f"activation_{kind}", ()))
         for kind in ("alpha", "beta")
     }
-    keras = [_keras_name(name, given) for name in names]
+    found = [_name(name, given) for name in names]
     if any(given.values()):
         raise WeightsError(
             "activation_alpha or activation_beta has more numbers than the activations "
             f"{', '.join(names)} take."
         )
-    if keras[:2] != keras[-2:]:
+    if found[:2] != found[-2:]:
         raise WeightsError(
             "both directions must have the same activations; received "
             f"{', '.join(names)}."
         )
-    return keras[1], keras[0]
+    return found[1], found[0]
 
 
-def _keras_name(name: str, given: dict[str, list[float]]) -> str:
-    known = _BY_LOWER.get(name.lower())
+def _name(onnx: str, given: dict[str, list[float]]) -> str:
+    known = _BY_LOWER.get(onnx.lower())
     if known is None:
         raise WeightsError(
-            f"the activation {name} has no counterpart. Known: {', '.join(_KNOWN)}."
+            f"the activation {onnx} has no counterpart. Known: "
+            f"{', '.join(dict.fromkeys(_BY_LOWER.values()))}."
         )
-    keras, wanted = _KNOWN[known]
-    for kind, value in wanted.items():
-        received = given[kind].pop(0) if given[kind] else value
-        if np.float32(received) != np.float32(value):
-            raise WeightsError(
-                f"{known} with {kind}={received:g} is not {keras}, which has "
-                f"{kind}={value:g}."
-            )
-    return keras
+    functions = [function for function in _FUNCTIONS if function.onnx == known]
+    numbers = {
+        kind: _number(known, kind, given[kind])
+        for kind in given
+        if getattr(functions[0], kind) is not None
+    }
+    for function in functions:
+        if all(
+            np.float32(getattr(function, kind)) == np.float32(number)
+            for kind, number in numbers.items()
+        ):
+            return function.name
+    received = " and ".join(f"{kind}={x:g}" for kind, x in numbers.items())
+    possible = " or ".join(_described(function) for function in functions)
+    raise WeightsError(
+        f"{known} with {received} has no counterpart. Possible: {possible}."
+    )
+
+
+def _number(onnx: str, kind: str, given: list[float]) -> float:
+    """Takes a number that a function needs from those of a node."""
+    if given:
+        return given.pop(0)
+    if onnx not in _DEFAULTS[kind]:
+        raise WeightsError(
+            f"{onnx} needs activation_{kind}: ONNX and ONNX Runtime differ about its "
+            "default. Write the number into the node."
+        )
+    return _DEFAULTS[kind][onnx]
+
+
+def _described(function: _Function) -> str:
+    numbers = {"alpha": function.alpha, "beta": function.beta}
+    text = ", ".join(f"{k}={x:g}" for k, x in numbers.items() if x is not None)
+    return f"{text} ({function.name})"
 
 
 def activations_for(layer: GRULayer) -> dict[str, Any]:
@@ -87,18 +138,18 @@ def activations_for(layer: GRULayer) -> dict[str, Any]:
     Raises:
         WeightsError: ONNX has no such function.
     """
-    names = []
-    for keras in (layer.recurrent_activation, layer.activation):
-        if keras not in _BY_KERAS:
+    functions = []
+    for name in (layer.recurrent_activation, layer.activation):
+        if name not in _BY_NAME:
             raise WeightsError(
-                f"ONNX's GRU has no activation {keras!r}. Known: "
-                f"{', '.join(_BY_KERAS)}."
+                f"ONNX's GRU has no activation {name!r}. Known: "
+                f"{', '.join(dict.fromkeys(f.name for f in _FUNCTIONS))}."
             )
-        names.append(_BY_KERAS[keras])
-    names *= len(layer.directions)
-    attributes: dict[str, Any] = {"activations": names}
+        functions.append(_BY_NAME[name])
+    functions *= len(layer.directions)
+    attributes: dict[str, Any] = {"activations": [each.onnx for each in functions]}
     for kind in ("alpha", "beta"):
-        values = [_KNOWN[name][1][kind] for name in names if kind in _KNOWN[name][1]]
-        if values:
-            attributes[f"activation_{kind}"] = values
+        numbers = [getattr(each, kind) for each in functions]
+        if numbers := [number for number in numbers if number is not None]:
+            attributes[f"activation_{kind}"] = numbers
     return attributes

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.reading import FileRefusedError, boundary, require_regular
 from tf_gru_addon.weights.arrays import expect_shape, finite_array, units_of
 from tf_gru_addon.weights.errors import WeightsError
@@ -44,7 +45,7 @@ def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]
     Raises:
         WeightsError: It is no ONNX model, or the weights of a node are not constant, or
             a node does what no layer here can: `clip`, two directions with different
-            activations, an activation that Keras has not.
+            activations, an activation that there is not here.
 
     Example:
         >>> import numpy as np
@@ -59,7 +60,7 @@ def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]
 
     if isinstance(model, onnx.ModelProto):
         return _layers(model, Tensors(model.ByteSize()))
-    path = os.fspath(model)
+    path = os.fspath(arguments.path("model", model))
     with boundary(path, WeightsError, "not an ONNX model, or one cut short"):
         size = require_regular(path)
         # By a name that ends in .json, say, ONNX would choose another parser.
@@ -179,6 +180,7 @@ def to_onnx(layer: GRUWeights | GRULayer, *, name: str = "gru") -> onnx.ModelPro
     require_package("onnx", "ONNX models")
     from onnx import helper, numpy_helper
 
+    name = arguments.text("name", name)
     stack = as_stack(layer)
     if len(stack) > 1:
         raise WeightsError(

@@ -21,16 +21,24 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.reading import boundary
 from tf_gru_addon.reading.checkpoint import checkpoint_budget
-from tf_gru_addon.weights.arrays import arrays_named, expect_shape, units_of
+from tf_gru_addon.weights.arrays import (
+    arrays_named,
+    expect_shape,
+    natural,
+    units_of,
+)
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.limits import require_weights
 
 _PLAIN = ("gates/kernel", "gates/bias", "candidate/kernel", "candidate/bias")
 _CUDNN = (
@@ -53,6 +61,13 @@ _SYNONYMS = {
     "candidate/biases": "candidate/bias",
 }
 _ENDINGS = (*_SYNONYMS, *dict.fromkeys((*_PLAIN, *_CUDNN)))
+#: What every TensorFlow 2 checkpoint has.
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+#: An optimizer's variables, which end as the cell's do: "Adam/m/rnn/gru_cell/...".
+_OF_OPTIMIZER = re.compile(
+    r"(?:^|/)(?:Ada(?:m\w*|grad|delta|factor)|Ftrl|Lion|Nadam|RMSprop|SGD)(?:_\d+)?"
+    r"/[a-z_]+/"
+)
 
 
 def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
@@ -76,6 +91,7 @@ def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
         >>> from_tf1_variables(variables).describe()
         '3 features, 2 units, reset before, one bias a gate, float64, 36 parameters'
     """
+    arguments.mapping("variables", variables, "a dict of arrays")
     named = {_SYNONYMS.get(name, name): array for name, array in variables.items()}
     if len(named) != len(variables):
         raise WeightsError(
@@ -155,6 +171,7 @@ def to_tf1_variables(weights: GRUWeights) -> dict[str, np.ndarray]:
         {'gates/kernel': (5, 4), 'gates/bias': (4,), 'candidate/kernel': (5, 2),
          'candidate/bias': (2,)}
     """
+    require_weights(weights)
     weights = weights.with_bias().fold_biases()
     units = weights.units
     gates = np.concatenate([weights.kernel, weights.recurrent_kernel])[:, : 2 * units]
@@ -198,9 +215,19 @@ def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
         >>> read_tf1_checkpoint("model.ckpt")["rnn/gru_cell"] == weights
         True
     """
+    return {scope: weights for scope, (weights, _) in read_tf1_cells(path).items()}
+
+
+def read_tf1_cells(path: str | os.PathLike) -> dict[str, tuple[GRUWeights, bool]]:
+    """Returns what `read_tf1_checkpoint` does, and whether each cell's kind is known.
+
+    `GRUBlockCell` and `CudnnCompatibleGRUCell` have the activation tanh. The variables
+    of the others are those of a `GRUCell`, which can have any; nothing in a checkpoint
+    shows which. The gates of all of them are sigmoids.
+    """
     import tensorflow as tf
 
-    path = os.fspath(path)
+    path = os.fspath(arguments.path("path", path))
     what = "not a TensorFlow checkpoint, or one that is damaged"
     remedy = "Give the name without .index or .data-00000-of-00001."
     with boundary(path, WeightsError, what, remedy):
@@ -208,7 +235,7 @@ def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
         reader = tf.train.load_checkpoint(path)
         shapes = reader.get_variable_to_shape_map()
         dtypes = reader.get_variable_to_dtype_map()
-        cells = _cells(sorted(shapes))
+        cells = _cells(sorted(shapes, key=natural))
         for cell in cells.values():
             for name in cell.values():
                 size = math.prod(shapes[name]) * dtypes[name].size
@@ -217,12 +244,19 @@ def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
             scope: {ending: reader.get_tensor(name) for ending, name in cell.items()}
             for scope, cell in cells.items()
         }
+    if not cells and _OBJECT_GRAPH in shapes:
+        raise WeightsError(
+            f"{path}: a TensorFlow 2 checkpoint, of objects. Only those of TensorFlow "
+            "1, which have names of variables, are read. Load it into its model and "
+            'save that: model.save_weights("model.weights.h5").'
+        )
     found = {}
     for scope, variables in arrays.items():
         try:
-            found[scope] = from_tf1_variables(variables)
+            weights = from_tf1_variables(variables)
         except WeightsError as error:
             raise WeightsError(f"{path}: {scope or 'the cell'}: {error}") from error
+        found[scope] = weights, weights.reset_after or "w_ru" in variables
     return found
 
 
@@ -230,7 +264,7 @@ def _cells(names: list[str]) -> dict[str, dict[str, str]]:
     """Returns by scope the names of a cell's variables, by their endings."""
     cells: dict[str, dict[str, str]] = {}
     for name in names:
-        for ending in _ENDINGS:
+        for ending in () if _OF_OPTIMIZER.search(name) else _ENDINGS:
             if name == ending or name.endswith("/" + ending):
                 scope = name[: -len(ending)].rstrip("/")
                 cells.setdefault(scope, {})[ending] = name
@@ -254,12 +288,17 @@ def write_tf1_checkpoint(
     """
     import tensorflow as tf
 
-    path = os.fspath(path)
-    arrays = {
-        f"{scope}/{name}" if scope else name: array
-        for scope, weights in cells.items()
-        for name, array in to_tf1_variables(weights).items()
-    }
+    path = os.fspath(arguments.path("path", path))
+    arguments.mapping("cells", cells, "a dict of GRUWeights by their scopes")
+    arrays = {}
+    for scope, weights in cells.items():
+        if not isinstance(weights, GRUWeights):
+            raise WeightsError(
+                f"cells[{scope!r}] must be GRUWeights; received a "
+                f"{type(weights).__name__}."
+            )
+        for name, array in to_tf1_variables(weights).items():
+            arrays[f"{scope}/{name}" if scope else name] = array
     if not arrays:
         raise WeightsError("A checkpoint needs at least one cell; received none.")
     for ending in ("", ".index", ".data-00000-of-00001"):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.weights.arrays import (
     arrays_named,
     expect_shape,
@@ -67,6 +68,9 @@ def from_torch(
         >>> layer.forward.describe()
         '3 features, 2 units, reset after, no bias, float64, 30 parameters'
     """
+    arguments.mapping("state_dict", state_dict, "a dict of tensors or arrays")
+    if prefix is not None and not isinstance(prefix, str):
+        raise WeightsError(f"prefix must be text or None; received: {prefix!r}.")
     groups = _groups(state_dict)
     if prefix is not None:
         prefix = prefix if not prefix or prefix.endswith(".") else prefix + "."
@@ -97,6 +101,7 @@ def from_torch(
 
 def torch_prefixes(state_dict: Mapping[str, Any]) -> list[str]:
     """Returns the prefixes of the GRUs in a `state_dict`."""
+    arguments.mapping("state_dict", state_dict, "a dict of tensors or arrays")
     groups = _groups(state_dict)
     return [prefix for prefix, group in groups.items() if _gates(group) == 3]
 
@@ -218,6 +223,7 @@ def torch_arrays(
     stack: GRUWeights | GRULayer | Iterable[GRULayer], *, cell: bool = False
 ) -> dict[str, np.ndarray]:
     """Returns what `to_torch` does, as NumPy arrays; arguments and errors alike."""
+    arguments.boolean("cell", cell)
     stack = as_stack(stack)
     who = "PyTorch's GRUCell" if cell else "PyTorch's GRU"
     for layer in stack:

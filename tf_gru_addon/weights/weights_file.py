@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from tf_gru_addon.weights.errors import printable
 from tf_gru_addon.weights.gru_layer import GRULayer
 
 _GATE_ORDERS = {"torch": "r z n", "tf1": "r z (gates), h (candidate)"}
+ACTIVATIONS = ("activation", "recurrent_activation")
 
 
 @dataclass(frozen=True)
@@ -17,13 +20,19 @@ class WeightsFile:
         format: The format, as `write_weights` has it; "keras" for those of Keras' files
             that are not written.
         grus: By name, the layers of each GRU; "gru" where the file has no name for it.
-        activations_known: Whether the file holds the activations, or its format has but
-            one; otherwise those of the layers are Keras 3's defaults.
+        unstated: By name, which of "activation" and "recurrent_activation" neither the
+            file nor its format states. The layers have Keras 3's defaults for those,
+            tanh and sigmoid.
     """
 
     format: str
     grus: dict[str, tuple[GRULayer, ...]]
-    activations_known: bool = True
+    unstated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def activations_known(self) -> bool:
+        """Whether the file, or its format, states every activation."""
+        return not any(self.unstated.values())
 
     @property
     def gate_order(self) -> str:
@@ -36,8 +45,16 @@ class WeightsFile:
         """
         return _GATE_ORDERS.get(self.format, "z r h")
 
+    def activations(self, name: str, layer: GRULayer) -> str:
+        """Returns both activations of a GRU's layer, with "?" for an unstated one."""
+        unstated = self.unstated.get(name, ())
+        kinds = ("?" if key in unstated else getattr(layer, key) for key in ACTIVATIONS)
+        return ", ".join(kinds)
+
     def describe(self) -> str:
         """Returns what there is, a line for each layer and direction.
+
+        An activation that the file does not state is "?".
 
         Example:
             >>> import numpy as np
@@ -50,11 +67,10 @@ class WeightsFile:
         lines = []
         for name, stack in self.grus.items():
             for index, layer in enumerate(stack):
-                kinds = f"{layer.activation}, {layer.recurrent_activation}"
-                kinds = kinds if self.activations_known else "activations not in file"
+                kinds = self.activations(name, layer)
                 for way in ("forward", "backward"):
                     weights = getattr(layer, way)
                     if weights is not None:
-                        place = f"{name}, layer {index}, {way}"
+                        place = f"{printable(name)}, layer {index}, {way}"
                         lines.append(f"{place}: {weights.describe()}, {kinds}")
         return "\n".join(lines)

@@ -58,7 +58,8 @@ class KerasZip:
         size = 0
         for name in hdf5.children(group):
             item = hdf5.member(group, name)
-            inner = f"{path}/{name}".removeprefix("/")
+            # On Windows, Keras 2 wrote backslashes within the names of groups.
+            inner = f"{path}/{name}".removeprefix("/").replace("\\", "/")
             if not path and name == "optimizer":
                 continue
             if name == "vars" and isinstance(item, h5py.Group):

@@ -1,0 +1,290 @@
+"""What whole-model files of Keras state about their GRUs is read from them."""
+
+import json
+import warnings
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import tf_gru_addon
+from tf_gru_addon import activations
+from tf_gru_addon.weights import WeightsError, inspect_weights, read_weights
+
+GRU = keras.layers.GRU
+OURS = tf_gru_addon.GRU
+
+#: By name: a GRU, and the activations that a file of it states.
+GRUS = {
+    "defaults": (lambda: GRU(2), ("tanh", "sigmoid")),
+    "relu": (lambda: GRU(2, activation="relu"), ("relu", "sigmoid")),
+    "linear": (lambda: GRU(2, activation=None), ("linear", "sigmoid")),
+    "of_keras_3": (
+        lambda: GRU(2, recurrent_activation="hard_sigmoid"),
+        ("tanh", "keras_hard_sigmoid"),
+    ),
+    "of_r2_0": (
+        lambda: GRU(2, recurrent_activation=activations.hard_sigmoid),
+        ("tanh", "hard_sigmoid"),
+    ),
+    "ours": (
+        lambda: OURS(2, recurrent_activation="hard_sigmoid"),
+        ("tanh", "hard_sigmoid"),
+    ),
+    "ours_of_keras_3": (
+        lambda: OURS(2, recurrent_activation=keras.activations.hard_sigmoid),
+        ("tanh", "keras_hard_sigmoid"),
+    ),
+    "our_cell": (
+        lambda: keras.layers.RNN(tf_gru_addon.GRUCell(2)),
+        ("tanh", "hard_sigmoid"),
+    ),
+}
+
+
+@pytest.fixture(params=[".keras", ".h5"])
+def save(request, tmp_path):
+    """Saves a model as a whole, of Keras 3 or of tf_keras; returns the path."""
+
+    def run(model):
+        path = tmp_path / f"model{request.param}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # .h5 is legacy, Keras says
+            model.save(path)
+        return path
+
+    return run
+
+
+@pytest.mark.parametrize("name", GRUS)
+def test_activations(save, name):
+    make, expected = GRUS[name]
+    path = save(keras.Sequential([keras.Input((None, 3)), make()]))
+    (layer,) = read_weights(path)
+    assert (layer.activation, layer.recurrent_activation) == expected
+    file = inspect_weights(path)
+    assert file.activations_known
+    assert file.describe().endswith(", ".join(expected))
+    assert read_weights(path, recurrent_activation=expected[1]) == (layer,)
+    with pytest.raises(WeightsError, match=f"activation is {expected[0]} in the file"):
+        read_weights(path, activation="elu")
+
+
+def test_activations_of_keras_2(tf_keras, save):
+    """hard_sigmoid was another function then."""
+    cell = tf_keras.layers.GRUCell(4, recurrent_activation="hard_sigmoid")
+    layers = [
+        tf_keras.layers.GRU(3, recurrent_activation="hard_sigmoid", name="x"),
+        tf_keras.layers.RNN(cell, go_backwards=True, name="y"),
+    ]
+    inputs = tf_keras.Input((None, 2))
+    model = tf_keras.Model(inputs, [layer(inputs) for layer in layers])
+    layer, backward = [stack[0] for stack in inspect_weights(save(model)).grus.values()]
+    assert layer.recurrent_activation == backward.recurrent_activation == "hard_sigmoid"
+    assert [layer.direction, backward.direction] == ["forward", "reverse"]
+    assert np.array_equal(backward.backward.kernel, layers[1].get_weights()[0])
+
+
+def nested(keras, gru):
+    """Eight GRUs of different kinds, each told by its features and units."""
+    L = keras.layers
+    inner = keras.Sequential(name="inner")
+    inner.add(keras.Input((5, 2)))
+    inner.add(gru(3, activation="relu", return_sequences=True, name="same"))
+    inner.add(gru(3, activation="elu", return_sequences=True))
+    inputs = keras.Input((None, 5, 2))
+    y = L.TimeDistributed(inner)(inputs)
+    y = L.TimeDistributed(L.Flatten())(y)
+    y = L.Bidirectional(
+        gru(4, recurrent_activation="hard_sigmoid", return_sequences=True), name="both"
+    )(y)
+    y = L.Bidirectional(
+        gru(5, activation="softsign", return_sequences=True),
+        backward_layer=gru(
+            5, activation="selu", return_sequences=True, go_backwards=True
+        ),
+        name="different",
+    )(y)
+    cells = [L.GRUCell(6, activation="relu"), L.GRUCell(6, activation="elu")]
+    y = L.RNN(L.StackedRNNCells(cells), return_sequences=True)(y)
+    y = gru(7, use_bias=False, reset_after=False, trainable=False)(y)
+    return keras.Model(inputs, y)
+
+
+@pytest.mark.parametrize("package", ["keras", "ours", "tf_keras"])
+def test_wrapped_nested_and_stacked(package, save, request):
+    if package == "tf_keras":
+        keras_of = request.getfixturevalue("tf_keras")
+        gru, hard = keras_of.layers.GRU, "hard_sigmoid"
+    else:
+        keras_of = keras
+        gru = GRU if package == "keras" else OURS
+        hard = "hard_sigmoid" if package == "ours" else "keras_hard_sigmoid"
+    file = inspect_weights(save(nested(keras_of, gru)))
+    found = {
+        (layer.features, layer.units, layer.direction): (
+            layer.activation,
+            layer.recurrent_activation,
+        )
+        for (layer,) in file.grus.values()
+    }
+    assert file.activations_known
+    assert found == {
+        (2, 3, "forward"): ("relu", "sigmoid"),
+        (3, 3, "forward"): ("elu", "sigmoid"),
+        (15, 4, "bidirectional"): ("tanh", hard),
+        (8, 5, "forward"): ("softsign", "sigmoid"),
+        (8, 5, "reverse"): ("selu", "sigmoid"),
+        (10, 6, "forward"): ("relu", "sigmoid"),
+        (6, 6, "forward"): ("elu", "sigmoid"),
+        (6, 7, "forward"): ("tanh", "sigmoid"),
+    }
+
+
+def test_a_convention_that_the_file_states(save):
+    gru = GRU(2, use_bias=False, reset_after=False)
+    path = save(keras.Sequential([keras.Input((None, 3)), gru]))
+    assert not read_weights(path)[0].reset_after
+    with pytest.raises(WeightsError, match="reset_after is False in the file"):
+        read_weights(path, reset_after=True)
+
+
+@keras.saving.register_keras_serializable("keras_config_test")
+class Hidden(keras.layers.Layer):
+    """Holds a GRU that its config does not show."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.gru = GRU(2, activation="relu", return_sequences=True)
+
+    def build(self, shape):
+        self.gru.build(shape)
+
+    def call(self, x):
+        return self.gru(x)
+
+
+@keras.saving.register_keras_serializable("keras_config_test")
+def unknown(x):
+    return x
+
+
+def test_what_a_file_does_not_state(save):
+    layers = [
+        Hidden(),
+        GRU(2, return_sequences=True, recurrent_activation=unknown),
+        GRU(2),
+    ]
+    path = save(keras.Sequential([keras.Input((None, 3)), *layers]))
+    file = inspect_weights(path)
+    hidden, custom, plain = sorted(
+        file.grus, key=lambda name: ("hidden" not in name, name)
+    )
+    assert file.unstated[hidden] == ("activation", "recurrent_activation")
+    assert plain not in file.unstated
+    with pytest.raises(WeightsError, match="Give recurrent_activation="):
+        read_weights(path, hidden)
+    (layer,) = read_weights(path, hidden, activation="relu", recurrent_activation="elu")
+    assert (layer.activation, layer.recurrent_activation) == ("relu", "elu")
+    assert custom not in file.unstated or file.unstated[custom] == (
+        "recurrent_activation",
+    )
+
+
+def test_an_optimizers_arrays_are_no_grus(tf_keras, tmp_path):
+    for package in (keras, tf_keras):
+        model = package.Sequential(
+            [package.Input((4, 3)), package.layers.GRU(2, activation="relu")]
+        )
+        model.compile("adam", "mse")
+        model.fit(np.ones((2, 4, 3)), np.ones((2, 2)), verbose=0)
+        for ending in (".h5", ".keras", ".weights.h5"):
+            path = tmp_path / f"{package.__name__}{ending}"
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if "weights" in ending:
+                    model.save_weights(path)
+                else:
+                    model.save(path)
+            (stack,) = inspect_weights(path).grus.values()
+            assert np.array_equal(stack[0].forward.kernel, model.get_weights()[0])
+
+
+def test_group_names_with_backslashes(tf_keras, tmp_path):
+    """As Keras 2 wrote them on Windows."""
+    layers = [
+        tf_keras.layers.Bidirectional(
+            tf_keras.layers.GRU(2, activation="relu", return_sequences=True)
+        ),
+        tf_keras.layers.GRU(3),
+    ]
+    model = tf_keras.Sequential([tf_keras.Input((4, 3)), *layers])
+    model.save(tmp_path / "model.keras")
+    path = backslashes(tmp_path / "model.keras")
+    assert inspect_weights(path) == inspect_weights(tmp_path / "model.keras")
+    names = ["layers/bidirectional", "layers/gru"]
+    assert list(inspect_weights(path).grus) == names
+    x = np.ones((2, 4, 3), "float32")
+    loaded = tf_gru_addon.load_legacy_model(path)
+    np.testing.assert_allclose(loaded(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def backslashes(path):
+    """Writes a `.keras` file as Keras 2 wrote it on Windows."""
+    target = path.with_name("windows.keras")
+    weights = path.with_name("weights.h5")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
+        for name in ("config.json", "metadata.json"):
+            new.writestr(name, old.read(name))
+        weights.write_bytes(old.read("model.weights.h5"))
+        with h5py.File(weights) as file, h5py.File(path.with_name("w.h5"), "w") as to:
+
+            def copy(name, item):
+                if isinstance(item, h5py.Dataset):
+                    to[windows_name(name)] = item[()]
+
+            file.visititems(copy)
+        new.write(path.with_name("w.h5"), "model.weights.h5")
+    return target
+
+
+def windows_name(name):
+    if "/vars" not in name:
+        return name.replace("/", "\\")
+    head, _, tail = name.partition("/vars")
+    return head.replace("/", "\\") + "/vars" + tail
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [(b"{", "config is not JSON"), (b"[1]", "config must be a JSON object")],
+)
+def test_a_config_that_is_damaged(tmp_path, config, message):
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = config
+        group = file.create_group("model_weights/gru/gru")
+        group["kernel:0"], group["recurrent_kernel:0"] = (
+            np.ones((3, 6)),
+            np.ones((2, 6)),
+        )
+    with pytest.raises(WeightsError, match=rf"model.h5: the model's {message}"):
+        inspect_weights(tmp_path / "model.h5", reset_after=True)
+
+
+def test_a_config_nested_without_end(tmp_path):
+    entry = {"class_name": "GRU", "config": {"units": 2, "activation": "relu"}}
+    for index in range(300):
+        config = {"name": f"t{index}", "layer": entry}
+        entry = {"class_name": "TimeDistributed", "config": config}
+    model = {"class_name": "Sequential", "config": {"name": "m", "layers": [entry]}}
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps(model)
+        group = file.create_group("model_weights/t299/gru")
+        group["kernel:0"], group["recurrent_kernel:0"] = (
+            np.ones((3, 6)),
+            np.ones((2, 6)),
+        )
+    (stack,) = inspect_weights(tmp_path / "model.h5").grus.values()
+    assert (stack[0].activation, stack[0].reset_after) == ("relu", False)

@@ -1,0 +1,137 @@
+"""Files are told by their content; what is no file of weights is called what it is."""
+
+import os
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_weights import random_weights
+
+from tf_gru_addon.weights import (
+    WeightsError,
+    inspect_weights,
+    read_weights,
+    write_weights,
+)
+
+AFTER = random_weights()
+
+
+@pytest.fixture
+def no_onnx(monkeypatch):
+    """As if onnx were not installed."""
+    monkeypatch.setitem(sys.modules, "onnx", None)
+
+
+def graph_of_a_gru():
+    model = keras.Sequential([keras.Input((4, 3)), keras.layers.GRU(2, unroll=True)])
+    function = tf.function(
+        lambda x: model(x), input_signature=[tf.TensorSpec([1, 4, 3])]
+    )
+    return model, function
+
+
+def test_a_litert_model(tmp_path, no_onnx):
+    _, function = graph_of_a_gru()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()]
+    )
+    (tmp_path / "model.tflite").write_bytes(converter.convert())
+    with pytest.raises(WeightsError, match=r"model.tflite: a LiteRT .*no weights can"):
+        inspect_weights(tmp_path / "model.tflite")
+
+
+def test_a_saved_model(tmp_path, no_onnx):
+    model, function = graph_of_a_gru()
+    tf.saved_model.save(model, str(tmp_path / "m"), signatures=function)
+    for path in (tmp_path / "m", tmp_path / "m" / "saved_model.pb"):
+        with pytest.raises(WeightsError, match=r"It is a SavedModel.*convert FOLDER"):
+            inspect_weights(path)
+
+
+def test_a_tensorflow_2_checkpoint(tmp_path):
+    model = keras.Sequential([keras.Input((4, 3)), keras.layers.GRU(2)])
+    path = tf.train.Checkpoint(model).save(str(tmp_path / "model.ckpt"))
+    with pytest.raises(WeightsError, match=r"model.ckpt-1: a TensorFlow 2 checkpoint"):
+        inspect_weights(path)
+    with pytest.raises(WeightsError, match=rf"Give a checkpoint in it: {path}\."):
+        inspect_weights(tmp_path)
+    for ending in (".index", ".data-00000-of-00001"):
+        with pytest.raises(WeightsError, match="a part of a TensorFlow checkpoint"):
+            inspect_weights(path + ending)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.onnx", b"", "the file is empty"),
+        ("empty", b"", "the file is empty"),
+        ("a.bin", b"\x00", "no known format. Known: .npz, PyTorch .*ONNX .*checkpoint"),
+        ("a.txt", b"some text\n" * 9, "a file of no known format"),
+        ("a.npy", b"\x93NUMPY\x01\x00", "a file of no known format"),
+        ("model.json", b'{"class_name": "Model"}', "a JSON file"),
+        ("model.textproto", b"ir_version: 8", "a file of no known format"),
+    ],
+)
+def test_what_is_no_file_of_weights(tmp_path, no_onnx, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=f"{name}: .*{message}"):
+        inspect_weights(tmp_path / name)
+
+
+def test_the_folder_that_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (".", "..", os.curdir + os.sep):
+        with pytest.raises(WeightsError, match="it is a folder"):
+            inspect_weights(path)
+
+
+def test_a_zip_file_with_a_member_that_is_no_array(tmp_path):
+    path = tmp_path / "gru.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("format", "tf_gru_addon")
+    with pytest.raises(WeightsError, match=r"gru.npz: the member 'format' .* no array"):
+        inspect_weights(path)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "name", ["gru.onnx", "gru", "gru.json", "gru.textproto", "gru.onnxtxt", "gru.pt"]
+)
+def test_onnx_by_any_name(tmp_path, name):
+    write_weights(tmp_path / name, AFTER, "onnx")
+    assert read_weights(tmp_path / name)[0].forward == AFTER
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("content", [b"\x08\x08\x12\x03abc", b"{}", b"graph {}"])
+def test_no_onnx_model_by_its_name(tmp_path, content):
+    (tmp_path / "gru.onnx").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"gru.onnx: (not an ONNX model|a JSON)"):
+        inspect_weights(tmp_path / "gru.onnx")
+
+
+def test_names_with_control_characters(tmp_path):
+    from tf_gru_addon.weights import torch_arrays
+
+    arrays = {f"\x1b[31ma\x07b.{key}": a for key, a in torch_arrays(AFTER).items()}
+    path = tmp_path / "gru.npz"
+    np.savez(path, **arrays)
+    file = inspect_weights(path)
+    assert file.describe().startswith("a\\x07b, layer 0, forward: 3 features")
+    with pytest.raises(WeightsError) as error:
+        read_weights(path, "x\x1b[2Jy\x07")
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.peer
+def test_a_pickled_module_is_refused_in_plain_text(tmp_path):
+    import torch
+
+    torch.save(torch.nn.GRU(3, 4), tmp_path / "gru.pt")
+    with pytest.raises(WeightsError, match=r"save model.state_dict\(\)") as error:
+        inspect_weights(tmp_path / "gru.pt")
+    assert str(error.value).isprintable()

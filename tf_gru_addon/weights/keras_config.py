@@ -1,0 +1,240 @@
+"""What the config of a Keras model states about its GRUs.
+
+A whole-model file holds the config beside the arrays. The arrays of a GRU stand where
+the config leads:
+
+    .keras  the path of attributes, with classes for the members of a list:
+            layers/bidirectional/forward_layer, without its cell
+    .h5     below the name of the outermost layer, with the names of the layers inside:
+            model_weights/encoder/encoder/forward_gru/gru_cell
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tf_gru_addon.weights.activation_names import name_in_config
+from tf_gru_addon.weights.errors import WeightsError
+
+_GRUS = ("GRU", "GRUCell", "CuDNNGRU")
+
+
+@dataclass(frozen=True)
+class StatedGRU:
+    """What a config states about one GRU, or what several GRUs have in common.
+
+    Attributes:
+        path: Where a `.keras` file has its arrays, but for a cell at the end.
+        layer: The name of the outermost layer that it is in, below the model.
+        names: Its own name and those of the layers around it.
+        units: The size of its state.
+        reset_after: The convention.
+        backwards: Whether it runs from the last timestep to the first.
+        activation: The activation of the candidate; None if it is not known.
+        recurrent_activation: The activation of the gates; None if it is not known.
+    """
+
+    path: str
+    layer: str
+    names: frozenset[str]
+    units: Any
+    reset_after: bool | None
+    backwards: bool | None
+    activation: str | None
+    recurrent_activation: str | None
+
+
+def stated_grus(text: Any, keras_version: Any) -> list[StatedGRU]:
+    """Returns the GRUs of a config.
+
+    Args:
+        text: The config, as JSON.
+        keras_version: The version of Keras that wrote it, as the file has it. The first
+            versions wrote none.
+
+    Raises:
+        WeightsError: The text is no JSON object.
+    """
+    config = json_object(text, "the model's config")
+    if isinstance(keras_version, bytes):
+        keras_version = keras_version.decode("utf-8", "replace")
+    keras_3 = str(keras_version or "1").partition(".")[0] not in ("1", "2")
+    return [_stated(place, keras_3) for place in _places(config)]
+
+
+def json_object(text: Any, what: str) -> dict[str, Any]:
+    """Returns the JSON object of a text or its bytes.
+
+    Args:
+        text: The text.
+        what: What it is, for the error.
+
+    Raises:
+        WeightsError: It is no JSON object.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise WeightsError(f"{what} is not JSON ({error}).") from error
+    if not isinstance(value, dict):
+        raise WeightsError(f"{what} must be a JSON object; it is {type(value)}.")
+    return value
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An entry of a config, and what is around it."""
+
+    entry: Mapping[str, Any]
+    path: str = ""
+    names: tuple[str, ...] = ()
+    prefix: str = ""  # of its name, which Bidirectional gives its two layers
+    backwards: bool = False  # whether what is around it makes it run backwards
+
+    @property
+    def kind(self) -> str:
+        return str(self.entry["class_name"]).rpartition(">")[2]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        config = self.entry.get("config")
+        if isinstance(config, list):  # Sequential, before Keras 2.2.3
+            return {"layers": config}
+        return config if isinstance(config, dict) else {}
+
+    @property
+    def own_names(self) -> list[str]:
+        """Its name, and what Bidirectional makes of it."""
+        name = str(self.config.get("name") or self.entry.get("name") or "")
+        if not self.prefix or name.startswith(self.prefix):
+            return [name]
+        # A config can have the name of the layer that runs forward.
+        plain = name.removeprefix("forward_")
+        names = [self.prefix + name, self.prefix + plain]
+        return names if name != plain else [name, *names]
+
+
+def _places(config: Any) -> Iterator[_Place]:
+    """Yields the places of a config's GRUs, in the order of the config."""
+    pending = [_Place(config)] if _is_entry(config) else []
+    while pending:
+        place = pending.pop()
+        if place.kind in _GRUS:
+            yield place
+        else:
+            pending += reversed(list(_inner(place)))
+
+
+def _is_entry(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("class_name"), str)
+
+
+def _inner(place: _Place) -> Iterator[_Place]:
+    """Yields what stands in a layer's or a model's config."""
+    backwards = place.backwards != bool(place.config.get("go_backwards"))
+    names = (*place.names, *place.own_names)
+    both = place.kind == "Bidirectional"
+    for key, value in place.config.items():
+        if _is_entry(value) and both and key == "layer":
+            path = f"{place.path}/forward_layer"
+            yield _Place(value, path, names, "forward_", backwards)
+            if not _is_entry(place.config.get("backward_layer")):
+                path = f"{place.path}/backward_layer"
+                yield _Place(value, path, names, "backward_", not backwards)
+        elif _is_entry(value):
+            prefix = "backward_" if key == "backward_layer" else ""
+            yield _Place(value, f"{place.path}/{key}", names, prefix, backwards)
+        elif isinstance(value, list):
+            counts: dict[str, int] = {}
+            for each in filter(_is_entry, value):
+                inner = _Place(each, "", names, "", backwards)
+                kind = snake_case(inner.kind)
+                index = counts[kind] = counts.get(kind, -1) + 1
+                path = f"{place.path}/{key}/{kind}" + (f"_{index}" if index else "")
+                yield _Place(each, path, names, "", backwards)
+
+
+def snake_case(kind: str) -> str:
+    """Returns a class name as Keras has it in paths: GRUCell is gru_cell."""
+    kind = re.sub(r"\W", "", {"Model": "Functional"}.get(kind, kind))
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
+
+
+def _stated(place: _Place, keras_3: bool) -> StatedGRU:
+    config = place.config
+    cudnn = place.kind == "CuDNNGRU"
+    registered = (place.entry.get(key) for key in ("class_name", "registered_name"))
+    ours = any(str(name).startswith("tf_gru_addon>") for name in registered)
+    names = [*place.names, *place.own_names]
+    inner = config.get("inner_activation")  # Keras 1's name for it
+    given = {
+        "activation": config.get("activation", "tanh" if cudnn else ...),
+        "recurrent_activation": config.get(
+            "recurrent_activation", inner or ("sigmoid" if cudnn else ...)
+        ),
+    }
+    return StatedGRU(
+        path=place.path.lstrip("/").removesuffix("/cell"),
+        layer=names[1] if len(names) > 1 else names[0],
+        names=frozenset(names[1:]),
+        units=config.get("units", config.get("output_dim")),
+        # A GRU of the time before the argument had the reset gate before the product.
+        reset_after=cudnn or bool(config.get("reset_after", False)),
+        backwards=place.backwards != bool(config.get("go_backwards")),
+        **{
+            key: name_in_config(value, keras_3=keras_3, ours=ours)
+            for key, value in given.items()
+        },
+    )
+
+
+def match(
+    names: Mapping[str, int], stated: Iterable[StatedGRU]
+) -> dict[str, StatedGRU]:
+    """Returns what a config states about the GRUs whose arrays a file holds.
+
+    Args:
+        names: The units of the GRUs, by where their arrays stand.
+        stated: The GRUs of the config.
+
+    Returns:
+        By name; a GRU that cannot be told from others that are different has None for
+        what they have not in common, and one of which nothing is stated is left out.
+    """
+    stated = list(stated)
+    by_path = {each.path: each for each in stated}
+    found = {}
+    for name, units in names.items():
+        path = name.replace("_layer_checkpoint_dependencies", "layers", 1)
+        if path in by_path and by_path[path].units == units:
+            found[name] = by_path[path]
+            continue
+        alike = [each for each in stated if _is_in(name, each.layer)]
+        parts = set(name.split("/"))
+        scores = [len(each.names & parts) for each in alike]
+        beside = [other for other in names if alike and _is_in(other, alike[0].layer)]
+        if scores and (max(scores) > 1 or len(beside) == len(alike)):
+            alike = [e for e, n in zip(alike, scores, strict=True) if n == max(scores)]
+            if alike := [each for each in alike if each.units == units]:
+                found[name] = _common(alike)
+    return found
+
+
+def _is_in(name: str, layer: str) -> bool:
+    return f"{name}/".startswith(f"model_weights/{layer}/")
+
+
+def _common(grus: list[StatedGRU]) -> StatedGRU:
+    """Returns what GRUs have in common, and None for the rest."""
+    values = {
+        key: {getattr(each, key) for each in grus}
+        for key in ("reset_after", "backwards", "activation", "recurrent_activation")
+    }
+    common = {k: v.pop() if len(v) == 1 else None for k, v in values.items()}
+    first = grus[0]
+    return StatedGRU(first.path, first.layer, first.names, first.units, **common)
