@@ -9,6 +9,7 @@ import numpy as np
 
 from tf_gru_addon.export.causal_steps import Slot
 from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.layers import keras2_masks
 
 _NAMES = """
 Activation ActivityRegularization Add AlphaDropout Average BatchNormalization
@@ -22,7 +23,7 @@ FRAMEWISE = {
     getattr(keras.layers, name)
     for name in _NAMES.split()
     if hasattr(keras.layers, name)
-}
+} | {getattr(keras2_masks, name) for name in keras2_masks.MERGING}
 
 _OPERATIONS = """
 Abs Absolute Add Clip Divide Elu Exp Gelu Log Maximum Minimum Multiply Negative Relu

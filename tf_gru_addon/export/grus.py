@@ -42,8 +42,9 @@ def rows_at_once(
         training: As in a call.
     """
     rows = tf.reshape(inputs, tf.concat([[-1], tf.shape(inputs)[2:]], axis=0))
-    rows = tf.ensure_shape(rows, [None, *inputs.shape[2:]])
+    rows.set_shape([None, *inputs.shape[2:]])
     outputs = layer.layer(rows, training=training)
     sizes = tf.concat([tf.shape(inputs)[:2], tf.shape(outputs)[1:]], axis=0)
-    static = [*inputs.shape[:2], *outputs.shape[1:]]
-    return tf.ensure_shape(tf.reshape(outputs, sizes), static)
+    result = tf.reshape(outputs, sizes)
+    result.set_shape([*inputs.shape[:2], *outputs.shape[1:]])
+    return result

@@ -27,19 +27,13 @@ LAYERS: dict[str, type[keras.layers.Layer]] = {
         *("SpatialDropout1D", "UpSampling1D", "ZeroPadding1D"),
     )
 } | {
-    "Add": keras2_masks.Add,
-    "Average": keras2_masks.Average,
     "BatchNormalizationV1": keras.layers.BatchNormalization,
     "BatchNormalizationV2": keras.layers.BatchNormalization,
-    "Concatenate": keras2_masks.Concatenate,
     "CuDNNGRU": GRU,
     "CuDNNLSTM": keras.layers.LSTM,
     "GRU": GRU,
     "GRUCell": GRUCell,
-    "Maximum": keras2_masks.Maximum,
-    "Minimum": keras2_masks.Minimum,
-    "Multiply": keras2_masks.Multiply,
-    "Subtract": keras2_masks.Subtract,
+    **{name: getattr(keras2_masks, name) for name in keras2_masks.MERGING},
 }
 
 #: Layers that hold others.
@@ -51,10 +45,7 @@ WITH_CELL = ("GRU", "LSTM", "SimpleRNN")
 #: Layers that take states besides the sequence.
 RECURRENT = (*WITH_CELL, "CuDNNGRU", "CuDNNLSTM", "RNN", "Bidirectional")
 #: Layers that take a list of inputs, even of one.
-MERGING = (
-    *("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply"),
-    "Subtract",
-)
+MERGING = (*keras2_masks.MERGING, "Dot")
 #: Layers that hold code.
 CODE = ("Lambda", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer")
 CONVOLUTIONS = ("Conv1D", "Conv2D")

@@ -128,7 +128,7 @@ def _functional(entry: Entry, layers: Layers, nested: bool) -> keras.Model:
             pending += [(inner, i, node) for i, node in enumerate(inner.inbound)]
     offsets = _offsets(entry, pending)
     pending = [(e, i + offsets.get(e.name, 0), node) for e, i, node in pending]
-    masks_unknown = nested or any(isinstance(m, keras.Model) for m in made.values())
+    masks_unknown = nested or any(map(_masks_known_late, made.values()))
     _call_all(pending, made, tensors, masks_unknown)
     inputs, outputs = (
         _ends(entry, key, tensors) for key in ("input_layers", "output_layers")
@@ -137,6 +137,11 @@ def _functional(entry: Entry, layers: Layers, nested: bool) -> keras.Model:
         model = keras.Model(inputs, outputs, name=keras_name(entry.name))
     _freeze(model, entry)
     return model
+
+
+def _masks_known_late(layer: Any) -> bool:
+    """Whether the mask of a layer's outputs is not known before the layer runs."""
+    return isinstance(layer, keras.Model) or getattr(layer, "masks_known_late", False)
 
 
 def _call_all(

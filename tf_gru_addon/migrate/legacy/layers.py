@@ -88,9 +88,12 @@ class Layers:
 
     def _make_wrapper(self, entry: Entry) -> keras.layers.Layer:
         cls = getattr(keras.layers, entry.kind)
+        config = dict(entry.config)
         if entry.kind == "Bidirectional" and not self.era.is_tf_keras:
             cls = keras2_masks.Bidirectional
-        config = dict(entry.config)
+        elif entry.kind == "TimeDistributed":
+            cls = keras2_masks.TimeDistributed
+            config["inner_masks"] = self.era.release >= (2, 2)
         if entry.kind == "StackedRNNCells":
             config["cells"] = [self._make(cell) for cell in entry.within("cells")]
             return self._construct(entry, cls, config)
