@@ -163,10 +163,27 @@ def two_deep(k):
     return k.Model(x, k.layers.Add()([one, two, core(x)])), numbers(B, T, F)
 
 
+def given_states(k):
+    """Layers called with states, and with all else that Keras writes beside them."""
+    x, mask = k.Input((None, F)), k.Input((None,), dtype="bool")
+    states = [k.Input((3,)), k.Input((3,))]
+    y, forward, backward = k.layers.Bidirectional(
+        k.layers.GRU(3, return_sequences=True, return_state=True)
+    )(k.layers.Masking()(x), initial_state=states)
+    z = k.layers.Bidirectional(k.layers.GRU(3), merge_mode="sum")(
+        y, initial_state=[backward, forward]
+    )
+    last = k.layers.GRU(3)(y, mask=mask, initial_state=z, training=False)
+    model = k.Model([x, mask, *states], [last, k.layers.RNN(k.layers.GRUCell(3))(x)])
+    lengths = np.arange(T) < np.array([[2], [5], [3]])
+    return model, [sequences(), lengths, numbers(B, 3, seed=5), numbers(B, 3, seed=7)]
+
+
 WHOLE = {
     case.__name__: case
     for case in (
         *(everything, encoder_decoder, merged_masks, mixed_training),
+        given_states,
         *(nested_in_time, stacked_lstm, wrappers, named_inputs, later_built, two_deep),
     )
 }

@@ -237,7 +237,7 @@ def _call(entry: Entry, layer, node: Any, tensors: _Tensors, masks_unknown: bool
         )
     arguments = _resolve(_arguments(entry, node), tensors)
     for name, value in arguments.items():
-        if name not in _CALL_ARGUMENTS:
+        if name not in _CALL_ARGUMENTS and value is not None:
             raise LegacyModelError(
                 f"{entry.where} is called with {name}={short(value)}; known are "
                 f"{', '.join(_CALL_ARGUMENTS)}."

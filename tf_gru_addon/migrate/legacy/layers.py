@@ -35,6 +35,9 @@ class Layers:
         self.custom = custom
         self._largest = largest
         self._make_model = make_model
+        #: What only training needs, and is neither Keras' own nor in `custom`, and the
+        #: layers that have it in the file.
+        self.left_out: dict[str, list[str]] = {}
         self._initializers: list[tuple[keras.layers.Layer, str, Any]] = []
 
     def make(self, entry: Entry) -> keras.layers.Layer:
@@ -51,9 +54,11 @@ class Layers:
         return layer
 
     def _make(self, entry: Entry) -> keras.layers.Layer:
-        if entry.kind in self.custom:
+        if (own := values.find(self.custom, entry.kind)) is not None:
             with building(entry.where):
-                return self.custom[entry.kind].from_config(dict(entry.config))
+                layer = own.from_config(dict(entry.config))
+                layer.name = keras_name(entry.name)  # which its config may lack
+                return layer
         if entry.kind in catalog.MODELS:
             return self._make_model(entry, self)
         self._check_known(entry)
@@ -116,7 +121,9 @@ class Layers:
         if name in ("activation", "recurrent_activation"):
             return values.activation(value, self.custom, entry.where)
         if name.endswith(("_initializer", "_regularizer", "_constraint")):
-            return values.part_of_layer(name, value, self.custom, entry.where)
+            return values.part_of_layer(
+                name, value, self.custom, entry.where, self.left_out
+            )
         if isinstance(value, dict):
             raise LegacyModelError(
                 f"{entry.where}: the argument {name} must be plain; the file has an "
@@ -131,7 +138,7 @@ class Layers:
     ) -> Part:
         """Returns the part that says where the arrays of a layer go."""
         part = Part(entry.name, entry.kind, entry.trainable, attribute)
-        if entry.kind in self.custom:
+        if values.find(self.custom, entry.kind) is not None:
             part.holder = layer
         elif entry.kind in catalog.MODELS:
             part.children = [

@@ -56,7 +56,9 @@ def load_legacy_model(
             with Keras' metadata.
         custom_objects: Your own layer classes, made by their `from_config`, and
             activations, initializers, regularizers and constraints, by the names that
-            they have in the file.
+            they have in the file. A model with an initializer, regularizer or
+            constraint that is not here loads without it, with a warning: predictions
+            do not depend on it.
 
     Returns:
         The model: `keras.Sequential` for a Sequential, else `keras.Model`, with the
@@ -84,7 +86,8 @@ def load_legacy_model(
         if source.era.is_keras_1:
             config = keras1.modern(config)
         entry = Entry.read(config, "the model")
-        with warnings.catch_warnings():
+        # Bidirectional makes its second layer from the config of the first.
+        with warnings.catch_warnings(), keras.saving.custom_object_scope(custom):
             # Keras says so of every model within a model, and of layers that never
             # passed a mask on.
             warnings.filterwarnings(
@@ -101,6 +104,14 @@ def load_legacy_model(
         for part, arrays in source.arrays(parts):
             fill(part, arrays)
         layers.restore_initializers()
+        if layers.left_out:
+            parts = [f"{x} of {', '.join(y)}" for x, y in layers.left_out.items()]
+            warnings.warn(
+                f"{path}: loaded without {'; '.join(parts)}. Predictions do not depend "
+                "on it, but further training does: to keep it, pass it in "
+                "custom_objects by that name.",
+                stacklevel=2,
+            )
     return model
 
 
