@@ -60,6 +60,8 @@ def define_convert(values: flags.FlagValues) -> None:
         "what to write, if the name of OUT does not say it",
         values,
     )
+    text = "the file of model.to_json(), where IN is an old Keras' weights alone"
+    flags.DEFINE_string("architecture", None, text, values)
     text = "of the candidate, where IN does not hold it"
     flags.DEFINE_string("activation", None, text, values)
     text = "of the gates, where IN does not hold it"
@@ -72,8 +74,13 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
     from tf_gru_addon.weights import WeightsError, read_weights, write_weights
 
     if Path(target).suffix == ".keras" and values.format is None:
-        _convert_model(source, target)
+        _convert_model(source, target, values.architecture)
         return
+    if values.architecture is not None:
+        raise WeightsError(
+            f"--architecture is for a whole model, and {target} is to hold weights. "
+            "End its name with .keras."
+        )
     form = values.format or _FORMATS.get(Path(target).suffix)
     if form is None:
         raise WeightsError(
@@ -94,7 +101,7 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
     print(f"{target}: {form}, {layers}; read back, it holds the same weights")
 
 
-def _convert_model(source: str, target: str) -> None:
+def _convert_model(source: str, target: str, architecture: str | None) -> None:
     """Writes a whole model of an older Keras as a Keras 3 file, and runs both."""
     import keras
 
@@ -104,7 +111,8 @@ def _convert_model(source: str, target: str) -> None:
     from tf_gru_addon.weights import WeightsError
 
     require_new(target)
-    flat = flat_model(model := load_legacy_model(source))
+    model = load_legacy_model(source, architecture=architecture)
+    flat = flat_model(model)
     with new_output(target) as unfinished:
         model.save(unfinished)
         again = flat_model(keras.models.load_model(unfinished))

@@ -12,7 +12,9 @@ from typing import Any
 
 import keras
 
+from tf_gru_addon import arguments
 from tf_gru_addon.migrate.legacy import keras1
+from tf_gru_addon.migrate.legacy.architecture import read_architecture
 from tf_gru_addon.migrate.legacy.entry import Entry
 from tf_gru_addon.migrate.legacy.errors import LegacyModelError
 from tf_gru_addon.migrate.legacy.fill import fill
@@ -26,7 +28,9 @@ from tf_gru_addon.migrate.legacy.whole_hdf5 import WholeHDF5
 
 
 def load_legacy_model(
-    path: str | os.PathLike, custom_objects: Mapping[str, Any] | None = None
+    path: str | os.PathLike,
+    custom_objects: Mapping[str, Any] | None = None,
+    architecture: str | os.PathLike | None = None,
 ) -> keras.Model:
     """Loads a whole model that Keras 1, Keras 2 or tf.keras before 2.16 saved.
 
@@ -59,6 +63,10 @@ def load_legacy_model(
             they have in the file. A model with an initializer, regularizer or
             constraint that is not here loads without it, with a warning: predictions
             do not depend on it.
+        architecture: For an HDF5 file of weights alone (`model.save_weights`): the file
+            of what `model.to_json()` returned, or `model.to_yaml()` in a file named
+            `.yaml` or `.yml`. The weights go to the layers in their order, as Keras
+            loaded them.
 
     Returns:
         The model: `keras.Sequential` for a Sequential, else `keras.Model`, with the
@@ -66,6 +74,7 @@ def load_legacy_model(
 
     Raises:
         FileNotFoundError: There is no such file.
+        ValueError: An argument is not what it must be.
         LegacyModelError: A `ValueError`: the file is damaged, of another format, or
             holds what is not known. The message names the file, the layer, what was
             expected, and what to do.
@@ -78,9 +87,20 @@ def load_legacy_model(
         >>> model.layers[1].reset_after
         False
     """
-    path = pathlib.Path(path)
-    custom = dict(custom_objects or {})
-    with _naming(path), _open(path) as source:
+    path = arguments.path("path", path)
+    custom = _checked(custom_objects)
+    config = None
+    if architecture is not None:
+        architecture = arguments.path("architecture", architecture)
+        with _naming(architecture):
+            config = read_architecture(architecture)
+        if path.is_dir() or path.suffix == ".keras":
+            raise ValueError(
+                f"architecture must be None for {path}, which holds its own; received: "
+                f"{str(architecture)!r}."
+            )
+    where = str(path) if architecture is None else f"{path} with {architecture}"
+    with _naming(where), _open(path, config) as source:
         layers = Layers(source.era, custom, source.size, make_model)
         config = source.config
         if source.era.is_keras_1:
@@ -107,12 +127,25 @@ def load_legacy_model(
         if layers.left_out:
             parts = [f"{x} of {', '.join(y)}" for x, y in layers.left_out.items()]
             warnings.warn(
-                f"{path}: loaded without {'; '.join(parts)}. Predictions do not depend "
-                "on it, but further training does: to keep it, pass it in "
+                f"{where}: loaded without {'; '.join(parts)}. Predictions do not "
+                "depend on it, but further training does: to keep it, pass it in "
                 "custom_objects by that name.",
                 stacklevel=2,
             )
     return model
+
+
+def _checked(custom_objects: Any) -> dict[str, Any]:
+    """Returns the user's own objects by name."""
+    custom = {} if custom_objects is None else custom_objects
+    if not isinstance(custom, Mapping) or not all(
+        isinstance(name, str) and callable(value) for name, value in custom.items()
+    ):
+        raise ValueError(
+            "custom_objects must be a dict of names and the classes or functions that "
+            f"they stand for; received: {custom_objects!r}."
+        )
+    return dict(custom)
 
 
 def _check_built(model: Part) -> None:
@@ -126,7 +159,7 @@ def _check_built(model: Part) -> None:
 
 
 @contextlib.contextmanager
-def _naming(path: pathlib.Path) -> Iterator[None]:
+def _naming(path: str | pathlib.Path) -> Iterator[None]:
     """Names the file in every error."""
     try:
         yield
@@ -139,7 +172,9 @@ def _naming(path: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _open(path: pathlib.Path) -> Iterator[WholeHDF5 | KerasZip | SavedModelFolder]:
+def _open(
+    path: pathlib.Path, architecture: dict[str, Any] | None
+) -> Iterator[WholeHDF5 | KerasZip | SavedModelFolder]:
     """Opens a file of any format, told by what is in it."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file.")
@@ -150,4 +185,4 @@ def _open(path: pathlib.Path) -> Iterator[WholeHDF5 | KerasZip | SavedModelFolde
             yield source
     else:
         with open_hdf5(path) as file:
-            yield WholeHDF5(file)
+            yield WholeHDF5(file, architecture)
