@@ -179,11 +179,29 @@ def given_states(k):
     return model, [sequences(), lengths, numbers(B, 3, seed=5), numbers(B, 3, seed=7)]
 
 
+def attention(k):
+    """Attention of every kind behind masks, and layers beside it that need them too."""
+    of, x, y = k.layers, k.Input((None, F)), k.Input((None, F))
+    one, two = of.Masking()(x), of.Masking()(y)
+    itself = of.MultiHeadAttention(2, 3, dropout=0.1)(one, one, use_causal_mask=True)
+    outputs = [
+        of.Attention(use_scale=True, dropout=0.1)([one, two]),
+        *of.Attention()([one, one], return_attention_scores=True),
+        of.AdditiveAttention()([x, two, of.Dense(F)(y)], use_causal_mask=True),
+        of.MultiHeadAttention(2, 3, value_dim=2, output_shape=5)(one, two, key=y),
+        of.Add()([one, itself]),
+        of.GRU(3)(one),
+        of.GlobalAveragePooling1D()(of.Attention(score_mode="concat")([one, two])),
+    ]
+    masks = [probe(k)()(tensor) for tensor in outputs]
+    return k.Model([x, y], outputs + masks), [sequences(), sequences(4)[::-1]]
+
+
 WHOLE = {
     case.__name__: case
     for case in (
         *(everything, encoder_decoder, merged_masks, mixed_training),
-        given_states,
+        *(attention, given_states),
         *(nested_in_time, stacked_lstm, wrappers, named_inputs, later_built, two_deep),
     )
 }
@@ -192,6 +210,7 @@ SEQUENCE, PICTURE = numbers(B, 6, F), numbers(B, 6, 8, 3)
 PLAIN = {
     name: (lambda k, make=make, x=x: plain(k, make(k.layers), x))
     for name, (make, x) in {
+        "alpha_dropout": (lambda of: of.AlphaDropout(0.2), SEQUENCE),
         "activation": (lambda of: of.Activation("hard_sigmoid"), SEQUENCE),
         "average_pooling": (lambda of: of.AveragePooling1D(2), SEQUENCE),
         "batch_normalization": (
@@ -227,6 +246,43 @@ PLAIN = {
         "softmax": (lambda of: of.Softmax(axis=1), SEQUENCE),
         "spatial_dropout": (lambda of: of.SpatialDropout1D(0.5), SEQUENCE),
         "up_sampling": (lambda of: of.UpSampling1D(2), SEQUENCE),
+        "conv_transpose": (
+            lambda of: of.Conv1DTranspose(3, 3, strides=2, output_padding=1),
+            SEQUENCE,
+        ),
+        "conv2d_transpose": (lambda of: of.Conv2DTranspose(2, 3, strides=2), PICTURE),
+        "conv_lstm": (
+            lambda of: of.ConvLSTM1D(3, 2, return_sequences=True),
+            numbers(B, T, 6, F),
+        ),
+        "cropping_2d": (lambda of: of.Cropping2D(1), PICTURE),
+        "depthwise_conv": (
+            lambda of: of.DepthwiseConv1D(2, depth_multiplier=2),
+            SEQUENCE,
+        ),
+        "depthwise_conv_2d": (
+            lambda of: of.DepthwiseConv2D(2, use_bias=False),
+            PICTURE,
+        ),
+        "einsum_dense": (
+            lambda of: of.EinsumDense("abc,cd->abd", (None, 3), bias_axes="d"),
+            SEQUENCE,
+        ),
+        "group_norm": (lambda of: of.GroupNormalization(2), SEQUENCE),
+        "identity": (lambda of: of.Identity(), SEQUENCE),
+        "rescaling": (lambda of: of.Rescaling(0.1, 2.0), SEQUENCE),
+        "separable_conv": (
+            lambda of: of.SeparableConv1D(
+                3, 2, depth_multiplier=2, padding="same", activation="relu"
+            ),
+            SEQUENCE,
+        ),
+        "separable_conv_2d": (lambda of: of.SeparableConv2D(3, 2), PICTURE),
+        "spatial_dropout_2d": (lambda of: of.SpatialDropout2D(0.1), PICTURE),
+        "thresholded_relu": (lambda of: of.ThresholdedReLU(0.3), SEQUENCE),
+        "unit_norm": (lambda of: of.UnitNormalization(), SEQUENCE),
+        "up_sampling_2d": (lambda of: of.UpSampling2D(2), PICTURE),
+        "zero_padding_2d": (lambda of: of.ZeroPadding2D(1), PICTURE),
         "zero_padding": (lambda of: of.ZeroPadding1D((1, 2)), SEQUENCE),
     }.items()
 }

@@ -125,6 +125,37 @@ class Bidirectional(keras.layers.Bidirectional):
 
 
 @_registered
+class MultiHeadAttention(keras.layers.MultiHeadAttention):
+    """`keras.layers.MultiHeadAttention` with the masks of Keras 2.
+
+    That of Keras 3 takes the masks off its inputs, so that other layers that are called
+    on the same tensors run without; and where a row is wholly masked, its scores are 0
+    and not the same for all.
+    """
+
+    def __call__(self, query, value, key=None, **kwargs):
+        """Calls the layer; see `keras.layers.MultiHeadAttention`."""
+        inputs = [x for x in (query, value, key) if x is not None]
+        masks = [mask_of(x) for x in inputs]
+        output = super().__call__(query, value, key=key, **kwargs)
+        for x, mask in zip(inputs, masks, strict=True):
+            if mask is not None:
+                set_mask(x, mask)
+        return output
+
+    def _masked_softmax(self, attention_scores, attention_mask=None):
+        if attention_mask is not None:
+            dtype = attention_scores.dtype
+            lowest = tf.float16.min if dtype == "float16" else -1e9
+            adder = (1 - tf.cast(attention_mask, dtype)) * tf.cast(lowest, dtype)
+            axis = -2 * len(self._attention_axes) - 1
+            while len(adder.shape) < len(attention_scores.shape):
+                adder = tf.expand_dims(adder, axis)  # for the heads
+            attention_scores += adder
+        return super()._masked_softmax(attention_scores)
+
+
+@_registered
 class TimeDistributed(keras.layers.TimeDistributed):
     """`keras.layers.TimeDistributed` with the masks of Keras 2.
 

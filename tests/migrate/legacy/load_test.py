@@ -14,6 +14,7 @@ from harness import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from legacy_cases import B, F, T, numbers, randomized, sequences
+from legacy_files import edit_config
 
 import tf_gru_addon
 from tf_gru_addon import activations, load_legacy_model
@@ -39,7 +40,7 @@ def assert_loads_the_same(model, x, path):
     """Saves a model of Keras 2, loads it here and compares; returns it."""
     expected = outputs(model, x)
     model.save(path)
-    loaded = load_legacy_model(path)
+    loaded = load_legacy_model(path, {"Probe": legacy_cases.probe(keras)})
     for actual, number in zip(outputs(loaded, x), expected, strict=True):
         assert_close(actual, number)
     return loaded
@@ -74,7 +75,8 @@ def test_whole_models(tf_keras, case, name, tmp_path):
 
 def _assert_survives_saving(loaded, x, path):
     loaded.save(path)
-    again = keras.saving.load_model(path)
+    probe = legacy_cases.probe(keras)
+    again = keras.saving.load_model(path, custom_objects={"Probe": probe})
     for one, two in zip(outputs(loaded, x), outputs(again, x), strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -242,6 +244,23 @@ def test_a_loaded_model_can_be_trained(tf_keras, tmp_path):
     initializer = layer.get_config()["recurrent_initializer"]
     assert initializer["class_name"].startswith("Orthogonal")
     assert layer.cell.kernel_initializer(layer.cell.kernel.shape).numpy().any()
+
+
+def test_attention_of_tf_2_0_that_is_causal(tf_keras, tmp_path):
+    """The argument of the layer came to be one of its call."""
+    x = tf_keras.Input((T, F))
+    model = tf_keras.Model(x, tf_keras.layers.Attention()([x, x], use_causal_mask=True))
+    model.save(tmp_path / "model.h5")
+
+    def edit(config):
+        layer = config["config"]["layers"][-1]
+        layer["config"]["causal"] = True
+        for inbound in layer["inbound_nodes"][0]:
+            inbound[3].clear()
+
+    edit_config(tmp_path / "model.h5", edit)
+    loaded = load_legacy_model(tmp_path / "model.h5")
+    assert_close(loaded(numbers(B, T, F)), model(numbers(B, T, F)))
 
 
 def test_what_is_the_users_own_comes_from_custom_objects(tf_keras, tmp_path):

@@ -25,9 +25,6 @@ _Tensors = dict[tuple[str, int, int], Any]
 #: A call to make: the layer, the number of the call, and what it takes.
 _Pending = tuple[Entry, int, Any]
 
-#: What a call can have besides its inputs.
-_CALL_ARGUMENTS = ("initial_state", "mask", "training")
-
 
 def make_model(entry: Entry, layers: Layers, nested: bool = True) -> keras.Model:
     """Returns the model, with zeros for weights.
@@ -236,12 +233,15 @@ def _call(entry: Entry, layer, node: Any, tensors: _Tensors, masks_unknown: bool
             "file is damaged."
         )
     arguments = _resolve(_arguments(entry, node), tensors)
+    known = catalog.CALL_ARGUMENTS.get(entry.kind, ("mask", "training"))
     for name, value in arguments.items():
-        if name not in _CALL_ARGUMENTS and value is not None:
+        if name not in known and value is not None:
             raise LegacyModelError(
                 f"{entry.where} is called with {name}={short(value)}; known are "
-                f"{', '.join(_CALL_ARGUMENTS)}."
+                f"{', '.join(known)}."
             )
+    if entry.config.get("causal") and entry.kind in catalog.ATTENTION:
+        arguments["use_causal_mask"] = True
     if isinstance(inputs, list) and entry.kind not in catalog.MERGING:
         if entry.kind in catalog.RECURRENT and len(inputs) > 1:
             arguments["initial_state"] = inputs[1:]

@@ -49,7 +49,10 @@ class Layers:
         layer = self._make(entry)
         if isinstance(layer, keras.Model):  # Its layers came from here.
             return layer
-        for leaf, _ in self.part(entry, layer).leaves():
+        part = self.part(entry, layer)
+        if entry.kind in catalog.WITHIN:  # It hands its initializers on.
+            part.holder = layer
+        for leaf, _ in part.leaves():
             self._draw_nothing(leaf)
         return layer
 
@@ -151,6 +154,12 @@ class Layers:
             cell.holder = layer.cell
             self._convert(cell, entry)
             part.children = [cell]
+        elif entry.kind in catalog.WITHIN:
+            part.children = [
+                Part(entry.name, entry.kind, True, name, holder=getattr(layer, name))
+                for name in catalog.WITHIN[entry.kind]
+                if hasattr(layer, name)  # as it has when it is built
+            ]
         elif entry.kind == "StackedRNNCells":
             cells = zip(entry.within("cells"), layer.cells, strict=True)
             part.children = [self.part(e, cell, "cells") for e, cell in cells]
@@ -188,22 +197,16 @@ class Layers:
                 part.convert = convert.keras_1_lstm
         if entry.kind.startswith("CuDNN"):
             part.array_names = ("kernel", "recurrent_kernel", "bias")
+        elif names := catalog.ARRAY_NAMES.get(entry.kind):
+            biased = entry.config.get("use_bias", True)
+            part.array_names = names if biased else names[:-1]
 
     def _draw_nothing(self, leaf: Part) -> None:
         """Has a layer's weights be zeros until they are filled.
 
         Drawing them would be for nothing, and a file could ask for any size.
         """
-
-        def zeros(shape, dtype=None, **kwargs):
-            if math.prod(shape) > self._largest:
-                raise LegacyModelError(
-                    f"layer {leaf.name!r} ({leaf.kind}) asks for a weight of the shape "
-                    f"{tuple(shape)}, and the file holds only {self._largest} numbers. "
-                    "The file is damaged."
-                )
-            return keras.ops.zeros(shape, dtype)
-
+        zeros = _Zeros(f"layer {leaf.name!r} ({leaf.kind})", self._largest)
         for name, value in list(vars(leaf.holder).items()):
             if name.endswith("_initializer") and value is not None:
                 self._initializers.append((leaf.holder, name, value))
@@ -215,6 +218,30 @@ class Layers:
         for layer, name, value in reversed(self._initializers):
             setattr(layer, name, value)
         self._initializers.clear()
+
+
+class _Zeros(keras.initializers.Initializer):
+    """Zeros, as many as the file has numbers at most.
+
+    Args:
+        where: The layer, for messages.
+        largest: How many numbers the file has.
+    """
+
+    def __init__(self, where: str, largest: int):
+        self.where = where
+        self.largest = largest
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        if math.prod(shape) > self.largest:
+            raise LegacyModelError(
+                f"{self.where} asks for a weight of the shape {tuple(shape)}, and the "
+                f"file holds only {self.largest} numbers. The file is damaged."
+            )
+        return keras.ops.zeros(shape, dtype)
+
+    def get_config(self):
+        return {"where": self.where, "largest": self.largest}
 
 
 def keras_name(name: str) -> str:
