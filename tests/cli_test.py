@@ -183,14 +183,14 @@ def test_nothing_asked_for(call):
         (["train", "--resume", "--workdir", "{tmp}/a"], "a: there is no run to resume"),
         (
             ["train", "--config", "{tmp}/a.yaml", "--workdir", "{tmp}/a"],
-            "no such config",
+            "a.yaml: there is no such file",
         ),
         (["train", *TINY, "--set", "trainin.epochs=1"], "Did you mean 'training'?"),
         (["train", *TINY, "--set", "model.layers[0]=GUR"], "Did you mean 'GRU'?"),
         (["train", *TINY, "--set", "training.epochs"], "there is no `=`"),
         (
             ["train", *TINY, "--set", "data={train: {tmp}/a.npz, test: {tmp}/b.npz}"],
-            "a.npz: there is no such data file",
+            "a.npz: there is no such file",
         ),
         (["train", *TINY, "--set", "model.features=3"], "Set `model.features` to 12"),
         (
@@ -199,11 +199,11 @@ def test_nothing_asked_for(call):
         ),
         (
             ["train", "--config", "{tmp}", "--workdir", "{tmp}/a"],
-            "expected a config file; this is a folder",
+            "expected a regular file; this is a folder",
         ),
         (
             ["train", *TINY, "--set", "data={train: {tmp}, test: {tmp}/b.npz}"],
-            "expected a data file; this is a folder",
+            "expected a regular file; this is a folder",
         ),
         (["evaluate", "--workdir", "{tmp}/a"], "there is no trained model"),
         (["export", "--workdir", "{tmp}/a"], "export needs --output"),

@@ -1,6 +1,7 @@
 """Models of Keras 2, by name: each takes tf_keras, and gives a model and its inputs."""
 
 import numpy as np
+import tensorflow as tf
 
 B, T, F = 3, 5, 4
 
@@ -162,10 +163,45 @@ def two_deep(k):
     return k.Model(x, k.layers.Add()([one, two, core(x)])), numbers(B, T, F)
 
 
+def given_states(k):
+    """Layers called with states, and with all else that Keras writes beside them."""
+    x, mask = k.Input((None, F)), k.Input((None,), dtype="bool")
+    states = [k.Input((3,)), k.Input((3,))]
+    y, forward, backward = k.layers.Bidirectional(
+        k.layers.GRU(3, return_sequences=True, return_state=True)
+    )(k.layers.Masking()(x), initial_state=states)
+    z = k.layers.Bidirectional(k.layers.GRU(3), merge_mode="sum")(
+        y, initial_state=[backward, forward]
+    )
+    last = k.layers.GRU(3)(y, mask=mask, initial_state=z, training=False)
+    model = k.Model([x, mask, *states], [last, k.layers.RNN(k.layers.GRUCell(3))(x)])
+    lengths = np.arange(T) < np.array([[2], [5], [3]])
+    return model, [sequences(), lengths, numbers(B, 3, seed=5), numbers(B, 3, seed=7)]
+
+
+def attention(k):
+    """Attention of every kind behind masks, and layers beside it that need them too."""
+    of, x, y = k.layers, k.Input((None, F)), k.Input((None, F))
+    one, two = of.Masking()(x), of.Masking()(y)
+    itself = of.MultiHeadAttention(2, 3, dropout=0.1)(one, one, use_causal_mask=True)
+    outputs = [
+        of.Attention(use_scale=True, dropout=0.1)([one, two]),
+        *of.Attention()([one, one], return_attention_scores=True),
+        of.AdditiveAttention()([x, two, of.Dense(F)(y)], use_causal_mask=True),
+        of.MultiHeadAttention(2, 3, value_dim=2, output_shape=5)(one, two, key=y),
+        of.Add()([one, itself]),
+        of.GRU(3)(one),
+        of.GlobalAveragePooling1D()(of.Attention(score_mode="concat")([one, two])),
+    ]
+    masks = [probe(k)()(tensor) for tensor in outputs]
+    return k.Model([x, y], outputs + masks), [sequences(), sequences(4)[::-1]]
+
+
 WHOLE = {
     case.__name__: case
     for case in (
         *(everything, encoder_decoder, merged_masks, mixed_training),
+        *(attention, given_states),
         *(nested_in_time, stacked_lstm, wrappers, named_inputs, later_built, two_deep),
     )
 }
@@ -174,6 +210,7 @@ SEQUENCE, PICTURE = numbers(B, 6, F), numbers(B, 6, 8, 3)
 PLAIN = {
     name: (lambda k, make=make, x=x: plain(k, make(k.layers), x))
     for name, (make, x) in {
+        "alpha_dropout": (lambda of: of.AlphaDropout(0.2), SEQUENCE),
         "activation": (lambda of: of.Activation("hard_sigmoid"), SEQUENCE),
         "average_pooling": (lambda of: of.AveragePooling1D(2), SEQUENCE),
         "batch_normalization": (
@@ -209,6 +246,141 @@ PLAIN = {
         "softmax": (lambda of: of.Softmax(axis=1), SEQUENCE),
         "spatial_dropout": (lambda of: of.SpatialDropout1D(0.5), SEQUENCE),
         "up_sampling": (lambda of: of.UpSampling1D(2), SEQUENCE),
+        "conv_transpose": (
+            lambda of: of.Conv1DTranspose(3, 3, strides=2, output_padding=1),
+            SEQUENCE,
+        ),
+        "conv2d_transpose": (lambda of: of.Conv2DTranspose(2, 3, strides=2), PICTURE),
+        "conv_lstm": (
+            lambda of: of.ConvLSTM1D(3, 2, return_sequences=True),
+            numbers(B, T, 6, F),
+        ),
+        "cropping_2d": (lambda of: of.Cropping2D(1), PICTURE),
+        "depthwise_conv": (
+            lambda of: of.DepthwiseConv1D(2, depth_multiplier=2),
+            SEQUENCE,
+        ),
+        "depthwise_conv_2d": (
+            lambda of: of.DepthwiseConv2D(2, use_bias=False),
+            PICTURE,
+        ),
+        "einsum_dense": (
+            lambda of: of.EinsumDense("abc,cd->abd", (None, 3), bias_axes="d"),
+            SEQUENCE,
+        ),
+        "group_norm": (lambda of: of.GroupNormalization(2), SEQUENCE),
+        "identity": (lambda of: of.Identity(), SEQUENCE),
+        "rescaling": (lambda of: of.Rescaling(0.1, 2.0), SEQUENCE),
+        "separable_conv": (
+            lambda of: of.SeparableConv1D(
+                3, 2, depth_multiplier=2, padding="same", activation="relu"
+            ),
+            SEQUENCE,
+        ),
+        "separable_conv_2d": (lambda of: of.SeparableConv2D(3, 2), PICTURE),
+        "spatial_dropout_2d": (lambda of: of.SpatialDropout2D(0.1), PICTURE),
+        "thresholded_relu": (lambda of: of.ThresholdedReLU(0.3), SEQUENCE),
+        "unit_norm": (lambda of: of.UnitNormalization(), SEQUENCE),
+        "up_sampling_2d": (lambda of: of.UpSampling2D(2), PICTURE),
+        "zero_padding_2d": (lambda of: of.ZeroPadding2D(1), PICTURE),
         "zero_padding": (lambda of: of.ZeroPadding1D((1, 2)), SEQUENCE),
     }.items()
 }
+
+
+def probe(k):
+    """Returns a layer of Keras 2 or 3 whose output is the mask that reaches it.
+
+    It is (batch, ...) of zeros and ones, or (batch,) of -1 where there is no mask.
+    """
+
+    class Probe(k.layers.Layer):
+        def call(self, inputs, mask=None):
+            if mask is None:
+                return tf.fill(tf.shape(inputs)[:1], -1.0)
+            return tf.cast(mask, "float32")
+
+        def get_config(self):
+            return super().get_config()
+
+    return Probe
+
+
+def words():
+    """Returns sentences of words of letters, with padding of every kind."""
+    x = np.random.default_rng(6).integers(1, 9, (B, T, 6)).astype("int32")
+    x[0, 3:] = x[1, :2] = x[2, 2] = 0
+    x[1, 3, 1:] = x[1, 4, :3] = x[2, 0, 3] = x[2, 4, 2:] = 0
+    return x
+
+
+def masked(k, make, source):
+    """A model of what comes behind a mask: each branch's values, and its masks."""
+    if source == "masking":
+        x, taken = k.Input((None, F)), sequences()
+        y = k.layers.Masking()(x)
+    elif source == "embedding":
+        x, taken = k.Input((T,), dtype="int32"), words()[..., 0]
+        y = k.layers.Embedding(9, F, mask_zero=True)(x)
+    elif source == "words":
+        x, taken = k.Input((T, 6), dtype="int32"), words()
+        y = k.layers.TimeDistributed(k.layers.Embedding(9, F, mask_zero=True))(x)
+    else:
+        x, taken = k.Input((None, 6, F)), numbers(B, T, 6, F) * (words() > 0)[..., None]
+        y = k.layers.TimeDistributed(k.layers.Masking())(x)
+    branches = tf.nest.flatten([branch(y) for branch in make(k)])
+    return k.Model(x, branches + [probe(k)()(branch) for branch in branches]), taken
+
+
+def behind_a_mask(k):
+    """Every layer that can stand behind a mask of (batch, timesteps)."""
+    of = k.layers
+    inner = k.Sequential([of.Dense(3), of.GRU(3, return_sequences=True)])
+    x = k.Input((None, F))
+    nested = k.Model(x, of.GRU(3, return_sequences=True)(of.Dropout(0.1)(x)))
+    return [
+        *(of.Activation("relu"), of.ActivityRegularization(0.1), of.AveragePooling1D()),
+        *(of.BatchNormalization(), of.Conv1D(3, 2), of.Cropping1D(1), of.Dense(3)),
+        *(of.Dropout(0.5), of.ELU(), of.GaussianDropout(0.1), of.GaussianNoise(0.1)),
+        *(of.GlobalAveragePooling1D(), of.GlobalMaxPooling1D(keepdims=True)),
+        of.GlobalAveragePooling1D(keepdims=True),
+        *(of.LSTM(3), of.LSTM(3, return_sequences=True), of.LayerNormalization()),
+        *(
+            of.LeakyReLU(),
+            of.Masking(0.5),
+            of.MaxPooling1D(2),
+            of.PReLU(shared_axes=[1]),
+        ),
+        *(of.Permute((2, 1)), of.ReLU(), of.Reshape((-1, 2)), of.SimpleRNN(3)),
+        *(of.SpatialDropout1D(0.3), of.UpSampling1D(2), of.ZeroPadding1D(1)),
+        *(of.GRU(3), of.GRU(3, return_sequences=True, go_backwards=True)),
+        of.RNN([of.GRUCell(3), of.LSTMCell(2)], return_sequences=True),
+        of.Bidirectional(of.GRU(3, return_sequences=True), merge_mode="sum"),
+        of.Bidirectional(of.LSTM(3)),
+        *(of.TimeDistributed(of.Dense(3)), inner, nested),
+        lambda y: of.RepeatVector(3)(of.GRU(2)(y)),
+        lambda y: of.Add()([y, of.Dense(F)(y)]),
+        lambda y: of.Concatenate()([y, of.Conv1D(3, 1)(y)]),
+        lambda y: of.Concatenate(axis=1)([y, of.Dense(F)(y)]),
+        lambda y: of.Multiply()([y, of.Conv1D(F, 1)(y)]),
+        lambda y: of.Dot(axes=2)([y, of.Dense(F)(y)]),
+    ]
+
+
+def behind_a_mask_of_parts(k):
+    """Layers behind a mask of (batch, timesteps, parts)."""
+    of, over = k.layers, k.layers.TimeDistributed
+    row = k.Sequential([of.Dense(3), of.GRU(2)])
+    each = k.Sequential([of.Dense(3), of.GRU(2, return_sequences=True)])
+    words = [over(layer) for layer in (of.GRU(3), of.Bidirectional(of.GRU(3)), row)]
+    return [
+        *(of.Dense(3), of.Activation("relu"), of.Masking(), *words),
+        *(over(of.Dense(3)), over(of.GRU(3, return_sequences=True)), over(each)),
+        *(over(of.BatchNormalization()), over(over(of.Dense(2)))),
+        lambda y: of.GRU(3, return_sequences=True)(words[0](y)),
+        lambda y: of.Add()([y, over(of.Dense(F))(y)]),
+        lambda y: of.Concatenate()([y, over(of.Dense(F))(y)]),
+        lambda y: of.GlobalAveragePooling1D()(words[2](y)),
+        # A GRU that is given a state finds its mask when it runs.
+        lambda y: of.GRU(3)(words[0](y), initial_state=of.GRU(3)(words[0](y))),
+    ]

@@ -24,6 +24,7 @@ ORDER = [
     "errors",
     "arguments",
     "files",
+    "reading",
     "verify",
     "activations",
     "native",

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-
 #: Shows no more of a value than a line.
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxlong = _REPR.maxother = 200

@@ -8,6 +8,9 @@ from typing import Any
 
 from absl import flags
 
+from tf_gru_addon.reading import boundary
+from tf_gru_addon.reading.zip_file import open_npz
+
 if typing.TYPE_CHECKING:
     import keras
 
@@ -104,20 +107,12 @@ def _file(path: str) -> tuple[keras.Model, dict[str, Any]]:
 
 def _examples(path: str, model: keras.Model) -> dict[str, list]:
     """Returns the examples in an .npz file, as the exports take them."""
-    import numpy as np
-
     from tf_gru_addon.export.errors import ExportError
     from tf_gru_addon.export.parity import flat_model
 
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such file.") from None
-    except Exception as error:  # damage shows in many ways
-        raise ExportError(
-            f"{path}: --examples must be an .npz file of arrays: {error}"
-        ) from error
+    what = "--examples must be an .npz file of arrays"
+    with boundary(path, ExportError, what), open_npz(path) as file:
+        arrays = dict(file)
     names = [tensor.name for tensor in flat_model(model).inputs]
     if set(arrays) == set(names):
         return {path: [arrays[name] for name in names]}

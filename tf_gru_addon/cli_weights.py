@@ -71,6 +71,8 @@ def define_convert(values: flags.FlagValues) -> None:
         "what to write, if the name of OUT does not say it",
         values,
     )
+    text = "the file of model.to_json(), where IN is an old Keras' weights alone"
+    flags.DEFINE_string("architecture", None, text, values)
     text = "of the candidate, where IN does not state it (tanh)"
     flags.DEFINE_string("activation", None, text, values)
     text = "of the gates, where IN does not state it"
@@ -88,8 +90,13 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
     from tf_gru_addon.weights.files import chosen
 
     if Path(target).suffix == ".keras" and values.format is None:
-        _convert_model(source, target)
+        _convert_model(source, target, values.architecture)
         return
+    if values.architecture is not None:
+        raise WeightsError(
+            f"--architecture is for a whole model, and {target} is to hold weights. "
+            "End its name with .keras."
+        )
     form = values.format or _format_of(target)
     if form is None:
         raise WeightsError(
@@ -171,7 +178,7 @@ def _print_activations_left_out(stack: tuple[GRULayer, ...], form: str) -> None:
         )
 
 
-def _convert_model(source: str, target: str) -> None:
+def _convert_model(source: str, target: str, architecture: str | None) -> None:
     """Writes a whole model of an older Keras as a Keras 3 file, and runs both."""
     from tf_gru_addon import layers as layers  # registers them
     from tf_gru_addon.export.examples import example_inputs, run_model
@@ -181,7 +188,8 @@ def _convert_model(source: str, target: str) -> None:
     from tf_gru_addon.weights import WeightsError
 
     require_new(target)
-    flat = flat_model(model := load_legacy_model(source))
+    model = load_legacy_model(source, architecture=architecture)
+    flat = flat_model(model)
     with new_output(target) as unfinished:
         model.save(unfinished)
         again = flat_model(load_keras_file(unfinished)[0])

@@ -152,6 +152,7 @@ def _locked(descriptor: int) -> bool | None:
 
 
 def remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -354,7 +354,7 @@ def test_not_text(path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no such config file"):
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
         load_config(tmp_path / "mine.yaml")
 
 
@@ -365,5 +365,5 @@ def test_numbers_as_everybody_writes_them(path, text):
 
 
 def test_a_folder(tmp_path):
-    with pytest.raises(ConfigError, match="expected a config file; this is a folder"):
+    with pytest.raises(ConfigError, match="expected a regular file; this is a folder"):
         load_config(tmp_path)

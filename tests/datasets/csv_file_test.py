@@ -97,7 +97,7 @@ def test_one_column_for_both(write):
 
 
 def test_a_folder(tmp_path):
-    with pytest.raises(DataError, match="expected a data file; this is a folder"):
+    with pytest.raises(DataError, match="expected a regular file; this is a folder"):
         load_csv(tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_not_text(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no such data file"):
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
         load_csv(tmp_path / "mine.csv")
 
 

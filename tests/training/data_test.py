@@ -75,7 +75,7 @@ def test_files_that_do_not_serve(tmp_path, name, message):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"a\.npz: there is no such data file"):
+    with pytest.raises(FileNotFoundError, match=r"a\.npz: there is no such file"):
         load_data(section(train=str(tmp_path / "a.npz"), test=str(tmp_path / "b.npz")))
 
 

@@ -119,7 +119,7 @@ def test_arrays_of_another_kind_are_told(trained, make_config, path):
 
 def test_nothing_is_unpickled(path, make_config):
     np.savez(path, progress=np.array([{}], object))
-    with pytest.raises(WorkdirError, match="allow_pickle=False"):
+    with pytest.raises(WorkdirError, match="Python objects, which are never loaded"):
         load_state(path, build_model(make_config()))
 
 

@@ -290,7 +290,7 @@ NAN = np.where(np.arange(36).reshape(3, 12) == 5, np.nan, 1).astype("float32")
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": np.array([Evil()], object)}, "not an .npz file of plain numbers"),
+        ({"a": np.array([Evil()], object)}, "holds Python objects, which are never"),
         ({"a": np.ones(3)}, "Expected the arrays of an nn.GRU .* received a"),
         (canonical(**{"0.forward.kernel": NAN}), r"kernel\[0, 5\] is nan"),
         (canonical(**{"0.forward.kernel": None}), "0.forward lacks kernel"),
@@ -343,15 +343,8 @@ def test_an_hdf5_file_whose_numbers_are_not_there(tmp_path):
     with h5py.File(tmp_path / "gru.h5", "w") as file:
         for name, shape in [("kernel", (10**9, 3)), ("recurrent_kernel", (1, 3))]:
             file.create_dataset(f"gru/{name}:0", shape, "f4", chunks=True)
-    with pytest.raises(WeightsError, match=r"kernel:0 has .* hardly any .* stored"):
+    with pytest.raises(WeightsError, match=r"gru/kernel:0' claims 12000000000 b"):
         inspect_weights(tmp_path / "gru.h5", reset_after=True)
-
-
-def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path):
-    write_weights(tmp_path / "secret.h5", AFTER, "keras2")
-    with h5py.File(tmp_path / "gru.h5", "w") as file:
-        file["gru"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "/gru/gru")
-    assert not inspect_weights(tmp_path / "gru.h5").grus
 
 
 @pytest.mark.parametrize(("format", "name", "stack"), CASES)

@@ -232,7 +232,7 @@ def twice(model):
         (surplus_input, "the weights 'W' are an input of the model"),
         (computed, "'W' are not constant: Relu computes them"),
         (circular, "'W' depends on itself"),
-        (bomb, "is larger than the arrays that it is made of"),
+        (bomb, "what '.*' is made of claims"),
         (truncated, "'W' cannot be read"),
         (twice, "Two GRU nodes have the name 'gru'"),
     ],
@@ -357,5 +357,5 @@ def test_external_data_is_not_fetched_from_elsewhere(tmp_path, location):
     (tmp_path / "models").mkdir()
     path = tmp_path / "models" / "gru.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(WeightsError, match=r"gru.onnx: not an ONNX model, or .*extern"):
+    with pytest.raises(WeightsError, match=r"gru.onnx: .*'W' cannot be read|missing"):
         read_onnx(path)

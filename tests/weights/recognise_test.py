@@ -93,7 +93,7 @@ def test_a_zip_file_with_a_member_that_is_no_array(tmp_path):
     path = tmp_path / "gru.npz"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("format", "tf_gru_addon")
-    with pytest.raises(WeightsError, match=r"gru.npz: the member 'format' .* no array"):
+    with pytest.raises(WeightsError, match=r"gru.npz: .*'format' .* no array"):
         inspect_weights(path)
 
 

@@ -22,8 +22,10 @@ try:
 except ImportError as error:
     raise missing_extra(error) from error
 
-from tf_gru_addon.config.schema import Config
+from tf_gru_addon.config.schema import MAX_LAYERS, Config
 
+# Wrappers within wrappers take two levels each; no model has ten of them.
+_MAX_DEPTH = 50
 # What pydantic expects, by the type of its error, where its own words are not ours.
 _EXPECTED = {
     "int_type": "a whole number",
@@ -32,6 +34,7 @@ _EXPECTED = {
     "string_type": "text",
     "list_type": "a list",
     "too_short": "a list with at least 1 entry",
+    "too_long": f"a list with at most {MAX_LAYERS} entries",
 }
 
 
@@ -77,6 +80,7 @@ def parse_config(
     Raises:
         ConfigError: a key or value is wrong.
     """
+    _require_shallow(content)
     try:
         return Config.model_validate(content, context={"folder": folder})
     except pydantic.ValidationError as error:
@@ -125,6 +129,21 @@ def _texts(overrides: Iterable[str]) -> list[str]:
             f"{shown(overrides)}.",
         )
     return result
+
+
+def _require_shallow(content: Any) -> None:
+    """Refuses sections within sections without end; the checks call themselves."""
+    level = [content]
+    for _ in range(_MAX_DEPTH):
+        parts = [part for part in level if isinstance(part, dict | list)]
+        level = [
+            inner
+            for part in parts
+            for inner in (part.values() if isinstance(part, dict) else part)
+        ]
+        if not level:
+            return
+    raise ConfigError("", f"nested more than {_MAX_DEPTH} deep.")
 
 
 def save_config(config: Config, path: str | os.PathLike) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tf_gru_addon.config.errors import ConfigError, short, shown
 
+_MAX_DIGITS = 9
 _STEP = re.compile(r"\.?(?P<key>[^.\[\]=]+)|\[(?P<index>\d+)\]")
 
 
@@ -70,12 +71,12 @@ def _fitting(place: Any, step: str, path: str) -> str | int:
     if isinstance(place, dict):
         return step
     if isinstance(place, list):
-        # Python converts no text of thousands of digits.
-        if step.isdecimal() and len(step) < 10 and int(step) < len(place):
+        # Python refuses to read thousands of digits as a number.
+        if step.isdecimal() and len(step) <= _MAX_DIGITS and int(step) < len(place):
             return int(step)
+        last = len(place) - 1
         raise ConfigError(
-            path,
-            f"expected the number of an entry, 0..{len(place) - 1}; got {short(step)}.",
+            path, f"expected the number of an entry, 0..{last}; got {short(step)}."
         )
     raise ConfigError(
         path, f"cannot follow {short(step)}: what stands before it is {shown(place)}."

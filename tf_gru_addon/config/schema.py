@@ -20,6 +20,8 @@ from tf_gru_addon.config.errors import ConfigError, short, shown
 from tf_gru_addon.config.kinds import FLOAT32_MAX
 from tf_gru_addon.config.parts import LAYERS, OPTIMIZERS
 
+#: Keras follows a model from its end to its beginning, one call within another.
+MAX_LAYERS = 200
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 
 
@@ -124,7 +126,7 @@ class Model(Section):
     """
 
     features: Count
-    layers: Annotated[list[Layer], Field(min_length=1)]
+    layers: Annotated[list[Layer], Field(min_length=1, max_length=MAX_LAYERS)]
 
     @pydantic.model_validator(mode="after")
     def _softmax_is_last(self) -> Model:

@@ -9,6 +9,14 @@ from typing import Any
 import yaml
 
 from tf_gru_addon.config.errors import ConfigError, short, shown
+from tf_gru_addon.reading import FileRefusedError, require_regular
+from tf_gru_addon.reading.boundary import reason
+
+#: A config of a hundred layers, each with every argument, has 40 kB. PyYAML reads about
+#: 100 kB a second.
+_MAX_BYTES = 1 << 18
+#: More than any number or date has; Python takes hours for a number of megabytes.
+_MAX_SCALAR = 400
 
 
 class _Loader(yaml.SafeLoader):
@@ -26,6 +34,14 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        is_value = isinstance(node, yaml.ScalarNode) and node.tag != _TEXT
+        if is_value and len(node.value) > _MAX_SCALAR:
+            kind = node.tag.rpartition(":")[2]
+            raise ConfigError(
+                _line(node),
+                f"{short(node.value)} is a YAML {kind} of {len(node.value)} "
+                f"characters; at most {_MAX_SCALAR} are read. Quote it if it is text.",
+            )
         try:
             return super().construct_object(node, deep)
         except ConfigError:
@@ -39,6 +55,7 @@ class _Loader(yaml.SafeLoader):
             ) from error
 
 
+_TEXT = "tag:yaml.org,2002:str"
 # What PyYAML raises, beside its own errors, for a date such as 2001-13-45.
 _NO_SUCH_VALUE = (ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
 
@@ -89,14 +106,18 @@ def parse(text: str) -> Any:
         ConfigError: it is not YAML, names a Python object, has a key twice, or has
             aliases.
     """
+    if len(text) > _MAX_BYTES:
+        raise ConfigError(
+            "", f"a config has at most {_MAX_BYTES} characters; this has {len(text)}."
+        )
     try:
         return yaml.load(text, _Loader)
     except ConfigError:
         raise
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise ConfigError("", f"not the YAML of a config: {error}") from error
     except RecursionError:
         raise ConfigError("", "nested too deep.") from None
+    except Exception as error:  # damage shows in many ways
+        raise ConfigError("", f"not the YAML of a config: {error}") from error
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:
@@ -106,16 +127,17 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ConfigError: the file is not YAML, or not keys and values.
     """
-    if os.path.isdir(path):
-        raise ConfigError(str(path), "expected a config file; this is a folder.")
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: there is no such config file.")
     try:
+        require_regular(path)
         with open(path, encoding="utf-8") as file:
-            content = parse(file.read())
+            content = parse(file.read(_MAX_BYTES + 1))
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), f"not a text file in UTF-8: {error}") from error
-    except ConfigError as error:
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ConfigError(str(path), f"cannot be read ({reason(error)}).") from error
+    except (ConfigError, FileRefusedError) as error:
         raise ConfigError(str(path), str(error)) from error
     if not isinstance(content, dict):
         raise ConfigError(str(path), f"expected keys and values; got {shown(content)}.")

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tf_gru_addon.datasets.sequences import DataError, Sequences, require_file
+from tf_gru_addon.datasets.sequences import DataError, Sequences
+from tf_gru_addon.reading import boundary, require_regular
 
 
 def load_csv(
@@ -47,7 +48,18 @@ def load_csv(
         >>> load_csv("mine.csv").lengths
         array([2, 1], dtype=int32)
     """
-    require_file(path)
+    what = "not a .csv file in UTF-8"
+    with boundary(path, DataError, what):
+        require_regular(path)
+        return _load(path, sequence_column, label_column, padding_value)
+
+
+def _load(
+    path: str | os.PathLike,
+    sequence_column: str,
+    label_column: str,
+    padding_value: float,
+) -> Sequences:
     frames: list[list[float]] = []
     lengths: list[int] = []
     labels: list[int] = []
@@ -86,27 +98,24 @@ def _rows(
     path: str | os.PathLike, sequence_column: str, label_column: str
 ) -> Iterator[tuple[str, str, int, list[float]]]:
     """Yields the place, the sequence's name, the label and the features of a line."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            _check_header(path, header, sequence_column, label_column)
-            for row in reader:
-                if not row:
-                    continue  # csv's answer to an empty line
-                place = f"{path}, line {reader.line_num}"
-                if len(row) != len(header):
-                    raise DataError(
-                        f"{place}: expected {len(header)} cells, as the first line "
-                        f"has; there are {len(row)}."
-                    )
-                cells = dict(zip(header, row, strict=True))
-                sequence = cells.pop(sequence_column)
-                label = _number(np.int64, cells.pop(label_column), place, label_column)
-                features = [_number(float, v, place, k) for k, v in cells.items()]
-                yield place, sequence, label, features
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a .csv file in UTF-8 ({error}).") from error
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        header = next(reader, [])
+        _check_header(path, header, sequence_column, label_column)
+        for row in reader:
+            if not row:
+                continue  # csv's answer to an empty line
+            place = f"{path}, line {reader.line_num}"
+            if len(row) != len(header):
+                raise DataError(
+                    f"{place}: expected {len(header)} cells, as the first line has; "
+                    f"there are {len(row)}."
+                )
+            cells = dict(zip(header, row, strict=True))
+            sequence = cells.pop(sequence_column)
+            label = _number(np.int64, cells.pop(label_column), place, label_column)
+            features = [_number(float, v, place, k) for k, v in cells.items()]
+            yield place, sequence, label, features
 
 
 def _check_header(path, header, sequence_column, label_column) -> None:

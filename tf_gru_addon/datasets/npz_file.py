@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
-from collections.abc import Mapping
-from typing import BinaryIO
 
 import numpy as np
 
-from tf_gru_addon.datasets.sequences import DataError, Sequences, require_file
-
-# What a file that is damaged, encrypted or of another kind makes NumPy raise.
-_UNREADABLE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
-_UNREADABLE += (RuntimeError, MemoryError, KeyError)
+from tf_gru_addon.datasets.sequences import DataError, Sequences
+from tf_gru_addon.reading import boundary
+from tf_gru_addon.reading.zip_file import Arrays, open_npz
 
 
 def load_npz(
@@ -52,18 +46,19 @@ def load_npz(
         >>> load_npz("mine.npz").frames.shape
         (2, 3, 3)
     """
-    require_file(path)
     prefix = f"{split}_" if split else ""
     packed = [prefix + name for name in ("frames", "lengths", labels)]
     padded = [prefix + name for name in ("x", "y")]
-    with open(path, "rb") as stream, _open(stream, path) as file:
+    what = "not an .npz file, or one cut short"
+    remedy = "Write it anew with numpy.savez."
+    with boundary(path, DataError, what, remedy), open_npz(path) as file:
         if packed[0] in file:
-            arrays = [_array(file, path, name) for name in packed]
+            arrays = [_array(file, name) for name in packed]
             make = Sequences.from_packed
         elif padded[0] in file:
-            x, y = (_array(file, path, name) for name in padded)
+            x, y = (_array(file, name) for name in padded)
             given = packed[1] in file
-            arrays = [x, _array(file, path, packed[1]) if given else None, y]
+            arrays = [x, _array(file, packed[1]) if given else None, y]
             make = Sequences.from_padded
         else:
             raise DataError(
@@ -74,38 +69,9 @@ def load_npz(
     return make(*arrays, padding_value=padding_value, source=str(path))
 
 
-def _open(stream: BinaryIO, path: str | os.PathLike) -> np.lib.npyio.NpzFile:
-    try:
-        file = np.load(stream, allow_pickle=False)
-    except _UNREADABLE as error:
-        raise DataError(
-            f"{path}: not an .npz file, or one cut short. Write it anew with "
-            "numpy.savez."
-        ) from error
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise DataError(
-            f"{path}: expected an .npz file of several arrays; this is a single "
-            ".npy array. Write it with numpy.savez."
-        )
-    return file
-
-
-def _array(file: Mapping[str, np.ndarray], path: str, name: str) -> np.ndarray:
+def _array(file: Arrays, name: str) -> np.ndarray:
     if name not in file:
         raise DataError(
-            f"{path}: the array {name!r} is missing; the file has {', '.join(file)}."
+            f"the array {name!r} is missing; the file has {', '.join(file)}."
         )
-    try:
-        array = file[name]
-    except _UNREADABLE as error:
-        raise DataError(
-            f"{path}: the array {name!r} cannot be read: it is damaged, or holds "
-            f"Python objects, which are never loaded ({error}). Write plain numbers "
-            "with numpy.savez."
-        ) from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(
-            f"{path}: expected {name!r} to be an array; it is a file of another kind. "
-            "Write the arrays with numpy.savez."
-        )
-    return array
+    return file[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tf_gru_addon.errors import TfGruAddonError
+from tf_gru_addon.reading import Budget, boundary, require_regular
 
 
 class DataError(TfGruAddonError, ValueError):
@@ -125,6 +127,14 @@ class Sequences:
                 "sequence, counting its frames."
             )
         shape = (len(lengths), int(lengths.max()), frames.shape[1])
+        size = math.prod(shape) * frames.itemsize
+        if size > Budget(frames.nbytes).limit:
+            raise DataError(
+                f"{source}: padded to the longest, which has {shape[1]} frames, the "
+                f"{shape[0]} sequences would take {size} bytes, and their frames are "
+                f"{frames.nbytes}. Cut the longest, leave them out, or cut every "
+                "sequence into pieces of about one length."
+            )
         try:
             padded = np.full(shape, padding_value, np.float32)
             padded[_mask(lengths, shape[1])] = frames
@@ -203,12 +213,10 @@ def require_file(path: str | os.PathLike) -> None:
 
     Raises:
         FileNotFoundError: there is nothing.
-        DataError: there is a folder.
+        DataError: there is something else: a folder, a pipe, a device.
     """
-    if os.path.isdir(path):
-        raise DataError(f"{path}: expected a data file; this is a folder.")
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: there is no such data file.")
+    with boundary(path, DataError, "it cannot be opened"):
+        require_regular(path)
 
 
 class Splits(NamedTuple):

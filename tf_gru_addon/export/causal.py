@@ -34,6 +34,7 @@ from tf_gru_addon.export.causal_steps import (
 )
 from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.parity import flat_model
+from tf_gru_addon.layers import keras2_masks
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.layers.gru_cell import GRUCell
 
@@ -256,4 +257,5 @@ _BUILDERS: dict[type, Callable] = {
     keras.layers.RNN: _Reader.gru,
     keras.layers.Conv1D: _Reader.conv,
     keras.layers.TimeDistributed: _Reader.time_distributed,
+    keras2_masks.TimeDistributed: _Reader.time_distributed,
 }

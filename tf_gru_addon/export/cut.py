@@ -188,7 +188,7 @@ def _stand_ins(model: keras.Model, recorder: _Recorder) -> Iterator[None]:
             if isinstance(layer, GRU):
                 put(layer, "engine", functools.partial(recorder, layer, layer.stateful))
                 put(layer, "stateful", False)
-            elif isinstance(layer, keras.layers.TimeDistributed) and any(
+            elif type(layer) is keras.layers.TimeDistributed and any(
                 isinstance(each, GRU) for each in layers_of(layer)
             ):
                 put(layer, "call", functools.partial(_all_at_once, recorder, layer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,8 @@ from typing import Any
 import keras
 
 from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.reading import boundary, require_regular
+from tf_gru_addon.reading.keras_file import check_keras_file
 
 #: What matters in training alone: the end of an argument's name, what finds its value,
 #: and what takes the place of an unknown one.
@@ -43,32 +46,30 @@ def load_keras_file(path: str | os.PathLike) -> tuple[keras.Model, list[str]]:
         FileNotFoundError: There is no such file.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file.")
-    if path.suffix in (".h5", ".hdf5", ".json"):
-        raise ExportError(
-            f"{path}: a model of an older Keras. Convert it first: "
-            f"tf-gru-addon convert {path} {path.with_suffix('.keras')}"
-        )
-    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
-        raise ExportError(
-            f"{path}: not a .keras file. Save the model with model.save('NAME.keras')."
-        )
+    remedy = "Save the model with model.save('NAME.keras')."
+    with boundary(path, ExportError, "not a .keras file", remedy):
+        require_regular(path)
+        if path.suffix in (".h5", ".hdf5", ".json"):
+            raise ExportError(
+                f"{path}: a model of an older Keras. Convert it first: "
+                f"tf-gru-addon convert {path} {path.with_suffix('.keras')}"
+            )
+        if path.suffix != ".keras":
+            raise ExportError(f"{path}: not a .keras file. {remedy}")
+        check_keras_file(path)
     # The layers of this package register themselves when imported.
-    from tf_gru_addon.layers import gru, gru_cell  # noqa: F401
+    from tf_gru_addon import layers as layers
 
-    try:
-        with zipfile.ZipFile(path) as file:
-            config = json.loads(file.read("config.json"))
-            left_out = sorted(set(_leave_out(config)))
-            if not left_out:
-                return _load(path), []
-            with tempfile.TemporaryDirectory() as folder:
-                other = Path(folder) / path.name
-                _rewrite(file, config, other)
-                return _load(other), left_out
-    except Exception as error:  # damage, and layers of others, show in many ways
-        raise ExportError(f"{path}: cannot be loaded: {_reason(error)}") from error
+    failing = boundary(path, ExportError, "cannot be loaded")
+    with failing, _reasons(), zipfile.ZipFile(path) as file:
+        config = json.loads(file.read("config.json"))
+        left_out = sorted(set(_leave_out(config)))
+        if not left_out:
+            return _load(path), []
+        with tempfile.TemporaryDirectory() as folder:
+            other = Path(folder) / path.name
+            _rewrite(file, config, other)
+            return _load(other), left_out
 
 
 def _load(path: Path) -> keras.Model:
@@ -113,14 +114,22 @@ def _rewrite(file: zipfile.ZipFile, config: Any, path: Path) -> None:
         other.writestr("config.json", json.dumps(config))
 
 
-def _reason(error: Exception) -> str:
-    """Returns what to do about a file that Keras does not load."""
-    text = str(error).strip()
-    if unknown := _UNKNOWN.search(text):
-        name = unknown[1]
-        return (
-            f"{name!r} is a layer or a function that is unknown here. Load the model "
-            f"in Python, with keras.saving.load_model(path, custom_objects="
-            f"{{{name!r}: {name}}}), and pass it to tf_gru_addon.export."
-        )
-    return text.rpartition("Exception encountered: ")[2] or type(error).__name__
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Says what to do about a layer or a function that Keras does not know."""
+    try:
+        yield
+    except Exception as error:
+        text = str(error).strip()
+        if unknown := _UNKNOWN.search(text):
+            name = unknown[1]
+            raise ExportError(
+                f"cannot be loaded: {name!r} is a layer or a function that is unknown "
+                "here. Load the model in Python, with keras.saving.load_model(path, "
+                f"custom_objects={{{name!r}: {name}}}), and pass it to "
+                "tf_gru_addon.export."
+            ) from error
+        _, found, cause = text.rpartition("Exception encountered: ")
+        if found:
+            raise ValueError(cause) from error
+        raise

@@ -200,7 +200,7 @@ def _engine(model: keras.Model) -> Iterator[None]:
             if isinstance(layer, GRU):
                 undo.callback(setattr, layer, "engine", layer.engine)
                 layer.engine = gru_litert
-            elif isinstance(layer, keras.layers.TimeDistributed):
+            elif type(layer) is keras.layers.TimeDistributed:
                 call = functools.partial(_all_at_once, layer, layer.call)
                 undo.callback(object.__delattr__, layer, "call")
                 object.__setattr__(layer, "call", call)

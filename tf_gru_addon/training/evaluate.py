@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf_gru_addon.datasets import Sequences
+from tf_gru_addon.reading.keras_file import check_keras_file
 from tf_gru_addon.training.data import hold_out, load_data
 from tf_gru_addon.training.errors import WorkdirError
 from tf_gru_addon.training.workdir import Workdir
@@ -79,6 +80,7 @@ def load_run(workdir: Workdir) -> tuple[Config, keras.Model, dict[str, Sequences
     from tf_gru_addon import layers as layers  # registers them
 
     try:
+        check_keras_file(workdir.model)
         model = keras.saving.load_model(workdir.model)
     except Exception as error:  # damage shows in many ways
         raise WorkdirError(

@@ -12,6 +12,7 @@ import numpy as np
 import pydantic
 
 from tf_gru_addon.files import whole
+from tf_gru_addon.reading.zip_file import open_npz
 from tf_gru_addon.training.errors import WorkdirError
 
 if typing.TYPE_CHECKING:
@@ -70,8 +71,8 @@ def load_state(path: Path, model: keras.Model) -> Progress:
     """
     model.optimizer.build(model.trainable_variables)
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file}
+        with open_npz(path) as file:
+            arrays = dict(file)
             text = str(arrays.pop("progress"))
         progress = _PROGRESS.validate_json(text, strict=True)
         if any(row.keys() != progress.history[0].keys() for row in progress.history):

@@ -6,21 +6,18 @@ Nothing in them is ever run: no pickled objects, and of PyTorch's files only ten
 from __future__ import annotations
 
 import os
-import pickle
 import warnings
 import zipfile
-import zlib
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from tf_gru_addon.reading import Budget, FileRefusedError, boundary
+from tf_gru_addon.reading.zip_file import open_npz, open_zip
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.packages import require_package
-
-# What a file that is damaged, encrypted or of another kind makes readers raise.
-_UNREADABLE = (ValueError, TypeError, LookupError, EOFError, OSError, RuntimeError)
-_UNREADABLE += (MemoryError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError)
 
 
 def load_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -29,14 +26,9 @@ def load_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Raises:
         WeightsError: It cannot be read, or holds Python objects.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except _UNREADABLE as error:
-        raise WeightsError(
-            f"{path}: not an .npz file of plain numbers, or one cut short ({error}). "
-            "Python objects in it are never loaded."
-        ) from error
+    what = "not an .npz file of plain numbers, or one cut short"
+    with boundary(path, WeightsError, what), open_npz(path) as file:
+        return dict(file)
 
 
 def load_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -46,16 +38,12 @@ def load_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
         WeightsError: It cannot be read, or has a dtype that NumPy lacks.
     """
     require_package("safetensors", ".safetensors files")
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    try:
+    what = "not a .safetensors file of float16, float32 or float64, or one cut short"
+    with boundary(path, WeightsError, what):
+        Budget.of(path)
         return load_file(path)
-    except (*_UNREADABLE, SafetensorError, AttributeError) as error:
-        raise WeightsError(
-            f"{path}: not a .safetensors file of float16, float32 or float64, or one "
-            f"cut short ({type(error).__name__}: {error})."
-        ) from error
 
 
 def load_torch(path: str | os.PathLike) -> dict[str, Any]:
@@ -76,33 +64,52 @@ def load_torch(path: str | os.PathLike) -> dict[str, Any]:
             "file holds, even with weights_only=True (CVE-2025-32434). Upgrade it: pip "
             "install --upgrade torch."
         )
-    try:
+    what = "not a file of tensors that torch.save wrote, or one cut short"
+    remedy = "Objects in it are never loaded: save model.state_dict()."
+    with boundary(path, WeightsError, what, remedy):
+        if zipfile.is_zipfile(path):
+            with open_zip(path) as file:
+                file.check_all()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickles, which are refused anyway
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no data"
-        raise WeightsError(
-            f"{path}: not a file of tensors that torch.save wrote, or one cut short "
-            f"({reason}). Objects in it are never loaded: save model.state_dict()."
-        ) from error
-    if not isinstance(content, Mapping):
-        raise WeightsError(
-            f"{path}: expected a state_dict; it holds a {type(content).__name__}. Save "
-            "model.state_dict()."
-        )
-    return _flat(content)
+        if not isinstance(content, Mapping):
+            raise WeightsError(
+                f"{path}: expected a state_dict; it holds a {type(content).__name__}. "
+                "Save model.state_dict()."
+            )
+        return _flat(content, Budget.of(path))
 
 
-def _flat(content: Mapping[Any, Any]) -> dict[str, Any]:
+def _flat(content: Mapping[Any, Any], budget: Budget) -> dict[str, Any]:
     """Returns the tensors in dicts within dicts, by their names joined with dots."""
     flat: dict[str, Any] = {}
-    pending = [("", content, 0)]
+    pending = deque([("", content, 0)])
+    seen = {id(content)}  # A dict can hold itself, and each of many the next one twice.
     while pending:
-        prefix, mapping, depth = pending.pop(0)
+        prefix, mapping, depth = pending.popleft()
         for name, value in mapping.items():
             if isinstance(value, Mapping) and depth < 20:
-                pending.append((f"{prefix}{name}.", value, depth + 1))
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    pending.append((f"{prefix}{name}.", value, depth + 1))
             elif hasattr(value, "detach"):
+                _check_tensor(value, f"{prefix}{name}", budget)
                 flat[f"{prefix}{name}"] = value
     return flat
+
+
+def _check_tensor(tensor: Any, name: str, budget: Budget) -> None:
+    """Refuses a tensor that repeats its numbers, whose shape says nothing."""
+    import torch
+
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        return  # It has no storage; it is refused by name if it is a GRU's.
+    size = tensor.numel() * tensor.element_size()
+    stored = tensor.untyped_storage().nbytes()
+    if size > stored:
+        raise FileRefusedError(
+            f"the tensor {name!r} has the shape {tuple(tensor.shape)}, {size} bytes, "
+            f"and the file holds {stored} of them. Save a contiguous copy."
+        )
+    budget.take(size, f"the tensor {name!r}")

@@ -17,14 +17,14 @@ from __future__ import annotations
 import io
 import os
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tf_gru_addon import arguments
+from tf_gru_addon.reading import Budget, boundary
+from tf_gru_addon.reading.keras_file import WEIGHTS
+from tf_gru_addon.reading.zip_file import ZipFile, open_zip
 from tf_gru_addon.weights import (
     containers,
     keras_h5,
@@ -35,7 +35,7 @@ from tf_gru_addon.weights import (
 )
 from tf_gru_addon.weights.activation_names import require_activation
 from tf_gru_addon.weights.directions import FoundGRU, weights_file
-from tf_gru_addon.weights.errors import WeightsError, argument, printable
+from tf_gru_addon.weights.errors import WeightsError, argument
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.keras_config import json_object
 from tf_gru_addon.weights.recognise import kind_of
@@ -74,12 +74,9 @@ def inspect_weights(
     path = arguments.path("path", path)
     if reset_after is not None:
         reset_after = arguments.boolean("reset_after", reset_after)
-    try:
+    what = "it is damaged, cut short, or of no known format"
+    with boundary(path, WeightsError, what):
         return _READERS[kind_of(path)](path, reset_after)
-    except WeightsError as error:
-        if str(error).startswith(printable(str(path))):
-            raise
-        raise WeightsError(f"{path}: {error}") from error
 
 
 def _tf1(path: Path, reset_after: bool | None) -> WeightsFile:
@@ -95,36 +92,27 @@ def _onnx(path: Path, reset_after: bool | None) -> WeightsFile:
 
 
 def _zip(path: Path, reset_after: bool | None) -> WeightsFile:
-    try:
-        with zipfile.ZipFile(path) as file:
-            names = file.namelist()
-            members = {name: file.read(name) for name in _KERAS if name in names}
-    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"a zip file that is damaged ({error}).") from error
-    if "model.weights.h5" in members:
-        return _keras_zip(members, reset_after)
-    if any(name.endswith("/data.pkl") for name in names):
+    with open_zip(path) as file:
+        if WEIGHTS in file.names:
+            return _keras_zip(file, reset_after)
+        is_torch = any(name.endswith("/data.pkl") for name in file.names)
+    if is_torch:
         return _torch(containers.load_torch(path))
     arrays = containers.load_npz(path)
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):
-            raise WeightsError(f"the member {name!r} of the zip file is no array.")
     mark = arrays.get("format")
     if mark is not None and mark.shape == () and str(mark) == npz_file.MARK:
         return WeightsFile("npz", {"gru": npz_file.from_npz_arrays(arrays)})
     return _torch(arrays)
 
 
-#: What is read of a `.keras` file.
-_KERAS = ("model.weights.h5", "config.json", "metadata.json")
-
-
-def _keras_zip(members: dict[str, bytes], reset_after: bool | None) -> WeightsFile:
+def _keras_zip(file: ZipFile, reset_after: bool | None) -> WeightsFile:
+    """Reads a `.keras` file; one without a config is of weights alone."""
     config = None
-    if "config.json" in members:
-        metadata = json_object(members.get("metadata.json", b"{}"), "metadata.json")
-        config = members["config.json"], metadata.get("keras_version")
-    return _keras(io.BytesIO(members["model.weights.h5"]), reset_after, config)
+    if "config.json" in file.names:
+        text = file.read("metadata.json") if "metadata.json" in file.names else b"{}"
+        version = json_object(text, "metadata.json").get("keras_version")
+        config = file.read("config.json"), version
+    return _keras(io.BytesIO(file.read(WEIGHTS)), reset_after, config, file.budget)
 
 
 def _torch(state_dict: dict) -> WeightsFile:
@@ -144,8 +132,9 @@ def _keras(
     file: Path | io.BytesIO,
     reset_after: bool | None,
     config: tuple[Any, Any] | None = None,
+    budget: Budget | None = None,
 ) -> WeightsFile:
-    grus = keras_h5.read_keras_h5(file, reset_after, config)
+    grus = keras_h5.read_keras_h5(file, reset_after, config, budget)
     cudnn = bool(grus) and all(gru.cudnn for gru in grus.values())
     found = {
         name: FoundGRU(

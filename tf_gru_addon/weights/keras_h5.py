@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tf_gru_addon.reading import Budget
+from tf_gru_addon.reading.hdf5 import open_hdf5
 from tf_gru_addon.weights.cudnn_gru import from_cudnn_gru, to_cudnn_gru
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
@@ -32,8 +34,6 @@ from tf_gru_addon.weights.keras_config import (
     stated_grus,
 )
 
-# What h5py raises for a damaged file.
-_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 _KERAS2 = ("kernel", "recurrent_kernel", "bias")
 _KERAS1 = re.compile(r"(?P<prefix>.*_)(?P<name>[WUb](?:_[zrh])?)")
 
@@ -60,6 +60,7 @@ def read_keras_h5(
     file: str | os.PathLike | Any,
     reset_after: bool | None = None,
     config: tuple[Any, Any] | None = None,
+    budget: Budget | None = None,
 ) -> dict[str, KerasGRU]:
     """Returns all the GRUs in a file, by the group that they stand in.
 
@@ -68,34 +69,27 @@ def read_keras_h5(
         reset_after: The convention of those without a bias, where no config states it.
         config: The model's config, as JSON, and the version of Keras that wrote it, if
             they stand elsewhere.
+        budget: Of a file object, the budget of the file that it came from.
 
     Raises:
-        WeightsError: It is no HDF5 file, or a GRU in it cannot be read.
+        WeightsError: A GRU in it cannot be read.
+        FileRefusedError: It reads other files, or claims more than it can hold.
+        Exception: Anything that h5py raises for a damaged file; see `boundary`.
     """
-    import h5py
-
     groups: dict[str, dict[str, Any]] = {}
-
-    def visit(name: str, item: Any) -> None:
-        # visititems follows no links, so nothing outside the file is read.
-        if isinstance(item, h5py.Dataset) and name.partition("/")[0] not in skipped:
-            group, _, last = plain_path(name).rpartition("/")
-            groups.setdefault(group, {})[last] = item
-
     found = {}
-    try:
-        with h5py.File(file, "r") as h5:
-            skipped = _optimizers(h5)
-            if config is None and "model_config" in h5.attrs:
-                config = h5.attrs["model_config"], h5.attrs.get("keras_version")
-            h5.visititems(visit)
-            for group, datasets in groups.items():
-                for name, arrays in _grus(group, datasets).items():
-                    found[name] = [_numbers(array) for array in arrays]
-    except WeightsError:
-        raise
-    except (*_UNREADABLE, MemoryError) as error:
-        raise WeightsError(f"not an HDF5 file, or a damaged one ({error}).") from error
+    with open_hdf5(file, budget) as (h5, paths):
+        skipped = _optimizers(h5)
+        if config is None and "model_config" in h5.attrs:
+            config = h5.attrs["model_config"], h5.attrs.get("keras_version")
+        for path in paths:
+            if path.partition("/")[0] in skipped:
+                continue
+            group, _, last = plain_path(path).rpartition("/")
+            groups.setdefault(group, {})[last] = h5[path]
+        for group, datasets in groups.items():
+            for name, arrays in _grus(group, datasets).items():
+                found[name] = [np.asarray(array[()]) for array in arrays]
     units = {name: _units(arrays) for name, arrays in found.items()}
     stated = match(units, stated_grus(*config)) if config else {}
     return {
@@ -111,17 +105,6 @@ def _optimizers(h5: Any) -> tuple[str, ...]:
     if "layer_names" in h5.attrs:  # Keras 2's weights, whose groups are the layers
         return ()
     return ("optimizer", "_optimizer")
-
-
-def _numbers(dataset: Any) -> np.ndarray:
-    """Returns a dataset's array, unless it is larger than what can be stored of it."""
-    # No filter of HDF5 makes anything a thousand times smaller.
-    if dataset.nbytes > 1032 * (dataset.id.get_storage_size() + 1000):
-        raise WeightsError(
-            f"{dataset.name} has the shape {dataset.shape}, but hardly any of its "
-            "numbers are stored."
-        )
-    return np.asarray(dataset[()])
 
 
 def _grus(group: str, datasets: Mapping[str, Any]) -> dict[str, list[Any]]:

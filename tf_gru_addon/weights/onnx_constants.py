@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
+from tf_gru_addon.reading import Budget, FileRefusedError, require_regular
+from tf_gru_addon.reading.boundary import reason
 from tf_gru_addon.weights.errors import WeightsError
 
 #: What exporters put between a stored array and a node's input. None of them makes an
@@ -23,26 +26,86 @@ _REARRANGING = (
 )
 
 
+#: Each takes a third of a millisecond; a GRU's weights pass through about twenty.
+_MAX_COMPUTED = 10_000
+#: The largest size of a number, to which a node can cast.
+_ITEM = 8
+
+
+class Tensors:
+    """The stored arrays of a model: those in its file, and those in files beside it.
+
+    Args:
+        size: The size of the model's file.
+        folder: Where the files beside it are.
+    """
+
+    def __init__(self, size: int, folder: str = ""):
+        self.budget = Budget(size)
+        self.computed = 0
+        self._folder = folder
+        self._sizes: dict[str, int] = {}
+
+    def array(self, tensor: Any) -> np.ndarray:
+        """Returns a tensor's numbers.
+
+        Raises:
+            WeightsError: They cannot be read.
+            FileRefusedError: They lie in what is no regular file, or are too many.
+        """
+        from onnx import numpy_helper
+        from onnx.external_data_helper import uses_external_data
+
+        try:
+            if uses_external_data(tensor):
+                self._take_external(tensor)
+            return numpy_helper.to_array(tensor, self._folder)
+        except (WeightsError, FileRefusedError):
+            raise
+        except Exception as error:  # damage shows in many ways
+            raise WeightsError(
+                f"{tensor.name!r} cannot be read ({reason(error)})."
+            ) from error
+
+    def _take_external(self, tensor: Any) -> None:
+        """Takes the bytes of an array from the budget; many can share one file."""
+        entry = {item.key: item.value for item in tensor.external_data}
+        location = entry.get("location", "")
+        if location not in self._sizes:
+            size = require_regular(os.path.join(self._folder, location))
+            self._sizes[location] = size
+            self.budget.grow(size)
+        length = int(entry.get("length") or self._sizes[location])
+        self.budget.take(length, f"the external data of {tensor.name!r}")
+
+
 class Constants:
     """The values known before a graph runs, by name: `constants["W"]`.
 
     Args:
         graph: A `GraphProto`.
         opset: The version of ONNX's operators.
+        tensors: The model's stored arrays.
         outer: The constants of the graph around it, if any.
     """
 
-    def __init__(self, graph: Any, opset: int, outer: Constants | None = None):
+    def __init__(
+        self,
+        graph: Any,
+        opset: int,
+        tensors: Tensors,
+        outer: Constants | None = None,
+    ):
         self._opset = opset
+        self._tensors = tensors
         self._outer = outer
         self._stored = {tensor.name: tensor for tensor in graph.initializer}
         self._makers = {name: node for node in graph.node for name in node.output}
         self._values: dict[str, np.ndarray] = {}
-        self._read = 0  # how many numbers came from the file
 
     def inside(self, graph: Any) -> Constants:
         """Returns the constants of a graph within this one."""
-        return Constants(graph, self._opset, outer=self)
+        return Constants(graph, self._opset, self._tensors, outer=self)
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns a value.
@@ -50,14 +113,15 @@ class Constants:
         Raises:
             WeightsError: It is no constant, or cannot be read.
         """
-        pending = [name]
+        pending, entered = [name], set()
         while pending:  # a loop, for a chain of nodes can be longer than the stack
             if self._knows(pending[-1]):
                 pending.pop()
                 continue
             node = self._makers[pending[-1]]
+            entered.add(pending[-1])
             unknown = [key for key in node.input if key and not self._knows(key)]
-            if set(unknown) & set(pending):
+            if not entered.isdisjoint(unknown):
                 raise WeightsError(f"{name!r} depends on itself.")
             pending += unknown
             if not unknown:
@@ -69,11 +133,11 @@ class Constants:
         if name in self._values:
             return True
         if name in self._stored:
-            self._keep(name, _array(self._stored[name]))
+            self._values[name] = self._tensors.array(self._stored[name])
         elif name in self._makers:
             node = self._makers[name]
             if node.op_type == "Constant":
-                self._keep(name, _constant(node))
+                self._values[name] = self._constant(node)
             elif node.op_type in _REARRANGING:
                 return False
             else:
@@ -82,7 +146,7 @@ class Constants:
                     "them. Export the model with its weights folded to constants."
                 )
         elif self._outer is not None:
-            self._keep(name, self._outer[name])
+            self._values[name] = self._outer[name]
         else:
             raise WeightsError(
                 f"the weights {name!r} are an input of the model. Export it with its "
@@ -90,21 +154,24 @@ class Constants:
             )
         return True
 
-    def _keep(self, name: str, value: np.ndarray) -> None:
-        self._values[name] = value
-        self._read += value.size
-
     def _compute(self, node: Any) -> None:
         from onnx import helper
         from onnx.reference import ReferenceEvaluator
 
         names = [name for name in node.input if name]
+        if node.op_type == "Identity":
+            self._values[node.output[0]] = self._values[names[0]]
+            return
+        self._tensors.computed += 1
+        if self._tensors.computed > _MAX_COMPUTED:
+            raise WeightsError(
+                f"more than {_MAX_COMPUTED} nodes compute the weights. Export the "
+                "model with its weights folded to constants."
+            )
         feeds = {name: self._values[name] for name in names}
         # A chain of nodes can double an array again and again.
-        if sum(self._values[name].size for name in names) > 4 * self._read:
-            raise WeightsError(
-                f"{node.output[0]!r} is larger than the arrays that it is made of."
-            )
+        size = _ITEM * sum(self._values[name].size for name in names)
+        self._tensors.budget.take(size, f"what {node.output[0]!r} is made of")
         graph = helper.make_graph(
             [node],
             "constants",
@@ -121,24 +188,15 @@ class Constants:
             ) from error
         self._values.update(zip(node.output, values, strict=True))
 
-
-def _constant(node: Any) -> np.ndarray:
-    for attribute in node.attribute:
-        if attribute.name == "value":
-            return _array(attribute.t)
-        if attribute.name in ("value_int", "value_ints"):
-            value = attribute.i if attribute.name == "value_int" else attribute.ints
-            return np.array(value, np.int64)
-        if attribute.name in ("value_float", "value_floats"):
-            value = attribute.f if attribute.name == "value_float" else attribute.floats
-            return np.array(value, np.float32)
-    raise WeightsError(f"the constant {node.output[0]!r} holds no numbers.")
-
-
-def _array(tensor: Any) -> np.ndarray:
-    from onnx import numpy_helper
-
-    try:
-        return numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, LookupError, OSError) as error:
-        raise WeightsError(f"{tensor.name!r} cannot be read ({error}).") from error
+    def _constant(self, node: Any) -> np.ndarray:
+        for attribute in node.attribute:
+            name = attribute.name
+            if name == "value":
+                return self._tensors.array(attribute.t)
+            if name in ("value_int", "value_ints"):
+                value = attribute.i if name == "value_int" else attribute.ints
+                return np.array(value, np.int64)
+            if name in ("value_float", "value_floats"):
+                value = attribute.f if name == "value_float" else attribute.floats
+                return np.array(value, np.float32)
+        raise WeightsError(f"the constant {node.output[0]!r} holds no numbers.")

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_gru_addon import arguments
+from tf_gru_addon.reading import FileRefusedError, boundary, require_regular
 from tf_gru_addon.weights.arrays import expect_shape, finite_array, units_of
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.onnx_activations import activations_for, activations_of
-from tf_gru_addon.weights.onnx_constants import Constants
+from tf_gru_addon.weights.onnx_constants import Constants, Tensors
 from tf_gru_addon.weights.packages import require_package
 
 if TYPE_CHECKING:
@@ -54,40 +55,33 @@ def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]
         >>> layers["gru"].forward == weights
         True
     """
-    model = _model(model)
+    require_package("onnx", "ONNX models")
+    import onnx
+
+    if isinstance(model, onnx.ModelProto):
+        return _layers(model, Tensors(model.ByteSize()))
+    path = os.fspath(arguments.path("model", model))
+    with boundary(path, WeightsError, "not an ONNX model, or one cut short"):
+        size = require_regular(path)
+        # By a name that ends in .json, say, ONNX would choose another parser.
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+        if not model.HasField("graph"):
+            raise WeightsError(f"{path}: not an ONNX model: there is no graph in it.")
+        return _layers(model, Tensors(size, os.path.dirname(path)))
+
+
+def _layers(model: onnx.ModelProto, tensors: Tensors) -> dict[str, GRULayer]:
     layers: dict[str, GRULayer] = {}
-    for node, constants in _nodes(model.graph, Constants(model.graph, _opset(model))):
+    constants = Constants(model.graph, _opset(model), tensors)
+    for node, known in _nodes(model.graph, constants):
         name = node.name or next(filter(None, node.output), "gru")
         if name in layers:
             raise WeightsError(f"Two GRU nodes have the name {name!r}. Rename one.")
         try:
-            layers[name] = _layer(node, constants)
-        except WeightsError as error:
+            layers[name] = _layer(node, known)
+        except (WeightsError, FileRefusedError) as error:
             raise WeightsError(f"GRU node {name!r}: {error}") from error
     return layers
-
-
-def _model(model: Any) -> onnx.ModelProto:
-    require_package("onnx", "ONNX models")
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    if isinstance(model, onnx.ModelProto):
-        return model
-    path = os.fspath(arguments.path("model", model))
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"{path}: there is no such file.")
-    try:
-        # Left to itself, onnx tells the encoding by the suffix.
-        loaded = onnx.load(path, format="protobuf")
-    except (DecodeError, ValueError, OSError, onnx.checker.ValidationError) as error:
-        raise WeightsError(
-            f"{path}: not an ONNX model, or one cut short, or the file with its "
-            f"external data is not beside it ({error})."
-        ) from error
-    if not loaded.HasField("graph"):
-        raise WeightsError(f"{path}: not an ONNX model: there is no graph in it.")
-    return loaded
 
 
 def _opset(model: onnx.ModelProto) -> int:

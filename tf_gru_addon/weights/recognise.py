@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tf_gru_addon.reading import require_regular
 from tf_gru_addon.weights.errors import WeightsError
 
 _KNOWN = (
@@ -31,10 +32,10 @@ def kind_of(path: Path) -> str:
         raise FileNotFoundError(f"{path}: there is no such file.")
     if path.is_dir():
         raise WeightsError(f"{path}: it is a folder. {_in_folder(path)}")
+    if not require_regular(path):
+        raise WeightsError(f"{path}: the file is empty.")
     with path.open("rb") as stream:
         start = stream.read(64)
-    if not start:
-        raise WeightsError(f"{path}: the file is empty.")
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return "hdf5"
     if start.startswith(b"PK"):

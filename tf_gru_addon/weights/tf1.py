@@ -19,6 +19,7 @@ had `weights` and `biases` for `kernel` and `bias`. `CudnnCompatibleGRUCell`, an
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from typing import Any
 import numpy as np
 
 from tf_gru_addon import arguments
+from tf_gru_addon.reading import boundary
+from tf_gru_addon.reading.checkpoint import checkpoint_budget
 from tf_gru_addon.weights.arrays import (
     arrays_named,
     expect_shape,
@@ -65,8 +68,6 @@ _OF_OPTIMIZER = re.compile(
     r"(?:^|/)(?:Ada(?:m\w*|grad|delta|factor)|Ftrl|Lion|Nadam|RMSprop|SGD)(?:_\d+)?"
     r"/[a-z_]+/"
 )
-#: What TensorFlow raises for a checkpoint that is damaged, besides its own errors.
-_UNREADABLE = (ValueError, RuntimeError, LookupError, MemoryError)
 
 
 def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
@@ -227,20 +228,23 @@ def read_tf1_cells(path: str | os.PathLike) -> dict[str, tuple[GRUWeights, bool]
     import tensorflow as tf
 
     path = os.fspath(arguments.path("path", path))
-    try:
+    what = "not a TensorFlow checkpoint, or one that is damaged"
+    remedy = "Give the name without .index or .data-00000-of-00001."
+    with boundary(path, WeightsError, what, remedy):
+        budget = checkpoint_budget(path)
         reader = tf.train.load_checkpoint(path)
-        names = sorted(reader.get_variable_to_shape_map(), key=natural)
-        cells = _cells(names)
+        shapes = reader.get_variable_to_shape_map()
+        dtypes = reader.get_variable_to_dtype_map()
+        cells = _cells(sorted(shapes, key=natural))
+        for cell in cells.values():
+            for name in cell.values():
+                size = math.prod(shapes[name]) * dtypes[name].size
+                budget.take(size, f"the variable {name!r}")
         arrays = {
             scope: {ending: reader.get_tensor(name) for ending, name in cell.items()}
             for scope, cell in cells.items()
         }
-    except (*_UNREADABLE, tf.errors.OpError) as error:
-        raise WeightsError(
-            f"{path}: not a TensorFlow checkpoint, or one that is damaged ({error}). "
-            "Give the name without .index or .data-00000-of-00001."
-        ) from error
-    if not cells and _OBJECT_GRAPH in names:
+    if not cells and _OBJECT_GRAPH in shapes:
         raise WeightsError(
             f"{path}: a TensorFlow 2 checkpoint, of objects. Only those of TensorFlow "
             "1, which have names of variables, are read. Load it into its model and "

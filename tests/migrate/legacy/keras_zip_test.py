@@ -28,7 +28,7 @@ def _rewrite(source, target, edit):
         ("config.json", None, ["without config.json"]),
         ("metadata.json", None, ["without metadata.json"]),
         ("model.weights.h5", None, ["without model.weights.h5"]),
-        ("model.weights.h5", b"nothing", ["cannot be read as HDF5"]),
+        ("model.weights.h5", b"nothing", ["cannot be read"]),
         ("config.json", b"{", ["not JSON"]),
         ("metadata.json", b'{"keras_version": "3.1.0"}', ["keras.saving.load_model"]),
     ],
@@ -64,10 +64,10 @@ def test_a_zip_that_unfolds_without_end(keras_zip, tmp_path):
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         new.writestr("metadata.json", '{"keras_version": "2.15.0"}')
-        new.writestr("config.json", b" " * ((1 << 26) + 1))
+        new.writestr("config.json", b" " * (1 << 27))
         with zipfile.ZipFile(keras_zip) as old:
             new.writestr("model.weights.h5", old.read("model.weights.h5"))
-    refuses(path, "config.json claims 67108865 bytes", "not what it seems")
+    refuses(path, "'config.json' claims", "not what it seems")
 
 
 def test_an_encrypted_zip(keras_zip, tmp_path):

@@ -10,6 +10,8 @@ import legacy_cases
 import pytest
 from legacy_files import edit_config, edit_gru, edit_layer, refuses
 
+from tf_gru_addon import load_legacy_model
+
 
 def test_code_is_never_run(tf_keras, tmp_path):
     """A Lambda that writes a file when it is called, and when it is loaded."""
@@ -52,9 +54,6 @@ def test_no_class_is_imported_by_its_name(path, changes):
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("kernel_initializer", {"module": "os", "class_name": "system", "config": {}}),
-        ("kernel_regularizer", {"class_name": "eval", "config": {"source": "1"}}),
-        ("bias_constraint", "os.system"),
         ("recurrent_initializer", {"class_name": "Constant", "config": {"value": {}}}),
         ("bias_initializer", 7),
         ("units", {"class_name": "__numpy__", "config": {}}),
@@ -68,6 +67,26 @@ def test_no_class_is_imported_by_its_name(path, changes):
 def test_arguments_that_are_not_known(path, argument, value):
     edit_gru(path, **{argument: value})
     refuses(path, "'cu_dnngru' (CuDNNGRU)", argument)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "name"),
+    [
+        ("kernel_initializer", {"module": "os", "class_name": "system"}, "system"),
+        ("kernel_regularizer", {"class_name": "function", "config": "exit"}, "exit"),
+        ("bias_constraint", "os.system", "os.system"),
+        ("recurrent_regularizer", {"class_name": "My>L3", "config": {"l": 1}}, "My>L3"),
+    ],
+)
+def test_what_only_training_needs_is_left_out(path, argument, value, name):
+    edit_gru(path, **{argument: value})
+    with pytest.warns(UserWarning, match="loaded without") as caught:
+        load_legacy_model(path)
+    (warning,) = caught
+    message = str(warning.message)
+    for word in (str(path), f"{name!r} of layer 'cu_dnngru'", "custom_objects"):
+        assert word in message, message
+    assert warning.filename == __file__
 
 
 @pytest.mark.parametrize(

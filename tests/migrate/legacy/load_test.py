@@ -1,8 +1,10 @@
 """Files that tf_keras writes now give here the numbers that they give there."""
 
 import hashlib
+import json
 import warnings
 
+import h5py
 import keras
 import legacy_cases
 import numpy as np
@@ -12,6 +14,7 @@ from harness import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from legacy_cases import B, F, T, numbers, randomized, sequences
+from legacy_files import edit_config
 
 import tf_gru_addon
 from tf_gru_addon import activations, load_legacy_model
@@ -37,7 +40,7 @@ def assert_loads_the_same(model, x, path):
     """Saves a model of Keras 2, loads it here and compares; returns it."""
     expected = outputs(model, x)
     model.save(path)
-    loaded = load_legacy_model(path)
+    loaded = load_legacy_model(path, {"Probe": legacy_cases.probe(keras)})
     for actual, number in zip(outputs(loaded, x), expected, strict=True):
         assert_close(actual, number)
     return loaded
@@ -72,7 +75,8 @@ def test_whole_models(tf_keras, case, name, tmp_path):
 
 def _assert_survives_saving(loaded, x, path):
     loaded.save(path)
-    again = keras.saving.load_model(path)
+    probe = legacy_cases.probe(keras)
+    again = keras.saving.load_model(path, custom_objects={"Probe": probe})
     for one, two in zip(outputs(loaded, x), outputs(again, x), strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -242,6 +246,23 @@ def test_a_loaded_model_can_be_trained(tf_keras, tmp_path):
     assert layer.cell.kernel_initializer(layer.cell.kernel.shape).numpy().any()
 
 
+def test_attention_of_tf_2_0_that_is_causal(tf_keras, tmp_path):
+    """The argument of the layer came to be one of its call."""
+    x = tf_keras.Input((T, F))
+    model = tf_keras.Model(x, tf_keras.layers.Attention()([x, x], use_causal_mask=True))
+    model.save(tmp_path / "model.h5")
+
+    def edit(config):
+        layer = config["config"]["layers"][-1]
+        layer["config"]["causal"] = True
+        for inbound in layer["inbound_nodes"][0]:
+            inbound[3].clear()
+
+    edit_config(tmp_path / "model.h5", edit)
+    loaded = load_legacy_model(tmp_path / "model.h5")
+    assert_close(loaded(numbers(B, T, F)), model(numbers(B, T, F)))
+
+
 def test_what_is_the_users_own_comes_from_custom_objects(tf_keras, tmp_path):
     class Twice(tf_keras.layers.Layer):
         def call(self, inputs):
@@ -262,3 +283,71 @@ def test_what_is_the_users_own_comes_from_custom_objects(tf_keras, tmp_path):
     )
     x = numbers(B, T, F)
     assert_close(outputs(loaded, x)[0], outputs(model, x)[0])
+
+
+def _clip(k):
+    """A constraint and a regularizer of the user's own, of Keras 2 or 3."""
+
+    class Clip(k.constraints.Constraint):
+        def __init__(self, limit=1.0):
+            self.limit = limit
+
+        def __call__(self, weight):
+            return tf.clip_by_value(weight, -self.limit, self.limit)
+
+        def get_config(self):
+            return {"limit": self.limit}
+
+    def third(weight, *others):
+        return tf.reduce_sum(weight**3)
+
+    return {"Clip": Clip, "third": third}
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.keras"])
+def test_constraints_of_the_users_own_are_kept_or_left_out(tf_keras, name, tmp_path):
+    k, theirs = tf_keras, _clip(tf_keras)
+    clip = theirs["Clip"](0.4)
+    gru = k.layers.GRU(3, return_sequences=True, recurrent_constraint=clip)
+    dense = k.layers.Dense(2, kernel_regularizer=theirs["third"], bias_constraint=clip)
+    with k.utils.custom_object_scope(theirs):
+        layers = [k.layers.Bidirectional(gru), dense]
+    model = randomized(k.Sequential([k.Input((T, F)), *layers]))
+    path, x = tmp_path / name, numbers(B, T, F)
+    model.compile(loss=theirs["third"], optimizer="adam")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*should only be used for objects of type")
+        model.save(path)
+    with pytest.warns(UserWarning, match="loaded without") as caught:
+        loaded = load_legacy_model(path)
+    (warning,) = caught
+    message = str(warning.message)
+    for word in (str(path), "constraint 'Clip' of", "regularizer 'third' of", "'dense"):
+        assert word in message, message
+    assert_close(outputs(loaded, x)[0], outputs(model, x)[0])
+    loaded.save(tmp_path / "again.keras")
+    again = keras.models.load_model(tmp_path / "again.keras")
+    assert_close(outputs(again, x)[0], outputs(model, x)[0])
+
+    ours = _clip(keras)
+    kept = load_legacy_model(path, custom_objects=ours)
+    assert_close(outputs(kept, x)[0], outputs(model, x)[0])
+    assert kept.layers[-1].bias_constraint.limit == 0.4
+    assert kept.layers[-1].kernel_regularizer is ours["third"]
+    cell = kept.layers[0].backward_layer.cell
+    assert isinstance(cell.recurrent_constraint, ours["Clip"])
+
+
+def test_a_layer_whose_config_lacks_its_name(tf_keras, tmp_path):
+    """Keras 2 gave such a layer the name that its entry has."""
+    layer = legacy_cases.probe(tf_keras)(name="given")
+    x = tf_keras.Input((T, F))
+    model = tf_keras.Model(x, layer(tf_keras.layers.Masking()(x)))
+    model.save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][-1]["config"] = {}
+        file.attrs["model_config"] = json.dumps(config)
+    custom = {"Probe": legacy_cases.probe(keras)}
+    loaded = load_legacy_model(tmp_path / "model.h5", custom)
+    assert loaded.layers[-1].name == "given"

@@ -16,30 +16,31 @@ from tf_gru_addon.migrate.legacy.errors import LegacyModelError, short
 LAYERS: dict[str, type[keras.layers.Layer]] = {
     name: getattr(keras.layers, name)
     for name in (
-        *("Activation", "ActivityRegularization", "AveragePooling1D"),
-        *("AveragePooling2D", "BatchNormalization", "Conv1D", "Conv2D", "Cropping1D"),
-        *("Dense", "Dot", "Dropout", "ELU", "Embedding", "Flatten"),
-        *("GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D"),
-        *("GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"),
-        *("LSTM", "LSTMCell", "LayerNormalization", "LeakyReLU", "Masking"),
-        *("MaxPooling1D", "MaxPooling2D", "PReLU", "Permute", "ReLU", "RepeatVector"),
-        *("Reshape", "SimpleRNN", "SimpleRNNCell", "Softmax"),
-        *("SpatialDropout1D", "UpSampling1D", "ZeroPadding1D"),
+        *("Activation", "ActivityRegularization", "AdditiveAttention"),
+        *("AlphaDropout", "Attention", "AveragePooling1D", "AveragePooling2D"),
+        *("BatchNormalization", "Conv1D", "Conv1DTranspose", "Conv2D"),
+        *("Conv2DTranspose", "ConvLSTM1D", "ConvLSTM2D", "Cropping1D", "Cropping2D"),
+        *("Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Dot", "Dropout", "ELU"),
+        *("EinsumDense", "Embedding", "Flatten", "GaussianDropout", "GaussianNoise"),
+        *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D"),
+        *("GlobalMaxPooling2D", "GroupNormalization", "Identity", "LSTM", "LSTMCell"),
+        *("LayerNormalization", "LeakyReLU", "Masking", "MaxPooling1D"),
+        *("MaxPooling2D", "PReLU", "Permute", "ReLU", "RepeatVector", "Rescaling"),
+        *("Reshape", "SeparableConv1D", "SeparableConv2D", "SimpleRNN"),
+        *("SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D"),
+        *("UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D"),
+        "ZeroPadding2D",
     )
 } | {
-    "Add": keras2_masks.Add,
-    "Average": keras2_masks.Average,
     "BatchNormalizationV1": keras.layers.BatchNormalization,
     "BatchNormalizationV2": keras.layers.BatchNormalization,
-    "Concatenate": keras2_masks.Concatenate,
     "CuDNNGRU": GRU,
     "CuDNNLSTM": keras.layers.LSTM,
     "GRU": GRU,
     "GRUCell": GRUCell,
-    "Maximum": keras2_masks.Maximum,
-    "Minimum": keras2_masks.Minimum,
-    "Multiply": keras2_masks.Multiply,
-    "Subtract": keras2_masks.Subtract,
+    "MultiHeadAttention": keras2_masks.MultiHeadAttention,
+    "ThresholdedReLU": keras.layers.ReLU,
+    **{name: getattr(keras2_masks, name) for name in keras2_masks.MERGING},
 }
 
 #: Layers that hold others.
@@ -47,19 +48,40 @@ WRAPPERS = ("Bidirectional", "RNN", "StackedRNNCells", "TimeDistributed")
 MODELS = ("Functional", "Model", "Sequential")
 
 #: Layers whose weights are those of their `cell`.
-WITH_CELL = ("GRU", "LSTM", "SimpleRNN")
+WITH_CELL = ("GRU", "LSTM", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D")
 #: Layers that take states besides the sequence.
 RECURRENT = (*WITH_CELL, "CuDNNGRU", "CuDNNLSTM", "RNN", "Bidirectional")
 #: Layers that take a list of inputs, even of one.
-MERGING = (
-    *("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply"),
-    "Subtract",
-)
+ATTENTION = ("AdditiveAttention", "Attention")
+MERGING = (*keras2_masks.MERGING, *ATTENTION, "Dot")
+_ATTENDED = ("mask", "training", "return_attention_scores", "use_causal_mask")
+#: What a call can have besides its inputs, where it is more than mask and training.
+CALL_ARGUMENTS = {
+    **dict.fromkeys(RECURRENT, ("initial_state", "mask", "training")),
+    **dict.fromkeys(ATTENTION, _ATTENDED),
+    "MultiHeadAttention": (*_ATTENDED, "attention_mask", "key", "value"),
+}
 #: Layers that hold code.
 CODE = ("Lambda", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer")
-CONVOLUTIONS = ("Conv1D", "Conv2D")
+CONVOLUTIONS = tuple(name for name in LAYERS if "Conv" in name)
+#: The layers within a layer that have its weights, by its attributes, in order.
+WITHIN = {
+    "MultiHeadAttention": (
+        "_query_dense",
+        "_key_dense",
+        "_value_dense",
+        "_output_dense",
+    )
+}
+#: What a layer's arrays were called, where Keras 3 calls them otherwise.
+ARRAY_NAMES = dict.fromkeys(
+    ("DepthwiseConv1D", "DepthwiseConv2D"), ("depthwise_kernel", "bias")
+)
 
-_RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
+_RENAMED = {
+    "LeakyReLU": {"alpha": "negative_slope"},
+    "ThresholdedReLU": {"theta": "threshold"},
+}
 
 #: What is fixed in a class that had no argument for it.
 _FIXED = {
@@ -71,11 +93,25 @@ _FIXED = {
     "CuDNNLSTM": {"activation": "tanh", "recurrent_activation": "sigmoid"},
 }
 
+#: Arguments that a class had from another, and did not use.
+_UNUSED = dict.fromkeys(
+    ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
+    ("groups", "kernel_constraint", "kernel_initializer", "kernel_regularizer"),
+)
+_UNUSED |= dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose"), ("groups",))
+_UNUSED |= dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D"), ("unroll",))
+
 #: Said elsewhere in the file, or about how to run and not what.
 _DROPPED = (
-    *("autocast", "batch_input_shape", "batch_shape", "experimental_autocast"),
+    *(
+        "autocast",
+        "batch_input_shape",
+        "batch_shape",
+        "causal",
+        "experimental_autocast",
+    ),
     *("fused", "input_dtype", "input_length", "input_shape", "input_spec"),
-    *("optional", "shared_object_id"),
+    *("key_shape", "optional", "query_shape", "shared_object_id", "value_shape"),
 )
 
 #: Arguments that are gone: the value that every Keras can do without, and what to do
@@ -91,6 +127,7 @@ _GONE = {
     "reverse_state_order": (False, "the states of stacked cells stand in order here"),
     "renorm": (False, "batch renormalization is not supported"),
     "virtual_batch_size": (None, "virtual batches are not supported"),
+    "softmax_robust_masking": (False, "this masking is not supported"),
     "adjustment": (None, "it is a function, and code within a file is never run"),
 }
 
@@ -115,7 +152,7 @@ def arguments(kind: str, cls: type, config: dict[str, Any], where: str) -> dict:
         value = given.pop(name, harmless)
         if value != harmless:
             raise LegacyModelError(f"{where} has {name}={short(value)}; {remedy}.")
-    for name in _DROPPED:
+    for name in (*_DROPPED, *_UNUSED.get(kind, ())):
         given.pop(name, None)
     if kind != "Embedding":
         given.pop("input_dim", None)

@@ -23,7 +23,14 @@ class Era(NamedTuple):
     @property
     def is_keras_1(self) -> bool:
         """Whether it is Keras 1, with argument names and arrays of its own."""
-        return self.version.startswith("1")
+        return self.release < (2, 0)
+
+    @property
+    def release(self) -> tuple[int, int]:
+        """The first two numbers of the version; (1, 0) where the file has none."""
+        major, _, rest = self.version.partition(".")
+        minor = rest.partition(".")[0]
+        return int(major), int(minor) if minor.isdigit() else 0
 
     @property
     def is_tf_keras(self) -> bool:
@@ -31,7 +38,7 @@ class Era(NamedTuple):
         if self.is_keras_1:
             return False
         # Keras on its own ended with 2.3; from 2.4 on it was TensorFlow's.
-        return self.version.endswith("-tf") or int(self.version.split(".")[1]) >= 4
+        return self.version.endswith("-tf") or self.release >= (2, 4)
 
 
 def era_of(version: object, backend: object, floatx: str) -> Era:

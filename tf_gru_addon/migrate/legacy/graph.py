@@ -25,9 +25,6 @@ _Tensors = dict[tuple[str, int, int], Any]
 #: A call to make: the layer, the number of the call, and what it takes.
 _Pending = tuple[Entry, int, Any]
 
-#: What a call can have besides its inputs.
-_CALL_ARGUMENTS = ("initial_state", "mask", "training")
-
 
 def make_model(entry: Entry, layers: Layers, nested: bool = True) -> keras.Model:
     """Returns the model, with zeros for weights.
@@ -128,7 +125,7 @@ def _functional(entry: Entry, layers: Layers, nested: bool) -> keras.Model:
             pending += [(inner, i, node) for i, node in enumerate(inner.inbound)]
     offsets = _offsets(entry, pending)
     pending = [(e, i + offsets.get(e.name, 0), node) for e, i, node in pending]
-    masks_unknown = nested or any(isinstance(m, keras.Model) for m in made.values())
+    masks_unknown = nested or any(map(_masks_known_late, made.values()))
     _call_all(pending, made, tensors, masks_unknown)
     inputs, outputs = (
         _ends(entry, key, tensors) for key in ("input_layers", "output_layers")
@@ -137,6 +134,11 @@ def _functional(entry: Entry, layers: Layers, nested: bool) -> keras.Model:
         model = keras.Model(inputs, outputs, name=keras_name(entry.name))
     _freeze(model, entry)
     return model
+
+
+def _masks_known_late(layer: Any) -> bool:
+    """Whether the mask of a layer's outputs is not known before the layer runs."""
+    return isinstance(layer, keras.Model) or getattr(layer, "masks_known_late", False)
 
 
 def _call_all(
@@ -231,12 +233,15 @@ def _call(entry: Entry, layer, node: Any, tensors: _Tensors, masks_unknown: bool
             "file is damaged."
         )
     arguments = _resolve(_arguments(entry, node), tensors)
+    known = catalog.CALL_ARGUMENTS.get(entry.kind, ("mask", "training"))
     for name, value in arguments.items():
-        if name not in _CALL_ARGUMENTS:
+        if name not in known and value is not None:
             raise LegacyModelError(
                 f"{entry.where} is called with {name}={short(value)}; known are "
-                f"{', '.join(_CALL_ARGUMENTS)}."
+                f"{', '.join(known)}."
             )
+    if entry.config.get("causal") and entry.kind in catalog.ATTENTION:
+        arguments["use_causal_mask"] = True
     if isinstance(inputs, list) and entry.kind not in catalog.MERGING:
         if entry.kind in catalog.RECURRENT and len(inputs) > 1:
             arguments["initial_state"] = inputs[1:]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
+import io
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from tf_gru_addon.migrate.legacy import hdf5
 from tf_gru_addon.migrate.legacy.era import Era, era_of
@@ -14,6 +14,9 @@ from tf_gru_addon.migrate.legacy.json_text import parse
 from tf_gru_addon.migrate.legacy.part import Part
 from tf_gru_addon.migrate.legacy.slots import Found
 from tf_gru_addon.migrate.legacy.stored import Stored
+from tf_gru_addon.reading.hdf5 import open_hdf5
+from tf_gru_addon.reading.keras_file import WEIGHTS
+from tf_gru_addon.reading.zip_file import ZipFile, open_zip
 from tf_gru_addon.weights.keras_config import plain_path, snake_case
 
 if TYPE_CHECKING:
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
-WEIGHTS = "model.weights.h5"
 
 
 class KerasZip:
@@ -40,16 +42,16 @@ class KerasZip:
         LegacyModelError: It holds no model, or one that is damaged.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, weights: h5py.File):
+    def __init__(self, archive: ZipFile, weights: h5py.File):
         self.config: dict[str, Any] = parse(_content(archive, CONFIG), CONFIG)
         metadata = parse(_content(archive, METADATA), METADATA)
         self.era: Era = era_of(metadata.get("keras_version"), "tensorflow", "float32")
         self._weights = weights
         self._found: dict[str, list[Stored]] = {}
         #: How many numbers the file holds.
-        self.size = self._find(weights, "", 0)
+        self.size = self._find(weights, "")
 
-    def _find(self, group: h5py.Group, path: str, depth: int) -> int:
+    def _find(self, group: h5py.Group, path: str) -> int:
         """Notes every layer's arrays, and returns how many numbers they are."""
         import h5py
 
@@ -57,7 +59,7 @@ class KerasZip:
         for name in hdf5.children(group):
             item = hdf5.member(group, name)
             inner = f"{path}/{name}".removeprefix("/")
-            if depth == 0 and name == "optimizer":
+            if not path and name == "optimizer":
                 continue
             if name == "vars" and isinstance(item, h5py.Group):
                 arrays = [
@@ -66,8 +68,8 @@ class KerasZip:
                 ]
                 self._found[plain_path(path)] = arrays
                 size += sum(array.size for array in arrays)
-            elif isinstance(item, h5py.Group) and depth < 100:
-                size += self._find(item, inner, depth + 1)
+            elif isinstance(item, h5py.Group):
+                size += self._find(item, inner)
         return size
 
     def arrays(self, model: Part) -> list[Found]:
@@ -112,42 +114,19 @@ def open_keras_zip(path: str | os.PathLike) -> Iterator[KerasZip]:
     """Opens a `.keras` file for reading only.
 
     Raises:
-        LegacyModelError: It is no `.keras` file, or a part of it cannot be read.
+        LegacyModelError: A part of it is missing.
+        Exception: Anything that is raised for a damaged file; see `reading.boundary`.
     """
-    try:
-        with (
-            zipfile.ZipFile(path) as archive,
-            _open(archive, WEIGHTS) as file,
-            hdf5.open_hdf5(file) as weights,
-        ):
+    with open_zip(path) as archive:
+        content = io.BytesIO(_content(archive, WEIGHTS))
+        with open_hdf5(content, archive.budget) as (weights, _):
             yield KerasZip(archive, weights)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise LegacyModelError(
-            f"it cannot be read as a .keras file, which is a zip file ({error}). It is "
-            "damaged or cut short: get it again."
-        ) from error
 
 
-def _open(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """Opens a member, which is read where it lies."""
-    try:
-        info = archive.getinfo(name)
-    except KeyError as error:
+def _content(archive: ZipFile, name: str) -> bytes:
+    if name not in archive.names:
         raise LegacyModelError(
             f"it is a zip file without {name}, and so no .keras file that Keras 2 "
             "wrote. Give a file that model.save wrote."
-        ) from error
-    if info.file_size > max(hdf5.FREE_BYTES, 100 * info.compress_size):
-        raise LegacyModelError(
-            f"its member {name} claims {info.file_size} bytes, made of "
-            f"{info.compress_size}: it is not what it seems."
         )
-    try:
-        return archive.open(info)
-    except RuntimeError as error:  # It is encrypted.
-        raise LegacyModelError(f"its member {name} cannot be read: {error}.") from error
-
-
-def _content(archive: zipfile.ZipFile, name: str) -> bytes:
-    with _open(archive, name) as file:
-        return file.read()
+    return archive.read(name)

@@ -35,6 +35,9 @@ class Layers:
         self.custom = custom
         self._largest = largest
         self._make_model = make_model
+        #: What only training needs, and is neither Keras' own nor in `custom`, and the
+        #: layers that have it in the file.
+        self.left_out: dict[str, list[str]] = {}
         self._initializers: list[tuple[keras.layers.Layer, str, Any]] = []
 
     def make(self, entry: Entry) -> keras.layers.Layer:
@@ -46,14 +49,19 @@ class Layers:
         layer = self._make(entry)
         if isinstance(layer, keras.Model):  # Its layers came from here.
             return layer
-        for leaf, _ in self.part(entry, layer).leaves():
+        part = self.part(entry, layer)
+        if entry.kind in catalog.WITHIN:  # It hands its initializers on.
+            part.holder = layer
+        for leaf, _ in part.leaves():
             self._draw_nothing(leaf)
         return layer
 
     def _make(self, entry: Entry) -> keras.layers.Layer:
-        if entry.kind in self.custom:
+        if (own := values.find(self.custom, entry.kind)) is not None:
             with building(entry.where):
-                return self.custom[entry.kind].from_config(dict(entry.config))
+                layer = own.from_config(dict(entry.config))
+                layer.name = keras_name(entry.name)  # which its config may lack
+                return layer
         if entry.kind in catalog.MODELS:
             return self._make_model(entry, self)
         self._check_known(entry)
@@ -88,9 +96,12 @@ class Layers:
 
     def _make_wrapper(self, entry: Entry) -> keras.layers.Layer:
         cls = getattr(keras.layers, entry.kind)
+        config = dict(entry.config)
         if entry.kind == "Bidirectional" and not self.era.is_tf_keras:
             cls = keras2_masks.Bidirectional
-        config = dict(entry.config)
+        elif entry.kind == "TimeDistributed":
+            cls = keras2_masks.TimeDistributed
+            config["inner_masks"] = self.era.release >= (2, 2)
         if entry.kind == "StackedRNNCells":
             config["cells"] = [self._make(cell) for cell in entry.within("cells")]
             return self._construct(entry, cls, config)
@@ -113,7 +124,9 @@ class Layers:
         if name in ("activation", "recurrent_activation"):
             return values.activation(value, self.custom, entry.where)
         if name.endswith(("_initializer", "_regularizer", "_constraint")):
-            return values.part_of_layer(name, value, self.custom, entry.where)
+            return values.part_of_layer(
+                name, value, self.custom, entry.where, self.left_out
+            )
         if isinstance(value, dict):
             raise LegacyModelError(
                 f"{entry.where}: the argument {name} must be plain; the file has an "
@@ -128,7 +141,7 @@ class Layers:
     ) -> Part:
         """Returns the part that says where the arrays of a layer go."""
         part = Part(entry.name, entry.kind, entry.trainable, attribute)
-        if entry.kind in self.custom:
+        if values.find(self.custom, entry.kind) is not None:
             part.holder = layer
         elif entry.kind in catalog.MODELS:
             part.children = [
@@ -141,6 +154,12 @@ class Layers:
             cell.holder = layer.cell
             self._convert(cell, entry)
             part.children = [cell]
+        elif entry.kind in catalog.WITHIN:
+            part.children = [
+                Part(entry.name, entry.kind, True, name, holder=getattr(layer, name))
+                for name in catalog.WITHIN[entry.kind]
+                if hasattr(layer, name)  # as it has when it is built
+            ]
         elif entry.kind == "StackedRNNCells":
             cells = zip(entry.within("cells"), layer.cells, strict=True)
             part.children = [self.part(e, cell, "cells") for e, cell in cells]
@@ -178,22 +197,16 @@ class Layers:
                 part.convert = convert.keras_1_lstm
         if entry.kind.startswith("CuDNN"):
             part.array_names = ("kernel", "recurrent_kernel", "bias")
+        elif names := catalog.ARRAY_NAMES.get(entry.kind):
+            biased = entry.config.get("use_bias", True)
+            part.array_names = names if biased else names[:-1]
 
     def _draw_nothing(self, leaf: Part) -> None:
         """Has a layer's weights be zeros until they are filled.
 
         Drawing them would be for nothing, and a file could ask for any size.
         """
-
-        def zeros(shape, dtype=None, **kwargs):
-            if math.prod(shape) > self._largest:
-                raise LegacyModelError(
-                    f"layer {leaf.name!r} ({leaf.kind}) asks for a weight of the shape "
-                    f"{tuple(shape)}, and the file holds only {self._largest} numbers. "
-                    "The file is damaged."
-                )
-            return keras.ops.zeros(shape, dtype)
-
+        zeros = _Zeros(f"layer {leaf.name!r} ({leaf.kind})", self._largest)
         for name, value in list(vars(leaf.holder).items()):
             if name.endswith("_initializer") and value is not None:
                 self._initializers.append((leaf.holder, name, value))
@@ -205,6 +218,30 @@ class Layers:
         for layer, name, value in reversed(self._initializers):
             setattr(layer, name, value)
         self._initializers.clear()
+
+
+class _Zeros(keras.initializers.Initializer):
+    """Zeros, as many as the file has numbers at most.
+
+    Args:
+        where: The layer, for messages.
+        largest: How many numbers the file has.
+    """
+
+    def __init__(self, where: str, largest: int):
+        self.where = where
+        self.largest = largest
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        if math.prod(shape) > self.largest:
+            raise LegacyModelError(
+                f"{self.where} asks for a weight of the shape {tuple(shape)}, and the "
+                f"file holds only {self.largest} numbers. The file is damaged."
+            )
+        return keras.ops.zeros(shape, dtype)
+
+    def get_config(self):
+        return {"where": self.where, "largest": self.largest}
 
 
 def keras_name(name: str) -> str:

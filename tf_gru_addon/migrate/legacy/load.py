@@ -12,21 +12,26 @@ from typing import Any
 
 import keras
 
+from tf_gru_addon import arguments
 from tf_gru_addon.migrate.legacy import keras1
+from tf_gru_addon.migrate.legacy.architecture import read_architecture
 from tf_gru_addon.migrate.legacy.entry import Entry
 from tf_gru_addon.migrate.legacy.errors import LegacyModelError
 from tf_gru_addon.migrate.legacy.fill import fill
 from tf_gru_addon.migrate.legacy.graph import make_model
-from tf_gru_addon.migrate.legacy.hdf5 import open_hdf5
 from tf_gru_addon.migrate.legacy.keras_zip import KerasZip, open_keras_zip
 from tf_gru_addon.migrate.legacy.layers import Layers
 from tf_gru_addon.migrate.legacy.part import Part
 from tf_gru_addon.migrate.legacy.saved_model import SavedModelFolder
 from tf_gru_addon.migrate.legacy.whole_hdf5 import WholeHDF5
+from tf_gru_addon.reading import boundary, require_regular
+from tf_gru_addon.reading.hdf5 import open_hdf5
 
 
 def load_legacy_model(
-    path: str | os.PathLike, custom_objects: Mapping[str, Any] | None = None
+    path: str | os.PathLike,
+    custom_objects: Mapping[str, Any] | None = None,
+    architecture: str | os.PathLike | None = None,
 ) -> keras.Model:
     """Loads a whole model that Keras 1, Keras 2 or tf.keras before 2.16 saved.
 
@@ -56,7 +61,13 @@ def load_legacy_model(
             with Keras' metadata.
         custom_objects: Your own layer classes, made by their `from_config`, and
             activations, initializers, regularizers and constraints, by the names that
-            they have in the file.
+            they have in the file. A model with an initializer, regularizer or
+            constraint that is not here loads without it, with a warning: predictions
+            do not depend on it.
+        architecture: For an HDF5 file of weights alone (`model.save_weights`): the file
+            of what `model.to_json()` returned, or `model.to_yaml()` in a file named
+            `.yaml` or `.yml`. The weights go to the layers in their order, as Keras
+            loaded them.
 
     Returns:
         The model: `keras.Sequential` for a Sequential, else `keras.Model`, with the
@@ -64,6 +75,7 @@ def load_legacy_model(
 
     Raises:
         FileNotFoundError: There is no such file.
+        ValueError: An argument is not what it must be.
         LegacyModelError: A `ValueError`: the file is damaged, of another format, or
             holds what is not known. The message names the file, the layer, what was
             expected, and what to do.
@@ -76,15 +88,30 @@ def load_legacy_model(
         >>> model.layers[1].reset_after
         False
     """
-    path = pathlib.Path(path)
-    custom = dict(custom_objects or {})
-    with _naming(path), _open(path) as source:
+    path = arguments.path("path", path)
+    custom = _checked(custom_objects)
+    where, config = str(path), None
+    what = "it cannot be read"
+    remedy = "It is damaged, cut short or of another format: get it again."
+    if architecture is not None:
+        architecture = arguments.path("architecture", architecture)
+        if path.is_dir() or path.suffix == ".keras":
+            raise ValueError(
+                f"architecture must be None for {path}, which holds its own; received: "
+                f"{str(architecture)!r}."
+            )
+        where = f"{path} with {architecture}"
+        with boundary(architecture, LegacyModelError, what, remedy):
+            config = read_architecture(architecture)
+    reading = boundary(where, LegacyModelError, what, remedy)
+    with reading, _open(path, config) as source:
         layers = Layers(source.era, custom, source.size, make_model)
         config = source.config
         if source.era.is_keras_1:
             config = keras1.modern(config)
         entry = Entry.read(config, "the model")
-        with warnings.catch_warnings():
+        # Bidirectional makes its second layer from the config of the first.
+        with warnings.catch_warnings(), keras.saving.custom_object_scope(custom):
             # Keras says so of every model within a model, and of layers that never
             # passed a mask on.
             warnings.filterwarnings(
@@ -101,7 +128,28 @@ def load_legacy_model(
         for part, arrays in source.arrays(parts):
             fill(part, arrays)
         layers.restore_initializers()
+    if layers.left_out:
+        parts = [f"{x} of {', '.join(y)}" for x, y in layers.left_out.items()]
+        warnings.warn(
+            f"{where}: loaded without {'; '.join(parts)}. Predictions do not "
+            "depend on it, but further training does: to keep it, pass it in "
+            "custom_objects by that name.",
+            stacklevel=2,
+        )
     return model
+
+
+def _checked(custom_objects: Any) -> dict[str, Any]:
+    """Returns the user's own objects by name."""
+    custom = {} if custom_objects is None else custom_objects
+    if not isinstance(custom, Mapping) or not all(
+        isinstance(name, str) and callable(value) for name, value in custom.items()
+    ):
+        raise ValueError(
+            "custom_objects must be a dict of names and the classes or functions that "
+            f"they stand for; received: {custom_objects!r}."
+        )
+    return dict(custom)
 
 
 def _check_built(model: Part) -> None:
@@ -115,28 +163,17 @@ def _check_built(model: Part) -> None:
 
 
 @contextlib.contextmanager
-def _naming(path: pathlib.Path) -> Iterator[None]:
-    """Names the file in every error."""
-    try:
-        yield
-    except LegacyModelError as error:
-        raise LegacyModelError(f"{path}: {error}") from error.__cause__
-    except RecursionError as error:
-        raise LegacyModelError(
-            f"{path}: its config is nested too deeply. The file is damaged."
-        ) from error
-
-
-@contextlib.contextmanager
-def _open(path: pathlib.Path) -> Iterator[WholeHDF5 | KerasZip | SavedModelFolder]:
+def _open(
+    path: pathlib.Path, architecture: dict[str, Any] | None
+) -> Iterator[WholeHDF5 | KerasZip | SavedModelFolder]:
     """Opens a file of any format, told by what is in it."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file.")
     if path.is_dir():
         yield SavedModelFolder(path)
-    elif zipfile.is_zipfile(path) or path.suffix == ".keras":
+        return
+    require_regular(path)
+    if zipfile.is_zipfile(path) or path.suffix == ".keras":
         with open_keras_zip(path) as source:
             yield source
     else:
-        with open_hdf5(path) as file:
-            yield WholeHDF5(file)
+        with open_hdf5(path) as (file, _):
+            yield WholeHDF5(file, architecture)

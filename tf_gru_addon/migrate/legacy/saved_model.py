@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,8 @@ from tf_gru_addon.migrate.legacy.json_text import parse
 from tf_gru_addon.migrate.legacy.part import Part
 from tf_gru_addon.migrate.legacy.slots import Found, deal
 from tf_gru_addon.migrate.legacy.stored import Stored
+from tf_gru_addon.reading.boundary import reason
+from tf_gru_addon.reading.checkpoint import checkpoint_budget
 
 METADATA = "keras_metadata.pb"
 
@@ -36,6 +39,7 @@ class SavedModelFolder:
     """
 
     def __init__(self, folder: pathlib.Path):
+        self._children: dict[int, dict[str, int]] = {}
         metadata = parse(_metadata(folder), "Keras' metadata")
         self.config: dict[str, Any] = _plain(metadata)
         self.era: Era = era_of(
@@ -43,16 +47,21 @@ class SavedModelFolder:
         )
         prefix = str(folder / "variables" / "variables")
         try:
+            budget = checkpoint_budget(prefix)
             self._reader = tf.train.load_checkpoint(prefix)
             self._shapes = self._reader.get_variable_to_shape_map()
+            self._dtypes = self._reader.get_variable_to_dtype_map()
+            for key, shape in self._shapes.items():
+                size = math.prod(shape) * self._dtypes[key].size
+                budget.take(size, f"the array {key!r} of its checkpoint")
             self._nodes = self._read_graph()
-        except (tf.errors.OpError, RuntimeError, ValueError, LookupError) as error:
+        except Exception as error:  # damage shows in many ways
             raise LegacyModelError(
-                f"the checkpoint in its folder variables cannot be read ({error}). It "
-                "is damaged or cut short: get the folder again."
+                f"the checkpoint in its folder variables cannot be read "
+                f"({reason(error)}). It is damaged or cut short: get the folder again."
             ) from error
         #: How many numbers the checkpoint holds.
-        self.size = sum(int(np.prod(shape)) for shape in self._shapes.values())
+        self.size = sum(map(math.prod, self._shapes.values()))
 
     def _read_graph(self):
         from google.protobuf.message import DecodeError
@@ -99,10 +108,12 @@ class SavedModelFolder:
         return found
 
     def _child(self, node: int, name: str) -> int | None:
-        for child in self._nodes[node].children:
-            if child.local_name == name and 0 <= child.node_id < len(self._nodes):
-                return child.node_id
-        return None
+        if node not in self._children:
+            self._children[node] = {
+                child.local_name: child.node_id for child in self._nodes[node].children
+            }
+        found = self._children[node].get(name, -1)
+        return found if 0 <= found < len(self._nodes) else None
 
     def _variables(self, layer: int) -> Iterator[Stored]:
         variables = self._child(layer, "variables")
@@ -121,7 +132,7 @@ class SavedModelFolder:
                 f"the array {name!r} is missing in its checkpoint. It is damaged, or "
                 "was not written whole: get the folder again."
             )
-        dtype = self._reader.get_variable_to_dtype_map()[key].as_numpy_dtype
+        dtype = self._dtypes[key].as_numpy_dtype
         shape = tuple(self._shapes[key])
         return Stored(name, shape, np.dtype(dtype), lambda: self._read(key))
 

@@ -87,8 +87,8 @@ def activation(value: Any, custom: Custom, where: str) -> Any:
         name = value.get("config")
     if isinstance(name, str):
         name = _OTHER_NAMES.get(name, name)
-        if name in custom:
-            return custom[name]
+        if (own := find(custom, name)) is not None:
+            return own
         if name == "hard_sigmoid":
             return activations.hard_sigmoid
         if name in _ACTIVATIONS:
@@ -99,7 +99,18 @@ def activation(value: Any, custom: Custom, where: str) -> Any:
     )
 
 
-def part_of_layer(argument: str, value: Any, custom: Custom, where: str) -> Any:
+def find(custom: Custom, name: str) -> Any:
+    """Returns the user's own object of a name, or of a name without its package."""
+    return custom.get(name, custom.get(name.rpartition(">")[2]))
+
+
+def part_of_layer(
+    argument: str,
+    value: Any,
+    custom: Custom,
+    where: str,
+    left_out: dict[str, list[str]],
+) -> Any:
     """Returns the initializer, regularizer or constraint that a config's value means.
 
     Args:
@@ -107,23 +118,25 @@ def part_of_layer(argument: str, value: Any, custom: Custom, where: str) -> Any:
         value: None, a name, or a dict of a class and its config.
         custom: The user's own, by name.
         where: The layer, for messages.
+        left_out: Gets what is neither Keras' own nor in `custom`, and `where`. The
+            layer does without it, because it matters in training only.
 
     Raises:
-        LegacyModelError: It is none that is known.
+        LegacyModelError: It cannot be made of what the file has.
     """
     if value is None:
         return None
     kind = argument.rpartition("_")[2]
     name, config = _name_and_config(value, f"{where}: {argument}")
-    if name in custom:
+    if (own := find(custom, name)) is not None:
         with building(f"{where}: {argument} {short(value)}"):
-            return custom[name](**config)
+            return own(**config) if isinstance(own, type) else own
     cls = _KINDS[kind].get(name.replace("_", "").lower())
     if cls is None:
-        raise LegacyModelError(
-            f"{where}: the {kind} {short(name)} ({argument}) is none of Keras' own. "
-            'Pass it as custom_objects={"its name": the class}.'
-        )
+        layers = left_out.setdefault(f"the {kind} {short(name)}", [])
+        if where not in layers:
+            layers.append(where)
+        return "zeros" if kind == "initializer" else None
     if kind == "initializer":
         config = _initializer_config(config)
     elif "m" in config:
@@ -135,6 +148,8 @@ def part_of_layer(argument: str, value: Any, custom: Custom, where: str) -> Any:
 
 
 def _name_and_config(value: Any, what: str) -> tuple[str, dict[str, Any]]:
+    if isinstance(value, dict) and value.get("class_name") == "function":
+        value = value.get("config")
     if isinstance(value, str):
         return value, {}
     expect(value, dict, what)

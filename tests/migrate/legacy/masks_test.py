@@ -1,0 +1,95 @@
+"""Masks travel through a loaded model as they did in the Keras that wrote it."""
+
+import warnings
+
+import h5py
+import keras
+import legacy_cases
+import numpy as np
+import pytest
+import tensorflow as tf
+from harness import assert_close
+from legacy_cases import B, F, T, numbers, probe, randomized, words
+
+from tf_gru_addon import load_legacy_model
+from tf_gru_addon.layers import keras2_masks
+
+
+@pytest.fixture(autouse=True)
+def _warnings():
+    """Lets through what Keras 2 says of its old formats, and Keras 3 of masks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are saving your model as an HDF5")
+        warnings.filterwarnings("ignore", "Layer .* was passed an input with a mask")
+        yield
+
+
+def outputs(model, x):
+    return [np.asarray(y) for y in tf.nest.flatten(model(x))]
+
+
+@pytest.mark.parametrize(
+    ("make", "source"),
+    [
+        (legacy_cases.behind_a_mask, "masking"),
+        (legacy_cases.behind_a_mask_of_parts, "words"),
+        (lambda k: legacy_cases.behind_a_mask_of_parts(k)[3:5], "parts"),
+    ],
+)
+def test_every_layer_behind_a_mask(tf_keras, make, source, tmp_path):
+    model, x = legacy_cases.masked(tf_keras, make, source)
+    randomized(model).save(tmp_path / "model.h5")
+    custom = {"Probe": probe(keras)}
+    loaded = load_legacy_model(tmp_path / "model.h5", custom)
+    pairs = zip(outputs(loaded, x), outputs(model, x), strict=True)
+    for name, (one, two) in zip(model.output_names, pairs, strict=True):
+        assert_close(one, two, what=name)
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.keras"])
+def test_a_tagger_of_words_and_letters(tf_keras, name, tmp_path):
+    k, of = tf_keras, tf_keras.layers
+    sentence, letters = k.Input((T,), dtype="int32"), k.Input((T, 6), dtype="int32")
+    spelled = of.TimeDistributed(of.Embedding(9, 5, mask_zero=True))(letters)
+    spelled = of.TimeDistributed(of.GRU(4))(spelled)
+    y = of.Concatenate()([of.Embedding(9, 3, mask_zero=True)(sentence), spelled])
+    y = of.Bidirectional(of.GRU(4, return_sequences=True))(y)
+    y = of.TimeDistributed(of.Dense(3, activation="softmax"))(y)
+    model = randomized(k.Model([sentence, letters], y))
+    x = [words()[..., 0], words()]
+    expected = outputs(model, x)
+    model.save(tmp_path / name)
+    loaded = load_legacy_model(tmp_path / name)
+    assert_close(outputs(loaded, x)[0], expected[0])
+    loaded.save(tmp_path / "again.keras")
+    again = keras.models.load_model(tmp_path / "again.keras")
+    assert_close(outputs(again, x)[0], expected[0])
+
+
+@pytest.mark.parametrize(("version", "seen"), [("2.1.6", False), ("2.2.0", True)])
+def test_before_keras_2_2_a_mask_stayed_inside(tf_keras, version, seen, tmp_path):
+    """There a TimeDistributed passed on the mask that it was given, here none."""
+    of = tf_keras.layers
+    model = tf_keras.Sequential([tf_keras.Input((T, 6), dtype="int32")])
+    embedding = of.Embedding(9, F, mask_zero=True)
+    model.add(of.TimeDistributed(embedding))
+    model.add(of.TimeDistributed(of.GRU(3)))
+    model.add(of.GRU(3, return_sequences=True))
+    path = tmp_path / "model.h5"
+    randomized(model).save(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = version
+    loaded = load_legacy_model(path)
+    config = model.get_config()
+    config["layers"][1]["config"]["layer"]["config"]["mask_zero"] = seen
+    expected = tf_keras.Sequential.from_config(config)
+    expected.set_weights(model.get_weights())
+    assert_close(outputs(loaded, words())[0], outputs(expected, words())[0])
+
+
+def test_a_time_distributed_of_a_layer_with_a_state_takes_no_mask():
+    layer = keras2_masks.TimeDistributed(keras.layers.GRU(2, stateful=True))
+    x = tf.constant(numbers(B, T, 6, F))
+    assert layer(x).shape == (B, T, 2)
+    with pytest.raises(ValueError, match="stateful layer takes no mask"):
+        layer(x, mask=tf.ones((B, T, 6), "bool"))
