@@ -17,10 +17,13 @@ from typing import Any
 
 import numpy as np
 
+#: Shows no more of a value than a line.
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 200
+
 
 def _refuse(name: str, expected: str, value: Any) -> ValueError:
-    received = reprlib.repr(value)
-    return ValueError(f"{name} must be {expected}; received: {received}.")
+    return ValueError(f"{name} must be {expected}; received: {_REPR.repr(value)}.")
 
 
 def boolean(name: str, value: Any) -> bool:

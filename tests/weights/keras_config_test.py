@@ -1,6 +1,8 @@
 """What whole-model files of Keras state about their GRUs is read from them."""
 
+import io
 import json
+import re
 import warnings
 import zipfile
 
@@ -199,7 +201,7 @@ def test_an_optimizers_arrays_are_no_grus(tf_keras, tmp_path):
             [package.Input((4, 3)), package.layers.GRU(2, activation="relu")]
         )
         model.compile("adam", "mse")
-        model.fit(np.ones((2, 4, 3)), np.ones((2, 2)), verbose=0)
+        model.optimizer.build(model.trainable_variables)  # as fit does
         for ending in (".h5", ".keras", ".weights.h5"):
             path = tmp_path / f"{package.__name__}{ending}"
             with warnings.catch_warnings():
@@ -212,49 +214,56 @@ def test_an_optimizers_arrays_are_no_grus(tf_keras, tmp_path):
             assert np.array_equal(stack[0].forward.kernel, model.get_weights()[0])
 
 
-def test_group_names_with_backslashes(tf_keras, tmp_path):
-    """As Keras 2 wrote them on Windows."""
+def of_windows(name):
+    """A path as Keras 2 wrote it on Windows."""
+    head, _, tail = name.partition("/vars")
+    return head.replace("/", "\\") + "/vars" + tail
+
+
+def of_keras_2_13(name):
+    """A path as Keras 2.13 wrote it, which counted layers with weights twice."""
+    name = re.sub(r"_(\d+)/", lambda found: f"_{2 * int(found[1])}/", name)
+    return name.replace("layers/", "_layer_checkpoint_dependencies/")
+
+
+@pytest.mark.parametrize("rename", [of_windows, of_keras_2_13])
+def test_other_names_of_groups(tf_keras, tmp_path, rename):
     layers = [
         tf_keras.layers.Bidirectional(
             tf_keras.layers.GRU(2, activation="relu", return_sequences=True)
         ),
-        tf_keras.layers.GRU(3),
+        tf_keras.layers.GRU(3, return_sequences=True),
+        tf_keras.layers.GRU(3, recurrent_activation="hard_sigmoid"),
     ]
     model = tf_keras.Sequential([tf_keras.Input((4, 3)), *layers])
-    model.save(tmp_path / "model.keras")
-    path = backslashes(tmp_path / "model.keras")
-    assert inspect_weights(path) == inspect_weights(tmp_path / "model.keras")
-    names = ["layers/bidirectional", "layers/gru"]
-    assert list(inspect_weights(path).grus) == names
+    path = tmp_path / "model.keras"
+    model.save(path)
+    renamed = with_names(path, rename)
+    assert inspect_weights(renamed) == inspect_weights(path)
+    names = ["layers/bidirectional", "layers/gru", "layers/gru_1"]
+    assert list(inspect_weights(renamed).grus) == names
+    assert inspect_weights(renamed).activations_known
     x = np.ones((2, 4, 3), "float32")
-    loaded = tf_gru_addon.load_legacy_model(path)
+    loaded = tf_gru_addon.load_legacy_model(renamed)
     np.testing.assert_allclose(loaded(x), model(x), rtol=1e-5, atol=1e-6)
 
 
-def backslashes(path):
-    """Writes a `.keras` file as Keras 2 wrote it on Windows."""
-    target = path.with_name("windows.keras")
-    weights = path.with_name("weights.h5")
+def with_names(path, rename):
+    """Writes a `.keras` file again with its arrays at other paths."""
+    target, other = path.with_name("renamed.keras"), path.with_name("weights.h5")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
         for name in ("config.json", "metadata.json"):
             new.writestr(name, old.read(name))
-        weights.write_bytes(old.read("model.weights.h5"))
-        with h5py.File(weights) as file, h5py.File(path.with_name("w.h5"), "w") as to:
+        weights = io.BytesIO(old.read("model.weights.h5"))
+        with h5py.File(weights) as file, h5py.File(other, "w") as to:
 
             def copy(name, item):
                 if isinstance(item, h5py.Dataset):
-                    to[windows_name(name)] = item[()]
+                    to[rename(name)] = item[()]
 
             file.visititems(copy)
-        new.write(path.with_name("w.h5"), "model.weights.h5")
+        new.write(other, "model.weights.h5")
     return target
-
-
-def windows_name(name):
-    if "/vars" not in name:
-        return name.replace("/", "\\")
-    head, _, tail = name.partition("/vars")
-    return head.replace("/", "\\") + "/vars" + tail
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_zip_file_with_a_member_that_is_no_array(tmp_path):
     path = tmp_path / "gru.npz"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("format", "tf_gru_addon")
-    with pytest.raises(WeightsError, match=r"gru.npz: the member 'format' .* no array"):
+    with pytest.raises(WeightsError, match=r"gru.npz: .*'format' .* no array"):
         inspect_weights(path)
 
 
@@ -132,6 +132,6 @@ def test_a_pickled_module_is_refused_in_plain_text(tmp_path):
     import torch
 
     torch.save(torch.nn.GRU(3, 4), tmp_path / "gru.pt")
-    with pytest.raises(WeightsError, match=r"save model.state_dict\(\)") as error:
+    with pytest.raises(WeightsError, match=r"an object of torch.nn.*GRU\. Ob") as error:
         inspect_weights(tmp_path / "gru.pt")
     assert str(error.value).isprintable()

@@ -6,6 +6,8 @@ Nothing in them is ever run: no pickled objects, and of PyTorch's files only ten
 from __future__ import annotations
 
 import os
+import pickle
+import re
 import warnings
 import zipfile
 from collections import deque
@@ -72,7 +74,16 @@ def load_torch(path: str | os.PathLike) -> dict[str, Any]:
                 file.check_all()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickles, which are refused anyway
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            try:
+                content = torch.load(path, map_location="cpu", weights_only=True)
+            except pickle.UnpicklingError as error:
+                # PyTorch's own text is long, and says how to run the file's code.
+                if found := re.search(r"GLOBAL (\S+)", str(error)):
+                    raise WeightsError(
+                        f"{path}: not a file of tensors, for it holds an object of "
+                        f"{found[1]}. {remedy}"
+                    ) from error
+                raise
         if not isinstance(content, Mapping):
             raise WeightsError(
                 f"{path}: expected a state_dict; it holds a {type(content).__name__}. "

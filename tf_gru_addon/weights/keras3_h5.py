@@ -6,8 +6,7 @@
 
 `Sequential([Input(...), GRU(...), ...])`, or a functional model of the same layers,
 loads it with `load_weights`; the GRUs are those of `keras.layers` or of this package.
-Such a file does not state activations. That of one layer also holds the arrays where
-`keras.saving.load_weights` looks for them, given the layer itself.
+Such a file does not state activations.
 """
 
 from __future__ import annotations
@@ -39,10 +38,6 @@ def write_keras3_h5(path: str | os.PathLike, stack: tuple[GRULayer, ...]) -> Non
             index = counts[kind] = counts.get(kind, -1) + 1
             group = h5.create_group(f"layers/{kind}" + (f"_{index}" if index else ""))
             _write_layer(group, layer)
-            if len(stack) == 1:
-                for name in group:
-                    if name != "vars":
-                        h5[name] = group[name]
 
 
 def _kind(layer: GRULayer) -> str:

@@ -165,6 +165,28 @@ def snake_case(kind: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
+def plain_path(path: str) -> str:
+    r"""Returns a path in a `.keras` file as Keras writes it since 2.14, and on Linux.
+
+    Keras 2.12 and 2.13 called the layers `_layer_checkpoint_dependencies`, and counted
+    each that has weights twice.
+
+    Example:
+        >>> from tf_gru_addon.weights.keras_config import plain_path
+        >>> plain_path(r"_layer_checkpoint_dependencies\gru_2\cell")
+        'layers/gru_1/cell'
+    """
+    parts = path.replace("\\", "/").split("/")
+    for index, part in enumerate(parts):
+        if index and parts[index - 1] == "_layer_checkpoint_dependencies":
+            name, _, number = part.rpartition("_")
+            if number.isdecimal() and len(number) < 9:
+                half = int(number) // 2
+                parts[index] = f"{name}_{half}" if half else name
+            parts[index - 1] = "layers"
+    return "/".join(parts)
+
+
 def _stated(place: _Place, keras_3: bool) -> StatedGRU:
     config = place.config
     cudnn = place.kind == "CuDNNGRU"
@@ -210,9 +232,8 @@ def match(
     by_path = {each.path: each for each in stated}
     found = {}
     for name, units in names.items():
-        path = name.replace("_layer_checkpoint_dependencies", "layers", 1)
-        if path in by_path and by_path[path].units == units:
-            found[name] = by_path[path]
+        if name in by_path and by_path[name].units == units:
+            found[name] = by_path[name]
             continue
         alike = [each for each in stated if _is_in(name, each.layer)]
         parts = set(name.split("/"))

@@ -27,7 +27,12 @@ from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.keras1 import KERAS1_NAMES, from_keras1_arrays
 from tf_gru_addon.weights.keras_arrays import from_keras_arrays, to_keras_arrays
-from tf_gru_addon.weights.keras_config import StatedGRU, match, stated_grus
+from tf_gru_addon.weights.keras_config import (
+    StatedGRU,
+    match,
+    plain_path,
+    stated_grus,
+)
 
 _KERAS2 = ("kernel", "recurrent_kernel", "bias")
 _KERAS1 = re.compile(r"(?P<prefix>.*_)(?P<name>[WUb](?:_[zrh])?)")
@@ -80,8 +85,7 @@ def read_keras_h5(
         for path in paths:
             if path.partition("/")[0] in skipped:
                 continue
-            # On Windows, Keras 2 wrote backslashes within the names of groups.
-            group, _, last = path.replace("\\", "/").rpartition("/")
+            group, _, last = plain_path(path).rpartition("/")
             groups.setdefault(group, {})[last] = h5[path]
         for group, datasets in groups.items():
             for name, arrays in _grus(group, datasets).items():

@@ -65,6 +65,8 @@ def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]
         size = require_regular(path)
         # By a name that ends in .json, say, ONNX would choose another parser.
         model = onnx.load(path, format="protobuf", load_external_data=False)
+        if not model.HasField("graph"):
+            raise WeightsError(f"{path}: not an ONNX model: there is no graph in it.")
         return _layers(model, Tensors(size, os.path.dirname(path)))
 
 

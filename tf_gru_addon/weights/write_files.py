@@ -202,7 +202,8 @@ def _only(stack: Stack, who: str, fixed: tuple[str, ...] = ACTIVATIONS) -> GRUWe
     if len(stack) > 1 or stack[0].direction != "forward":
         raise WeightsError(
             f"{who} is one GRU that runs forward; received {len(stack)} layer(s), "
-            f"{stack[0].direction}. Write each by itself."
+            f"{stack[0].direction}. Write each by itself, or as npz, torch, onnx or "
+            "keras3."
         )
     require_activations(stack[0], who, fixed)
     return stack[0].forward

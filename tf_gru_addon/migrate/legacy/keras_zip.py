@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from tf_gru_addon.migrate.legacy.stored import Stored
 from tf_gru_addon.reading.hdf5 import open_hdf5
 from tf_gru_addon.reading.keras_file import WEIGHTS
 from tf_gru_addon.reading.zip_file import ZipFile, open_zip
+from tf_gru_addon.weights.keras_config import plain_path, snake_case
 
 if TYPE_CHECKING:
     import os
@@ -58,8 +58,7 @@ class KerasZip:
         size = 0
         for name in hdf5.children(group):
             item = hdf5.member(group, name)
-            # On Windows, Keras 2 wrote backslashes within the names of groups.
-            inner = f"{path}/{name}".removeprefix("/").replace("\\", "/")
+            inner = f"{path}/{name}".removeprefix("/")
             if not path and name == "optimizer":
                 continue
             if name == "vars" and isinstance(item, h5py.Group):
@@ -67,7 +66,7 @@ class KerasZip:
                     hdf5.stored(hdf5.member(item, str(i)), f"{inner}/{i}")
                     for i in range(len(hdf5.children(item)))
                 ]
-                self._found[path] = arrays
+                self._found[plain_path(path)] = arrays
                 size += sum(array.size for array in arrays)
             elif isinstance(item, h5py.Group):
                 size += self._find(item, inner)
@@ -104,18 +103,10 @@ def _paths(part: Part, path: str) -> Iterator[tuple[Part, str]]:
     for child in part.children:
         inner = child.attribute
         if inner in ("layers", "cells"):
-            name = _snake_case(child.kind)
+            name = snake_case(child.kind)
             index = counts[name] = counts.get(name, -1) + 1
             inner = f"{inner}/{name}" + (f"_{index}" if index else "")
         yield from _paths(child, f"{path}/{inner}".removeprefix("/"))
-
-
-def _snake_case(kind: str) -> str:
-    """Returns a class name as Keras 2 wrote it in paths: GRUCell is gru_cell."""
-    kind = {"Model": "Functional"}.get(kind, kind)
-    kind = re.sub(r"\W", "", kind)
-    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
 @contextlib.contextmanager
