@@ -251,7 +251,9 @@ def outcome(read, path, error):
             warnings.simplefilter("ignore")  # what Keras says about damaged configs
             read(path)
     except error as problem:
-        return "refused" if str(path) in str(problem) else f"unnamed: {problem}"
+        # A config's errors name the key.
+        named = error is ConfigError or str(path) in str(problem)
+        return "refused" if named else f"unnamed: {problem}"
     except Exception as problem:
         return f"{type(problem).__name__}: {problem}"
     return "read"

@@ -194,7 +194,7 @@ class _Inspection:
         """Returns what stands in a group, the first name last."""
         from h5py import h5l
 
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH + 1:
             raise FileRefusedError(
                 f"its groups are nested more than {MAX_DEPTH} deep, as Keras never "
                 "writes them."
