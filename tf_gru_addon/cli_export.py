@@ -85,12 +85,12 @@ def _file(path: str) -> tuple[keras.Model, dict[str, Any]]:
         require_regular(path)
         if Path(path).suffix != ".keras":
             raise ExportError(f"{path}: not a .keras file. {remedy}")
+        import keras
+
+        # The layers of this package register themselves when imported.
+        from tf_gru_addon.layers import gru, gru_cell  # noqa: F401
+
         check_keras_file(path)
-    import keras
-
-    # The layers of this package register themselves when imported.
-    from tf_gru_addon.layers import gru, gru_cell  # noqa: F401
-
     # Damage, and layers of others, show in many ways.
     with boundary(path, ExportError, "cannot be loaded"):
         return keras.saving.load_model(path, compile=False, safe_mode=True), {}

@@ -10,6 +10,7 @@ import zipfile
 
 import fuzzing
 import h5py
+import keras
 import numpy as np
 import pytest
 from legacy_files import FIXTURES
@@ -18,6 +19,7 @@ from random_weights import random_weights
 from tf_gru_addon import load_config, load_legacy_model
 from tf_gru_addon.config import ConfigError, parse_config
 from tf_gru_addon.datasets import DataError, Sequences, load_csv, load_npz
+from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.migrate.legacy import LegacyModelError
 from tf_gru_addon.reading import Budget, FileRefusedError, boundary
 from tf_gru_addon.reading.budget import FACTOR, FLOOR
@@ -180,6 +182,19 @@ def test_keras_files(call, tmp_path, name):
     assert code == 2
     assert f"'{name}' claims 200000000 bytes" in err
     assert str(path) in err
+
+
+def test_a_config_of_a_large_model(call, tmp_path):
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((None, 3)), GRU(4)]).save(path)
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    config = members["config.json"].replace(b'"units": 4', b'"units": 50000')
+    zip_of(path, members | {"config.json": config})
+    with fuzzing.bounded():
+        code, _, err = call("export", "--model", path, "--output", tmp_path / "new")
+    assert code == 2
+    assert f"{path}: the model that config.json describes claims 3000" in err
 
 
 # HDF5 beyond what its guard refuses.
