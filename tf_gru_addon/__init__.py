@@ -5,6 +5,7 @@ from tf_gru_addon import _compat as _compat
 
 # Registers them: a saved model that holds one loads once the package is imported.
 from tf_gru_addon.layers import keras2_masks as _keras2_masks  # noqa: F401
+from tf_gru_addon.layers import keras2_ops as _keras2_ops  # noqa: F401
 from tf_gru_addon.layers.dropout_rnn_cell_mixin import (
     DropoutRNNCellMixin as DropoutRNNCellMixin,
 )
