@@ -86,3 +86,33 @@ def path(name: str, value: Any) -> Path:
         if isinstance(result, str) and "\0" not in result:
             return Path(result)
     raise _refuse(name, "a path: text that is not empty, or a pathlib.Path", value)
+
+
+def array(name: str, value: Any, dtype: Any) -> np.ndarray:
+    """Returns an array of a dtype that holds the numbers given.
+
+    Numbers keep their kind: fractions become no integers, and complex numbers no real
+    ones. As booleans count booleans, and integers that are 0 or 1.
+
+    Args:
+        name: What the argument is called.
+        value: The argument: an array, or what `numpy.asarray` takes.
+        dtype: The dtype.
+    """
+    dtype = np.dtype(dtype)
+    try:
+        result = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be an array of {dtype.name}; received something else: {error}"
+        ) from None
+    truths = dtype.kind == "b" and result.dtype.kind in "iu"
+    holds = np.can_cast(result.dtype, dtype, "same_kind")
+    if truths:
+        holds = np.isin(result, (0, 1)).all()
+    if result.dtype.kind in "OSUMmc" or not holds:
+        raise ValueError(
+            f"{name} must be an array of {dtype.name}; received one of "
+            f"{result.dtype.name}."
+        )
+    return result.astype(dtype)

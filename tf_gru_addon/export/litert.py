@@ -31,6 +31,7 @@ from tf_gru_addon.export.parity import (
     Run,
     measure,
     new_output,
+    why_not_keras,
 )
 from tf_gru_addon.export.parity_report import ParityReport, require_passed
 from tf_gru_addon.export.saved_model import endpoint_names, write_saved_model
@@ -235,15 +236,18 @@ def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "model.tflite"
+        runtime = None
         try:
             with _silence():
                 model.export(path, format="litert")
+            runtime = "LiteRT"
             return {
                 "keras_latency_ms": _latency(path, arrays),
                 "keras_size": size(path),
             }
         except Exception as error:  # whatever stops it is what there is to say
-            return {"keras_reason": f"Keras {keras.__version__}: {_summary(error)}"}
+            summary = ValueError(_summary(error))
+            return {"keras_reason": why_not_keras(summary, runtime)}
 
 
 @contextlib.contextmanager
