@@ -39,6 +39,8 @@ from tf_gru_addon.files import size
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.ops.gru_litert import gru_litert
 
+#: What must be installed.
+PACKAGES = ("ai_edge_litert",)
 #: How weights may be stored, and the largest error that this may make.
 TOLERANCES = {"none": 1e-5, "float16": 5e-3, "dynamic": 5e-2, "int8": 1e-1}
 
@@ -97,7 +99,7 @@ def export_litert(
             'quantize must be "none", "float16" or "dynamic" for whole sequences; '
             f"received: {quantize!r}."
         )
-    require_extra("LiteRT files", "ai_edge_litert")
+    require_extra("LiteRT files", *PACKAGES)
     checked = check(
         model,
         path,

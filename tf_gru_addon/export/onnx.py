@@ -29,6 +29,9 @@ from tf_gru_addon.export.parity_report import Comparison, ParityReport, require_
 from tf_gru_addon.files import size
 from tf_gru_addon.layers.gru import GRU
 
+#: What must be installed.
+PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
+
 
 def export_onnx(
     model: keras.Model,
@@ -76,7 +79,7 @@ def export_onnx(
         >>> report.ops["GRU"], report.passed
         (1, True)
     """
-    require_extra("ONNX exports", "onnx", "onnxruntime", "tf2onnx")
+    require_extra("ONNX exports", *PACKAGES)
     checked = check(
         model,
         path,
