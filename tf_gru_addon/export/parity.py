@@ -148,7 +148,9 @@ def compare(
                 spread = verify.rounding(expected, part, layers, _error)
                 rounding[name] = max(rounding.get(name, 0.0), spread, key=severity)
     problems = {name: text for name, text in problems.items() if text}
-    return Comparison(tuple(errors.items()), tolerance, rounding, problems)
+    decidable = verify.decidable(layers)
+    cases = tuple(errors.items())
+    return Comparison(cases, tolerance, rounding, problems, decidable)
 
 
 def measure(run: Run, arrays: Arrays, seconds: float = 1.0) -> float:
