@@ -101,6 +101,10 @@ def _other_values(
 ) -> Iterator[None]:
     """Has the layers see other values of their variables within the block."""
     variables = {id(v): v for layer in layers for v in layer.variables}
-    values = [(v, tf.constant(other(v.value))) for v in variables.values()]
+    values = [
+        (v, tf.constant(other(v)))
+        for v in variables.values()
+        if keras.backend.standardize_dtype(v.dtype) in _UNITS
+    ]
     with keras.StatelessScope(state_mapping=values):
         yield

@@ -88,8 +88,11 @@ class Comparison:
         """
         return verify.limit(self.tolerance, self.rounding.get(case, 0.0))
 
-    def why_not_passed(self) -> str:
-        """Returns what is wrong, as the end of a sentence that names the form."""
+    @property
+    def reason(self) -> str:
+        """Why it did not pass, as the end of a sentence that names the form."""
+        if self.passed:
+            return ""
         if self.failure is None:
             return (
                 "cannot be judged: rounding alone moves the model's outputs by up to "
@@ -269,7 +272,7 @@ def require_passed(report: ParityReport) -> ParityReport:
     else:
         remedy = " Raise `tolerance` if that is good enough."
     raise ExportError(
-        f"{report.path}: the export {report.comparison.why_not_passed()}. It stays "
+        f"{report.path}: the export {report.comparison.reason}. It stays "
         f"where it is.{remedy}",
         report,
     )

@@ -208,8 +208,7 @@ class _Writer:
             if (report := error.report) is None:
                 raise
             raise ExportError(
-                f"{later}: the export {report.comparison.why_not_passed()}. Nothing "
-                "was written.",
+                f"{later}: the export {report.comparison.reason}. Nothing was written.",
                 dataclasses.replace(report, path=later),
             ) from error
         actual = _predictions(target.open(path, self._flat), test)
