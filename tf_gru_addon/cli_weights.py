@@ -202,7 +202,7 @@ def _convert_model(source: str, target: str, architecture: str | None) -> None:
         )
         if not comparison.passed:
             raise WeightsError(
-                f"{target}: loaded again, it {comparison.why_not_passed()}. It was not "
+                f"{target}: loaded again, it {comparison.reason}. It was not "
                 "put in place."
             )
     print(
