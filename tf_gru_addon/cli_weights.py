@@ -72,6 +72,8 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
     from tf_gru_addon.weights import WeightsError, read_weights, write_weights
 
     if Path(target).suffix == ".keras" and values.format is None:
+        from tf_gru_addon import layers as layers  # registers them
+
         _convert_model(source, target)
         return
     form = values.format or _FORMATS.get(Path(target).suffix)
@@ -98,7 +100,6 @@ def _convert_model(source: str, target: str) -> None:
     """Writes a whole model of an older Keras as a Keras 3 file, and runs both."""
     import keras
 
-    from tf_gru_addon import layers as layers  # registers them
     from tf_gru_addon.export.examples import example_inputs, run_model
     from tf_gru_addon.export.parity import compare, flat_model, new_output, require_new
     from tf_gru_addon.migrate.legacy import load_legacy_model

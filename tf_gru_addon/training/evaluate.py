@@ -76,8 +76,6 @@ def load_run(workdir: Workdir) -> tuple[Config, keras.Model, dict[str, Sequences
     config = workdir.load_config()
     import keras
 
-    from tf_gru_addon import layers as layers  # registers them
-
     try:
         model = keras.saving.load_model(workdir.model)
     except Exception as error:  # damage shows in many ways
