@@ -158,6 +158,7 @@ def test_without_tensorflow(tmp_path, arguments):
     assert os.listdir(tmp_path) == ["tf-gru-addon"]
 
 
+@pytest.mark.parametrize("started", ["tf-gru-addon"], indirect=True)
 def test_the_layers_are_registered_for_a_command(started, tmp_path):
     """`import tf_gru_addon` alone does not register them in such a process."""
     layers = [keras.Input((None, 3)), tf_gru_addon.GRU(4)]
@@ -167,6 +168,7 @@ def test_the_layers_are_registered_for_a_command(started, tmp_path):
     assert "parity   passed" in done.stdout
 
 
+@pytest.mark.parametrize("started", ["python -m tf_gru_addon"], indirect=True)
 def test_a_command_prints_nothing_else(started, tmp_path):
     _, done = started("evaluate", "--workdir", "nowhere")
     (line,) = done.stderr.splitlines()
