@@ -60,3 +60,12 @@ def test_a_path_is_returned_as_a_path(value):
 def test_nothing_else_counts_as_a_path(value):
     with pytest.raises(ValueError, match="path must be a path: text that is not empty"):
         arguments.path("path", value)
+
+
+def test_what_a_library_does_not_understand_is_refused_by_name():
+    assert arguments.converted("size", int, "3", "a size") == 3
+    message = "^size must be the name or the config of a size, or one itself; received"
+    for value in ("three", None):
+        with pytest.raises(ValueError, match=message) as error:
+            arguments.converted("size", int, value, "a size")
+        assert isinstance(error.value.__cause__, ValueError | TypeError)

@@ -29,6 +29,10 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
     a graph traced for inference holds no random op. A `tf.function` that holds a single
     timestep therefore draws at every timestep: put the time loop in it too.
 
+    `keras.layers.RNN` resets the masks of its own cell and of stacked cells. It does
+    not know of a cell that another cell holds: run eagerly, that one keeps its masks
+    from batch to batch, as Keras' cells do there, until you reset them.
+
     To use it, name it before `keras.layers.Layer` among the bases, call
     `super().__init__`, and set `dropout` and `recurrent_dropout`:
 
