@@ -93,7 +93,11 @@ def converted(name: str, convert: Callable[[Any], Any], value: Any, what: str) -
         return convert(value)
     except (TypeError, ValueError) as error:
         expected = f"the name or the config of {what}, or one itself"
-        raise _refuse(name, expected, value) from error
+        refusal = _refuse(name, expected, value)
+        # Only the library knows what is wrong within a config.
+        raise (
+            ValueError(f"{refusal} {error}") if isinstance(value, dict) else refusal
+        ) from error
 
 
 def path(name: str, value: Any) -> Path:

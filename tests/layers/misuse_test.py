@@ -67,6 +67,12 @@ def test_arguments_of_the_constructor(cls, argument):
             cls(**{"units": U, argument: value})
 
 
+def test_a_config_of_a_class_that_is_not_registered_says_so():
+    config = {"class_name": "Mine", "config": {}, "registered_name": "Mine"}
+    with pytest.raises(ValueError, match=r"^kernel_constraint must be .*Could not"):
+        GRU(U, kernel_constraint=config)
+
+
 def test_the_mixin_checks_the_seed_of_a_cell_of_your_own():
     class Cell(tf_gru_addon.DropoutRNNCellMixin, keras.layers.Layer):
         pass
