@@ -7,6 +7,7 @@ numbers and booleans that they are; text never counts as either.
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import operator
 import os
@@ -45,14 +46,12 @@ def integer(name: str, value: Any, minimum: int, expected: str | None = None) ->
         minimum: The smallest that is allowed.
         expected: What the error says instead of "an integer of at least ...".
     """
-    try:
-        result = operator.index(value)
-    except TypeError:
-        result = None
-    if result is None or isinstance(value, bool | np.bool_) or result < minimum:
-        raise _refuse(
-            name, expected or f"an integer of at least {minimum}", value
-        ) from None
+    result = None
+    if not isinstance(value, bool | np.bool_):  # which NumPy 1 warns of as an index
+        with contextlib.suppress(TypeError):
+            result = operator.index(value)
+    if result is None or result < minimum:
+        raise _refuse(name, expected or f"an integer of at least {minimum}", value)
     return result
 
 

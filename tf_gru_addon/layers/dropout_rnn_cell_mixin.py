@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_gru_addon import arguments
 from tf_gru_addon._compat import KerasDropoutRNNCell, enclosing_graphs
+from tf_gru_addon.layers.checks import is_boolean
 from tf_gru_addon.ops.dropout import dropout_masks
 
 _GRAPH_ATTRIBUTE = "_tf_gru_addon_mask_seeds"
@@ -179,7 +180,7 @@ def resolve_training(training: Any) -> bool | tf.Tensor:
     tensor = None
     if hasattr(training, "dtype") and hasattr(training, "shape"):
         tensor = tf.convert_to_tensor(training)
-    if tensor is None or not (tensor.dtype.is_bool or tensor.dtype.is_integer):
+    if tensor is None or not is_boolean(tensor):
         raise ValueError(
             "training must be True, False, None, or a scalar tensor of booleans; "
             f"received: {training!r}."
