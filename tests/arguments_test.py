@@ -95,3 +95,12 @@ def test_what_is_no_such_array(value, dtype, received):
     name = np.dtype(dtype).name
     with pytest.raises(ValueError, match=f"x must be an array of {name}; {received}"):
         arguments.array("x", value, dtype)
+
+
+def test_what_a_library_does_not_understand_is_refused_by_name():
+    assert arguments.converted("size", int, "3", "a size") == 3
+    message = "^size must be the name or the config of a size, or one itself; received"
+    for value in ("three", None):
+        with pytest.raises(ValueError, match=message) as error:
+            arguments.converted("size", int, value, "a size")
+        assert isinstance(error.value.__cause__, ValueError | TypeError)

@@ -113,7 +113,7 @@ def _keras_file(model, path):
 
 
 def _export(model, path):
-    model.export(path / "exported", verbose=False)
+    model.export(path / "exported")
     return _served(path / "exported", model)
 
 

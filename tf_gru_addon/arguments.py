@@ -7,6 +7,7 @@ numbers and booleans that they are; text never counts as either.
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import operator
 import os
@@ -50,14 +51,12 @@ def integer(name: str, value: Any, minimum: int, expected: str | None = None) ->
         minimum: The smallest that is allowed.
         expected: What the error says instead of "an integer of at least ...".
     """
-    try:
-        result = operator.index(value)
-    except TypeError:
-        result = None
-    if result is None or isinstance(value, bool | np.bool_) or result < minimum:
-        raise _refuse(
-            name, expected or f"an integer of at least {minimum}", value
-        ) from None
+    result = None
+    if not isinstance(value, bool | np.bool_):  # which NumPy 1 warns of as an index
+        with contextlib.suppress(TypeError):
+            result = operator.index(value)
+    if result is None or result < minimum:
+        raise _refuse(name, expected or f"an integer of at least {minimum}", value)
     return result
 
 
@@ -98,7 +97,11 @@ def converted(name: str, convert: Callable[[Any], Any], value: Any, what: str) -
         return convert(value)
     except (TypeError, ValueError) as error:
         expected = f"the name or the config of {what}, or one itself"
-        raise _refuse(name, expected, value) from error
+        refusal = _refuse(name, expected, value)
+        # Only the library knows what is wrong within a config.
+        raise (
+            ValueError(f"{refusal} {error}") if isinstance(value, dict) else refusal
+        ) from error
 
 
 def path(name: str, value: Any) -> Path:

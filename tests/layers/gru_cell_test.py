@@ -464,6 +464,52 @@ def test_stacked_and_bidirectional_and_fit():
     assert history[-1] < 0.5 * history[0]
 
 
+def test_states_of_stacked_cells(tf_keras):
+    """A tensor a cell, as TF r2.0 has it; in the structure of states that are given.
+
+    Keras' own cells give lists of one tensor, but tensors in a functional model.
+    """
+    layer = keras.layers.RNN([GRUCell(3), GRUCell(U)], return_state=True)
+    reference = tf_keras.layers.RNN(
+        [tf_keras.layers.GRUCell(3), tf_keras.layers.GRUCell(U)], return_state=True
+    )
+    x, states = tf.constant(normal(B, T, F)), [tf.zeros([B, 3]), tf.zeros([B, U])]
+    symbolic = layer(keras.Input((T, F)))
+    for results in (layer(x), reference(x), layer(x, initial_state=states)):
+        assert len(results) == len(symbolic) == 3
+        assert [y.shape for y in results] == [(B, U), (B, 3), (B, U)]
+    _, *nested = layer(x, initial_state=[[state] for state in states])
+    assert [type(state) for state in nested] == [list, list]
+    for (actual,), expected in zip(nested, layer(x)[1:], strict=True):
+        assert_close(actual, expected)
+
+
+def test_a_cell_inside_a_cell_keeps_its_masks_until_they_are_reset():
+    """`keras.layers.RNN` resets those of its own cell; a function draws new ones."""
+
+    class Outer(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = GRUCell(U, dropout=0.5, seed=1)
+            self.state_size = self.output_size = U
+
+        def build(self, shape):
+            self.inner.build(shape)
+
+        def call(self, inputs, states, training=None):
+            return self.inner(inputs, states, training=training)
+
+    cell = Outer()
+    layer = keras.layers.RNN(cell)
+    x = tf.constant(normal(B, T, F))
+    first = layer(x, training=True)
+    np.testing.assert_array_equal(layer(x, training=True), first)
+    cell.inner.reset_dropout_mask()
+    assert not np.array_equal(layer(x, training=True), first)
+    function = tf.function(lambda: layer(x, training=True))
+    assert not np.array_equal(function(), function())
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_training_is_exact_enough_to_learn(jit_compile):
     """A step of SGD moves the weights by the oracle's gradient."""

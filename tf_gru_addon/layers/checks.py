@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_gru_addon import activations, arguments
@@ -81,13 +82,25 @@ def real(name: str, tensor: Any, dtype: str) -> tf.Tensor:
     return tf.cast(tensor, dtype)
 
 
+def is_boolean(tensor: tf.Tensor) -> bool:
+    """Whether a tensor holds booleans, or integers, which count as such.
+
+    Fractions count where they are known to be 0 and 1: the first versions of Keras 3
+    make them of a NumPy array of booleans.
+    """
+    if tensor.dtype.is_bool or tensor.dtype.is_integer:
+        return True
+    values = tf.get_static_value(tensor) if tensor.dtype.is_floating else None
+    return values is not None and bool(np.isin(values, (0, 1)).all())
+
+
 def timestep_mask(name: str, mask: Any, sizes: tf.TensorShape) -> tf.Tensor | None:
     """Returns a mask as booleans (batch, timesteps), or None.
 
     Args:
         name: What the mask is, for the message.
         mask: None, or booleans or integers, (batch, timesteps) or (batch, timesteps,
-            1), or a list of it, as Keras has where a layer takes states too.
+            1), or a list of it, be it with None for the masks of states.
         sizes: Batch and timesteps of the sequences.
 
     Raises:
@@ -104,7 +117,7 @@ def timestep_mask(name: str, mask: Any, sizes: tf.TensorShape) -> tf.Tensor | No
     if mask is None:
         return None
     mask = tf.convert_to_tensor(mask)
-    if not (mask.dtype.is_bool or mask.dtype.is_integer):
+    if not is_boolean(mask):
         raise ValueError(
             f"{name} must hold booleans, or integers of which 0 is False; received a "
             f"tensor of the dtype {mask.dtype.name}. Compare it with a number, for "

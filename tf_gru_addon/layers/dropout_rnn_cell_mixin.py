@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_gru_addon import arguments
 from tf_gru_addon._compat import KerasDropoutRNNCell, enclosing_graphs
+from tf_gru_addon.layers.checks import is_boolean
 from tf_gru_addon.ops.dropout import dropout_masks
 
 _GRAPH_ATTRIBUTE = "_tf_gru_addon_mask_seeds"
@@ -28,6 +29,10 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
     never leaves the graph it belongs to, a `tf.function` draws anew at every call, and
     a graph traced for inference holds no random op. A `tf.function` that holds a single
     timestep therefore draws at every timestep: put the time loop in it too.
+
+    `keras.layers.RNN` resets the masks of its own cell and of stacked cells. It does
+    not know of a cell that another cell holds: run eagerly, that one keeps its masks
+    from batch to batch, as Keras' cells do there, until you reset them.
 
     To use it, name it before `keras.layers.Layer` among the bases, call
     `super().__init__`, and set `dropout` and `recurrent_dropout`:
@@ -175,7 +180,7 @@ def resolve_training(training: Any) -> bool | tf.Tensor:
     tensor = None
     if hasattr(training, "dtype") and hasattr(training, "shape"):
         tensor = tf.convert_to_tensor(training)
-    if tensor is None or not (tensor.dtype.is_bool or tensor.dtype.is_integer):
+    if tensor is None or not is_boolean(tensor):
         raise ValueError(
             "training must be True, False, None, or a scalar tensor of booleans; "
             f"received: {training!r}."
