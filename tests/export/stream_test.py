@@ -1,8 +1,10 @@
 """A `Stream` gives the model's numbers, however they are pushed."""
 
+import gc
 import itertools
 import threading
 import tracemalloc
+import weakref
 
 import keras
 import numpy as np
@@ -276,6 +278,23 @@ def test_buffers_do_not_grow_with_the_lengths_met():
     a_frame = 4 * 2 * (streams.FEATURES + 64 + (64 + 16) + (16 + 16))  # bytes
     assert max(sizes) < 4 * 200 * a_frame + 2**19
     assert sizes[-1] > 2 * a_frame  # what is held was seen
+
+
+@native_only
+def test_a_dropped_stream_leaves_no_array_behind():
+    """Nothing waits for the garbage collector, whose turn may come late."""
+    gc.collect()
+    gc.disable()
+    try:
+        stream = Stream(streams.model("dense"))
+        stream.push(streams.frames("dense", 1))
+        arrays = [weakref.ref(state) for state in stream._runner.states.values()]
+        parts = [weakref.ref(each) for each in stream._runner._parts]
+        assert all(each() is not None for each in (*arrays, *parts))
+        del stream
+        assert not [each() for each in (*arrays, *parts) if each() is not None]
+    finally:
+        gc.enable()
 
 
 def test_a_stream_says_what_it_is_and_what_runs_it():

@@ -1,5 +1,7 @@
 """The kernels, called through their C interface."""
 
+import os
+
 import kernels
 import numpy as np
 import oracles
@@ -37,3 +39,30 @@ def test_indices_beyond_32_bits():
     assert np.ptp(tail) > 0.1
     np.testing.assert_array_equal(outputs[:, -3:], tail)
     np.testing.assert_array_equal(state, last)
+
+
+def _resident():
+    """Returns the bytes of memory that this process has in use."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/statm"), reason="this system has no /proc"
+)
+def test_calls_of_many_shapes_leave_nothing_behind():
+    library, rng = kernels.library(), np.random.default_rng(0)
+
+    def call():
+        batch, timesteps, features, units = rng.integers(1, [40, 20, 20, 90])
+        arrays = kernels.example(0, batch, timesteps, features, units)
+        d = np.zeros((batch, timesteps, units), "float32")
+        kernels.train(library, arrays, d, arrays[1])
+
+    for _ in range(300):
+        call()
+    before = _resident()
+    for _ in range(1500):
+        call()
+    # A pass' workspace, left behind by each, would be over 10 MB.
+    assert _resident() - before < 3 * 2**20

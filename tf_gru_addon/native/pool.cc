@@ -9,11 +9,11 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 namespace tf_gru_addon {
 namespace {
@@ -119,7 +119,7 @@ class Pool {
 
   std::mutex mutex_;
   std::condition_variable work_, done_;
-  std::deque<Job*> jobs_;
+  std::vector<Job*> jobs_;
   std::atomic<int> waiting_{0};  // the size of jobs_, to be looked at without the lock
   int started_ = 0;
 };
