@@ -135,10 +135,11 @@ def _require_shallow(content: Any) -> None:
     """Refuses sections within sections without end; the checks call themselves."""
     level = [content]
     for _ in range(_MAX_DEPTH):
-        parts = [part for part in level if isinstance(part, dict | list)]
+        # Each once: a few parts that hold each other many times stand for billions.
+        parts = {id(part): part for part in level if isinstance(part, dict | list)}
         level = [
             inner
-            for part in parts
+            for part in parts.values()
             for inner in (part.values() if isinstance(part, dict) else part)
         ]
         if not level:
