@@ -10,6 +10,7 @@ from typing import Any
 
 from tf_gru_addon.config import Config, load_config, save_config
 from tf_gru_addon.files import is_unfinished, whole, writing
+from tf_gru_addon.reading import require_regular
 from tf_gru_addon.training.errors import WorkdirError
 from tf_gru_addon.training.state import History
 
@@ -114,6 +115,7 @@ class Workdir:
             files.append(self.saved_model / "saved_model.pb")
             tolerance = config.export.tolerance
         try:
+            require_regular(self.metrics)
             metrics = json.loads(self.metrics.read_text(encoding="utf-8"))
             done = metrics["epochs"], metrics.get("saved_model", {}).get("tolerance")
         except (OSError, ValueError, LookupError, TypeError, AttributeError):

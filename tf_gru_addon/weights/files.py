@@ -79,7 +79,7 @@ def inspect_weights(
 
 
 def _inspect(path: Path, reset_after: bool | None) -> WeightsFile:
-    if path.with_name(path.name + ".index").exists():
+    if path.name and path.with_name(path.name + ".index").exists():
         cells = tf1.read_tf1_checkpoint(path)
         return _single("tf1", cells)
     if path.is_dir():
