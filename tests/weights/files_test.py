@@ -473,8 +473,9 @@ def test_activations_that_the_file_has_otherwise(tmp_path):
 def test_what_is_no_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none: there is no such file"):
         read_weights(tmp_path / "none")
-    with pytest.raises(WeightsError, match="it is a folder"):
-        read_weights(tmp_path)
+    for folder in (tmp_path, ".", "/"):
+        with pytest.raises(WeightsError, match="it is a folder"):
+            read_weights(folder)
 
 
 def test_importing_loads_no_framework_but_numpy():

@@ -88,12 +88,13 @@ def _check_heaps_in(content: mmap.mmap | memoryview) -> None:
         raise OSError("the file does not begin as HDF5 does")
     # No two real heaps lie in one place, so all have fewer entries than this.
     steps = itertools.count(-(len(content) // _ENTRY))
-    for match in re.finditer(b"GCOL\x01|HEAP\x00", content):
-        check = _check_texts if match[0][:1] == b"G" else _check_names
-        if not check(content, match.start(), steps):
-            raise FileRefusedError(
-                f"its heap at {match.start()} does not add up. The file is damaged."
-            )
+    # One after the other: a search for either is thirty times slower.
+    for mark, check in ((b"GCOL\x01", _check_texts), (b"HEAP\x00", _check_names)):
+        for match in re.finditer(mark, content):
+            if not check(content, match.start(), steps):
+                raise FileRefusedError(
+                    f"its heap at {match.start()} does not add up. It is damaged."
+                )
 
 
 def _check_texts(content: Any, start: int, steps: Iterator[int]) -> bool:

@@ -6,13 +6,17 @@ import io
 import json
 import math
 import os
+from typing import Any
 
+from tf_gru_addon.reading.budget import FileRefusedError
 from tf_gru_addon.reading.hdf5 import open_hdf5
 from tf_gru_addon.reading.zip_file import open_zip
 
 WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
 _ITEM = 4
+# Keras writes functions, such as activations, as of the module "builtins".
+_PACKAGES = ("keras", "tf_gru_addon", "builtins")
 
 
 def check_keras_file(path: str | os.PathLike) -> None:
@@ -31,11 +35,32 @@ def check_keras_file(path: str | os.PathLike) -> None:
                 with open_hdf5(io.BytesIO(file.read(name)), file.budget):
                     pass
         if CONFIG in file.names:
-            size = _variables(file.read(CONFIG))
+            config = json.loads(file.read(CONFIG))
+            _check_names(config)
+            size = _variables(config)
             file.budget.take(size, f"the model that {CONFIG} describes")
 
 
-def _variables(config: bytes) -> int:
+def _check_names(config: Any) -> None:
+    """Refuses what Keras before 3.9 would import, and call, from any module."""
+    pending = [config]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list):
+            pending += part
+        elif isinstance(part, dict):
+            pending += part.values()
+            module, name = part.get("module"), str(part.get("class_name"))
+            is_class = name == "function" or name[:1].isupper() or name[:2] == "__"
+            known = is_class and str(module).partition(".")[0] in _PACKAGES
+            if module and "class_name" in part and not known:
+                raise FileRefusedError(
+                    f"its config names {name!r} of the module {module!r}; what is not "
+                    "a class of Keras or of this package is not loaded."
+                )
+
+
+def _variables(config: Any) -> int:
     """Returns how many bytes the variables of a model take, without making them.
 
     A config of a kilobyte can describe a layer of a billion units, which Keras makes
@@ -46,7 +71,7 @@ def _variables(config: bytes) -> int:
 
     try:
         with tf.Graph().as_default():
-            model = keras.saving.deserialize_keras_object(json.loads(config))
+            model = keras.saving.deserialize_keras_object(config)
             shapes = [tuple(variable.shape) for variable in model.variables]
     except Exception:  # Keras gives the reason when it loads the file itself
         return 0

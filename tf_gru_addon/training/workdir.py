@@ -21,6 +21,7 @@ from tf_gru_addon.files import (
     whole,
     writing,
 )
+from tf_gru_addon.reading import require_regular
 from tf_gru_addon.training import lock
 from tf_gru_addon.training.errors import WorkdirError
 from tf_gru_addon.training.state import History
@@ -197,6 +198,7 @@ class Workdir:
             outputs.append(self.saved_model)
             tolerance = config.export.tolerance
         try:
+            require_regular(self.metrics)
             content = json.loads(self.metrics.read_text(encoding="utf-8"))
             metrics = Metrics.model_validate(content)
             wanted = {path.name: digest(path) for path in outputs}
