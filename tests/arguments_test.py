@@ -60,3 +60,38 @@ def test_a_path_is_returned_as_a_path(value):
 def test_nothing_else_counts_as_a_path(value):
     with pytest.raises(ValueError, match="path must be a path: text that is not empty"):
         arguments.path("path", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        ([1, 2], "float32"),
+        (np.ones(2, "float64"), "float32"),
+        (np.ones(2, "float32"), "bfloat16"),
+        ([True, False], "int32"),
+        ([0, 1], bool),
+        (np.int64(3), "int32"),
+    ],
+)
+def test_arrays(value, dtype):
+    result = arguments.array("x", value, dtype)
+    assert result.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(result.astype("float64"), value)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "received"),
+    [
+        ("x", "float32", "received one of str"),
+        (None, "float32", "received one of object"),
+        ([1j], "float32", "received one of complex128"),
+        ([0.5], "int32", "received one of float64"),
+        ([0.5], bool, "received one of float64"),
+        ([2], bool, "received one of int64"),
+        ([[1], [1, 2]], "float32", "received something else: .*inhomogeneous"),
+    ],
+)
+def test_what_is_no_such_array(value, dtype, received):
+    name = np.dtype(dtype).name
+    with pytest.raises(ValueError, match=f"x must be an array of {name}; {received}"):
+        arguments.array("x", value, dtype)

@@ -105,7 +105,7 @@ def test_without_the_extra(call, file, tmp_path, monkeypatch):
         "export", "--model", file, "--format", "onnx", "--output", output
     )
     assert code == 2
-    assert "ONNX exports need 'onnx', which is not installed" in err
+    assert "ONNX exports need 'onnx', 'onnxruntime', 'tf2onnx', which are not" in err
     assert f"Run: {install_command(extra='export')}" in err
     assert not output.exists()
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from absl import flags
@@ -126,6 +127,48 @@ def test_what_needs_no_tensorflow_starts_none(started, arguments, code):
         assert f"usage: {typed} " in done.stdout
 
 
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules["tensorflow"] = None
+from tf_gru_addon import cli
+cli.run()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", *TINY, "--workdir", "a"],
+        ["evaluate", "--workdir", "a"],
+        ["export", "--model", "a.keras", "--output", "a"],
+        ["deploy", "--workdir", "a", "--output", "b"],
+        ["convert", "a.h5", "a.keras"],
+    ],
+)
+def test_without_tensorflow(tmp_path, arguments):
+    (tmp_path / "tf-gru-addon").write_text(WITHOUT_TENSORFLOW)
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "tf-gru-addon", *arguments]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=variables, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    start = "error: tf_gru_addon needs TensorFlow 2.16 or later, and found none. Inst"
+    assert done.stderr.startswith(start)
+    assert os.listdir(tmp_path) == ["tf-gru-addon"]
+
+
+@pytest.mark.parametrize("started", ["tf-gru-addon"], indirect=True)
+def test_the_layers_are_registered_for_a_command(started, tmp_path):
+    """`import tf_gru_addon` alone does not register them in such a process."""
+    layers = [keras.Input((None, 3)), tf_gru_addon.GRU(4)]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    _, done = started("export", "--model", "model.keras", "--output", "served")
+    assert done.returncode == 0, done.stderr
+    assert "parity   passed" in done.stdout
+
+
+@pytest.mark.parametrize("started", ["python -m tf_gru_addon"], indirect=True)
 def test_a_command_prints_nothing_else(started, tmp_path):
     _, done = started("evaluate", "--workdir", "nowhere")
     (line,) = done.stderr.splitlines()

@@ -141,3 +141,33 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise _refuse(name, "text that is not empty", value)
     return value
+
+
+def array(name: str, value: Any, dtype: Any) -> np.ndarray:
+    """Returns an array of a dtype that holds the numbers given.
+
+    Numbers keep their kind: fractions become no integers, and complex numbers no real
+    ones. As booleans count booleans, and integers that are 0 or 1.
+
+    Args:
+        name: What the argument is called.
+        value: The argument: an array, or what `numpy.asarray` takes.
+        dtype: The dtype.
+    """
+    dtype = np.dtype(dtype)
+    try:
+        result = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be an array of {dtype.name}; received something else: {error}"
+        ) from None
+    truths = dtype.kind == "b" and result.dtype.kind in "iu"
+    holds = np.can_cast(result.dtype, dtype, "same_kind")
+    if truths:
+        holds = np.isin(result, (0, 1)).all()
+    if result.dtype.kind in "OSUMmc" or not holds:
+        raise ValueError(
+            f"{name} must be an array of {dtype.name}; received one of "
+            f"{result.dtype.name}."
+        )
+    return result.astype(dtype)

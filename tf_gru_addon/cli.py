@@ -30,6 +30,8 @@ class Command:
         required: the flags that must be given.
         run: does it: takes the flags, and the arguments.
         arguments: the names of what stands on the command line without a flag.
+        is_light: whether it starts without TensorFlow and the layers, and imports them
+            itself where it needs them.
     """
 
     summary: str
@@ -37,6 +39,7 @@ class Command:
     required: tuple[str, ...]
     run: Callable[..., None]
     arguments: tuple[str, ...] = ()
+    is_light: bool = False
 
 
 class UsageError(TfGruAddonError, ValueError):
@@ -81,7 +84,6 @@ def _define_evaluate(values: flags.FlagValues) -> None:
 
 
 def _evaluate(values: flags.FlagValues) -> None:
-    from tf_gru_addon import layers as layers  # or says what must be installed
     from tf_gru_addon.training import evaluate
     from tf_gru_addon.training.report import print_report
 
@@ -90,7 +92,11 @@ def _evaluate(values: flags.FlagValues) -> None:
 
 COMMANDS = {
     "train": Command(
-        "Train what a config describes.", _define_train, ("workdir",), _train
+        "Train what a config describes.",
+        _define_train,
+        ("workdir",),
+        _train,
+        is_light=True,
     ),
     "evaluate": Command(
         "Measure a trained model again.", _define_evaluate, ("workdir",), _evaluate
@@ -113,6 +119,7 @@ COMMANDS = {
         (),
         cli_weights.inspect,
         ("FILE",),
+        is_light=True,
     ),
     "convert": Command(
         "Write the weights of a GRU in another format, or an old model as .keras.",
@@ -120,6 +127,7 @@ COMMANDS = {
         (),
         cli_weights.convert,
         ("IN", "OUT"),
+        is_light=True,
     ),
 }
 
@@ -184,6 +192,9 @@ def _dispatch(arguments: Sequence[str]) -> int:
     if given[count:] or missing:
         wrong = f"takes no {given[count]!r}" if given[count:] else f"needs {missing[0]}"
         raise UsageError(f"{name} {wrong}. See `{_program()} {name} --help`.")
+    if not command.is_light:
+        # Registers them for the models to load, or says what must be installed.
+        from tf_gru_addon import layers as layers
     command.run(values, *given)
     return 0
 

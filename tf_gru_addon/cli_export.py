@@ -36,7 +36,6 @@ def define_export(values: flags.FlagValues) -> None:
 
 def export(values: flags.FlagValues) -> None:
     """Writes a model, and prints how it compares with what it was made of."""
-    from tf_gru_addon import layers as layers  # or says what must be installed
     from tf_gru_addon.export.errors import ExportError
     from tf_gru_addon.export.parity import require_new
     from tf_gru_addon.export.targets import target_of
@@ -74,7 +73,6 @@ def define_deploy(values: flags.FlagValues) -> None:
 
 def deploy(values: flags.FlagValues) -> None:
     """Writes a run's model in every form, and prints how each does on the test data."""
-    from tf_gru_addon import layers as layers  # or says what must be installed
     from tf_gru_addon.training.deploy import deploy as write_all
     from tf_gru_addon.training.deploy import print_deployment
 

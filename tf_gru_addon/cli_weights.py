@@ -90,6 +90,8 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
     from tf_gru_addon.weights.files import chosen
 
     if Path(target).suffix == ".keras" and values.format is None:
+        from tf_gru_addon import layers as layers  # registers them
+
         _convert_model(source, target, values.architecture)
         return
     if values.architecture is not None:
@@ -180,7 +182,6 @@ def _print_activations_left_out(stack: tuple[GRULayer, ...], form: str) -> None:
 
 def _convert_model(source: str, target: str, architecture: str | None) -> None:
     """Writes a whole model of an older Keras as a Keras 3 file, and runs both."""
-    from tf_gru_addon import layers as layers  # registers them
     from tf_gru_addon.export.examples import example_inputs, run_model
     from tf_gru_addon.export.keras_files import load_keras_file
     from tf_gru_addon.export.parity import compare, flat_model, new_output, require_new
@@ -202,7 +203,7 @@ def _convert_model(source: str, target: str, architecture: str | None) -> None:
         )
         if not comparison.passed:
             raise WeightsError(
-                f"{target}: loaded again, it {comparison.why_not_passed()}. It was not "
+                f"{target}: loaded again, it {comparison.reason}. It was not "
                 "put in place."
             )
     print(

@@ -22,7 +22,9 @@ import tensorflow as tf
 #: They differ in every sum and at every timestep, the perturbed runs in the weights.
 FACTOR = 10
 #: Outputs that rounding moves by more than this do not tell right from wrong.
-LIMIT = 1e-3
+_DECIDABLE = 1e-3
+#: Likewise, in units in the last place, where these are large.
+_DECIDABLE_UNITS = 8
 
 _DRAWS = 4
 #: One unit in the last place of a number between 1 and 2, by dtype.
@@ -37,6 +39,15 @@ def limit(tolerance: float, spread: float) -> float:
         spread: How far `rounding` moves its outputs.
     """
     return max(tolerance, FACTOR * spread)
+
+
+def decidable(layers: Iterable[keras.layers.Layer]) -> float:
+    """Returns how far rounding may move outputs that still tell right from wrong.
+
+    Args:
+        layers: The model and the layers in it.
+    """
+    return max(_DECIDABLE, _DECIDABLE_UNITS * _unit(layers))
 
 
 def rounding(
@@ -60,7 +71,7 @@ def rounding(
         The largest distance of several perturbed runs; NaN if one is NaN.
     """
     layers = list(layers)
-    unit = max(_UNITS.get(layer.compute_dtype, 0) for layer in layers)
+    unit = _unit(layers)
     rng = np.random.default_rng(0)
 
     def moved(value: Any) -> Any:
@@ -79,12 +90,21 @@ def rounding(
     return float(np.max(distances))
 
 
+def _unit(layers: Iterable[keras.layers.Layer]) -> float:
+    """Returns one unit in the last place of the coarsest dtype computed in."""
+    return max(_UNITS.get(layer.compute_dtype, 0) for layer in layers)
+
+
 @contextlib.contextmanager
 def _other_values(
     layers: list[keras.layers.Layer], other: Callable[[Any], Any]
 ) -> Iterator[None]:
     """Has the layers see other values of their variables within the block."""
     variables = {id(v): v for layer in layers for v in layer.variables}
-    values = [(v, tf.constant(other(v.value))) for v in variables.values()]
+    values = [
+        (v, tf.constant(other(v)))
+        for v in variables.values()
+        if keras.backend.standardize_dtype(v.dtype) in _UNITS
+    ]
     with keras.StatelessScope(state_mapping=values):
         yield

@@ -133,3 +133,20 @@ def test_examples_in_the_place_of_inputs_that_tell_nothing(tmp_path):
     assert [name for name, _ in report.cases] == ["short"]
     assert not report.comparison.undecided
     assert model.weights[0].value is not None
+
+
+def test_an_export_of_another_shape_is_refused_and_says_so(tmp_path, monkeypatch):
+    """NumPy would broadcast these outputs against each other."""
+    model = _model(chaotic=False)
+    layers = [keras.Input((None, 6)), *model.layers, keras.layers.Dense(1)]
+    wrong = keras.Sequential(layers)
+    module = sys.modules["tf_gru_addon.export.saved_model"]
+    write = module.write_saved_model
+    monkeypatch.setattr(
+        module, "write_saved_model", lambda _, path: write(flat_model(wrong), path)
+    )
+    shapes = r"has the shape \(1, 50, 1\) where the model's has \(1, 50, 3\)"
+    with pytest.raises(ExportError, match=shapes) as error:
+        export_saved_model(model, tmp_path / "wrong", beside_keras=False)
+    assert "FAILED" in str(error.value.report)
+    assert shapes.replace("\\", "") in str(error.value.report)

@@ -1,5 +1,7 @@
 """Every kind of model as ONNX, in ONNX Runtime and OpenVINO."""
 
+import re
+
 import cases
 import keras
 import numpy as np
@@ -244,10 +246,29 @@ def test_figures_of_keras_own_export(tmp_path):
     model = _sequential(tf_gru_addon.GRU(4))
     report = export_onnx(model, tmp_path / "model.onnx")
     if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 8):
-        assert report.keras_reason.startswith("Keras 3.")
+        assert "Keras 3." in report.keras_reason
     else:
         assert report.keras_latency_ms > 0
         assert report.keras_size > 0
+
+
+def test_keras_own_export_that_does_not_run(tmp_path, monkeypatch):
+    """Keras is not to blame for what a layer traces."""
+    model = _sequential(tf_gru_addon.GRU(4))
+
+    def broken(self, path, **options):
+        path.write_bytes(b"no model")
+
+    monkeypatch.setattr(keras.Model, "export", broken)
+    reason = export_onnx(model, tmp_path / "model.onnx").keras_reason
+    assert re.match(r"ONNX Runtime does not run what .* writes of this model: ", reason)
+
+    def fail(self, path, **options):
+        raise ValueError("no such op")
+
+    monkeypatch.setattr(keras.Model, "export", fail)
+    reason = export_onnx(model, tmp_path / "again.onnx").keras_reason
+    assert re.match(r"`model\.export` of Keras 3\S+ fails .*: no such op$", reason)
 
 
 class _TimesTwo(keras.layers.Layer):

@@ -396,7 +396,7 @@ X = np.zeros((3, 1, streams.FEATURES), "float32")
         ((X[..., :2],), r"received \(3, 1, 2\)"),
         ((X[:, 0],), r"received \(3, 3\)"),
         (("abc",), r"frames must be an array of float32"),
-        ((X + 1j,), r"frames must be an array of float32: .*complex"),
+        ((X + 1j,), r"frames must be an array of float32; .*complex"),
         (([[1, 2], [3]],), r"frames must be an array of float32"),
         (
             (X, [[True]]),

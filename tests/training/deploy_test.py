@@ -1,8 +1,12 @@
+import dataclasses
+import json
+
 import pytest
 
 from tf_gru_addon.export import ExportError, targets
+from tf_gru_addon.export.parity_report import require_passed
 from tf_gru_addon.training import RunError, WorkdirError
-from tf_gru_addon.training.deploy import deploy, print_deployment
+from tf_gru_addon.training.deploy import Form, deploy, print_deployment
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +38,12 @@ def test_every_form_says_the_same(run, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "deployed" / "saved_model" / "saved_model.pb").exists()
     png = (tmp_path / "deployed" / "deployment.png").read_bytes()
     assert png.startswith(b"\x89PNG")
+    written = json.loads((tmp_path / "deployed" / "deployment.json").read_text())
+    assert written["run"] == "mine"
+    assert [form["name"] for form in written["forms"]] == ["Keras", *names]
+    assert written["forms"][1]["accuracy"] == served.accuracy
+    assert written["forms"][1]["latency_ms"] > 0
+    assert written["forms"][3] == {"name": "other", "refusal": refused.refusal}
     print_deployment(forms, "deployed")
     out = capsys.readouterr().out
     assert f"{trained.accuracy:.4f}" in out
@@ -41,6 +51,12 @@ def test_every_form_says_the_same(run, tmp_path, monkeypatch, capsys):
     assert refused.refusal
     with pytest.raises(ExportError, match="deployed: exists already"):
         deploy(run[0], tmp_path / "deployed")
+
+
+def test_one_reason_is_given_once(capsys):
+    forms = [Form(f"{n}, a step", True, refusal="gru: no step.") for n in ("a", "b")]
+    print_deployment([Form("Keras"), *forms], "deployed")
+    assert "no a, a step; b, a step: gru: no step." in capsys.readouterr().out
 
 
 def test_a_form_that_says_something_else(run, tmp_path, monkeypatch):
@@ -54,18 +70,35 @@ def test_a_form_that_says_something_else(run, tmp_path, monkeypatch):
     monkeypatch.setitem(targets.TARGETS, "saved_model", lambda: changed)
     with pytest.raises(RunError, match=r"saved_model: it says of \d+.*% of the test"):
         deploy(run[0], tmp_path / "deployed")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_form_with_other_numbers(run, tmp_path, monkeypatch):
     target = targets.target_of("saved_model")
 
     def export(model, path, **options):
-        return target.export(model, path, **options | {"tolerance": -1.0})
+        report = target.export(model, path, **options)
+        comparison = dataclasses.replace(report.comparison, cases=(("one", 0.5),))
+        return require_passed(dataclasses.replace(report, comparison=comparison))
 
     changed = target._replace(export=export)
     monkeypatch.setitem(targets.TARGETS, "saved_model", lambda: changed)
-    with pytest.raises(ExportError, match="differs from the model"):
+    message = r"deployed/saved_model: the export differs .* by 0.5 .* Nothing was writ"
+    with pytest.raises(ExportError, match=message) as error:
         deploy(run[0], tmp_path / "deployed")
+    assert error.value.report.path == tmp_path / "deployed" / "saved_model"
+    assert not list(tmp_path.iterdir())
+
+
+def test_packages_are_looked_for_first(tmp_path, monkeypatch):
+    target = targets.target_of("saved_model")._replace(packages=("no_such", "nor_this"))
+    monkeypatch.setitem(targets.TARGETS, "saved_model", lambda: target)
+    message = (
+        "forms of a deployment need 'no_such', 'nor_this', which are not installed"
+    )
+    with pytest.raises(ImportError, match=message):
+        deploy(tmp_path / "no_run", tmp_path / "deployed")
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_run(tmp_path):

@@ -61,6 +61,6 @@ def test_an_export_that_differs_is_not_put_in_place(run, tmp_path, test_data):
     output.mkdir()
     (output / "old").write_text("")
     frames = np.full_like(test_data.frames, np.nan)
-    with pytest.raises(RunError, match="differs from the trained model by nan"):
+    with pytest.raises(RunError, match="SavedModel differs from the model by nan for"):
         export_saved_model(model, output, frames, 1e-5)
     assert [file.name for file in tmp_path.rglob("*")] == ["mine", "old"]

@@ -101,6 +101,14 @@ def test_a_folder_that_is_replaced_is_noticed(tmp_path):
     assert (path / NAME).exists()
 
 
+def test_a_link_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("all of it")
+    (tmp_path / NAME).symlink_to(tmp_path / "precious")
+    with pytest.raises(RunError, match="cannot be written"), locked(tmp_path):
+        pass
+    assert (tmp_path / "precious").read_text() == "all of it"
+
+
 def test_without_locks_a_run_is_possible(tmp_path, monkeypatch):
     def unsupported(*_):
         raise OSError("no locks")

@@ -14,7 +14,7 @@ from tf_gru_addon.reading.boundary import reason
 
 #: A config of a hundred layers, each with every argument, has 40 kB. PyYAML reads about
 #: 100 kB a second.
-_MAX_BYTES = 1 << 18
+_MAX_BYTES = 1 << 17
 #: More than any number or date has; Python takes hours for a number of megabytes.
 _MAX_SCALAR = 400
 

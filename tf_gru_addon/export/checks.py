@@ -159,18 +159,9 @@ def array_of(name: str, value: Any, tensor: keras.KerasTensor) -> np.ndarray:
     Raises:
         ExportError: Its dtype or its shape does not fit, or it is empty.
     """
-    dtype = np.dtype(keras.backend.standardize_dtype(tensor.dtype))
-    shape = tensor.shape
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        array = np.asarray(None)
-    castable = array.dtype == dtype or np.can_cast(array.dtype, dtype, "same_kind")
-    if array.dtype.kind not in "biufV" or not castable:
-        raise ExportError(
-            f"{name} must be an array of {dtype.name} for the input {tensor.name!r}; "
-            f"received {array.dtype.name}."
-        )
+    shape, dtype = tensor.shape, keras.backend.standardize_dtype(tensor.dtype)
+    with refusing():
+        array = arguments.array(name, value, dtype)
     fits = array.ndim == len(shape) and all(
         fixed in (None, size) for fixed, size in zip(shape, array.shape, strict=True)
     )
@@ -180,4 +171,4 @@ def array_of(name: str, value: Any, tensor: keras.KerasTensor) -> np.ndarray:
             f"{name} must have the shape ({sizes}) and not be empty, for the input "
             f"{tensor.name!r}; received {array.shape}."
         )
-    return array.astype(dtype)
+    return array

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from tf_gru_addon import arguments
+from tf_gru_addon.export import litert, onnx
 from tf_gru_addon.export import streaming_files as files
 from tf_gru_addon.export.checks import array_of, check, refusing
 from tf_gru_addon.export.errors import ExportError
@@ -51,7 +52,7 @@ _FORMATS = {
         files.litert_ops,
         1,
         1,
-        ("ai_edge_litert",),
+        litert.PACKAGES,
     ),
     "onnx": _Format(
         files.write_onnx,
@@ -59,7 +60,7 @@ _FORMATS = {
         files.onnx_ops,
         None,
         1,
-        ("tf2onnx", "onnx", "onnxruntime"),
+        onnx.PACKAGES,
     ),
 }
 

@@ -14,10 +14,12 @@ def require_extra(what: str, *packages: str) -> None:
         what: What needs them, in the plural.
         *packages: Their import names.
     """
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise ImportError(
-                f"{what} need {package!r}, which is not installed. "
-                f"Run: {install_command(package, extra='export')}",
-                name=package,
-            )
+    missing = [each for each in packages if importlib.util.find_spec(each) is None]
+    if missing:
+        names = ", ".join(map(repr, missing))
+        verb = "is" if len(missing) == 1 else "are"
+        raise ImportError(
+            f"{what} need {names}, which {verb} not installed. "
+            f"Run: {install_command(*missing, extra='export')}",
+            name=missing[0],
+        )

@@ -56,10 +56,10 @@ def load_keras_file(path: str | os.PathLike) -> tuple[keras.Model, list[str]]:
             )
         if path.suffix != ".keras":
             raise ExportError(f"{path}: not a .keras file. {remedy}")
-        check_keras_file(path)
-    # The layers of this package register themselves when imported.
-    from tf_gru_addon import layers as layers
+        # The layers of this package register themselves when imported.
+        from tf_gru_addon import layers as layers
 
+        check_keras_file(path)
     failing = boundary(path, ExportError, "cannot be loaded")
     with failing, _reasons(), zipfile.ZipFile(path) as file:
         config = json.loads(file.read("config.json"))

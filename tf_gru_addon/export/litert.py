@@ -31,6 +31,7 @@ from tf_gru_addon.export.parity import (
     Run,
     measure,
     new_output,
+    why_not_keras,
 )
 from tf_gru_addon.export.parity_report import ParityReport, require_passed
 from tf_gru_addon.export.saved_model import endpoint_names, write_saved_model
@@ -38,6 +39,8 @@ from tf_gru_addon.files import size
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.ops.gru_litert import gru_litert
 
+#: What must be installed.
+PACKAGES = ("ai_edge_litert",)
 #: How weights may be stored, and the largest error that this may make.
 TOLERANCES = {"none": 1e-5, "float16": 5e-3, "dynamic": 5e-2, "int8": 1e-1}
 
@@ -96,7 +99,7 @@ def export_litert(
             'quantize must be "none", "float16" or "dynamic" for whole sequences; '
             f"received: {quantize!r}."
         )
-    require_extra("LiteRT files", "ai_edge_litert")
+    require_extra("LiteRT files", *PACKAGES)
     checked = check(
         model,
         path,
@@ -235,15 +238,18 @@ def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "model.tflite"
+        runtime = None
         try:
             with _silence():
                 model.export(path, format="litert")
+            runtime = "LiteRT"
             return {
                 "keras_latency_ms": _latency(path, arrays),
                 "keras_size": size(path),
             }
         except Exception as error:  # whatever stops it is what there is to say
-            return {"keras_reason": f"Keras {keras.__version__}: {_summary(error)}"}
+            summary = ValueError(_summary(error))
+            return {"keras_reason": why_not_keras(summary, runtime)}
 
 
 @contextlib.contextmanager

@@ -23,10 +23,14 @@ from tf_gru_addon.export.parity import (
     Run,
     measure,
     new_output,
+    why_not_keras,
 )
 from tf_gru_addon.export.parity_report import Comparison, ParityReport, require_passed
 from tf_gru_addon.files import size
 from tf_gru_addon.layers.gru import GRU
+
+#: What must be installed.
+PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 
 
 def export_onnx(
@@ -75,7 +79,7 @@ def export_onnx(
         >>> report.ops["GRU"], report.passed
         (1, True)
     """
-    require_extra("ONNX exports", "onnx", "onnxruntime", "tf2onnx")
+    require_extra("ONNX exports", *PACKAGES)
     checked = check(
         model,
         path,
@@ -182,10 +186,11 @@ def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "keras.onnx"
+        runtime = None
         try:
             model.export(path, format="onnx", verbose=False)
+            runtime = "ONNX Runtime"
             milliseconds = measure(load_onnx(path), arrays)
         except Exception as error:  # whatever stops it is what there is to say
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            return {"keras_reason": f"Keras {keras.__version__} fails: {reason}"}
+            return {"keras_reason": why_not_keras(error, runtime)}
         return {"keras_latency_ms": milliseconds, "keras_size": size(path)}

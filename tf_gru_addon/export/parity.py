@@ -148,7 +148,9 @@ def compare(
                 spread = verify.rounding(expected, part, layers, _error)
                 rounding[name] = max(rounding.get(name, 0.0), spread, key=severity)
     problems = {name: text for name, text in problems.items() if text}
-    return Comparison(tuple(errors.items()), tolerance, rounding, problems)
+    decidable = verify.decidable(layers)
+    cases = tuple(errors.items())
+    return Comparison(cases, tolerance, rounding, problems, decidable)
 
 
 def measure(run: Run, arrays: Arrays, seconds: float = 1.0) -> float:
@@ -169,6 +171,23 @@ def measure(run: Run, arrays: Arrays, seconds: float = 1.0) -> float:
         run(arrays)
         times.append(time.perf_counter() - start)
     return 1e3 * statistics.median(times)
+
+
+def why_not_keras(error: Exception, runtime: str | None = None) -> str:
+    """Returns why a report has no figures of Keras' own export.
+
+    The cause may be Keras or a layer of the model, this package's too: so the text
+    says what failed, and not whose fault it is.
+
+    Args:
+        error: What was raised.
+        runtime: What did not run the file; None where there is none.
+    """
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    export = f"`model.export` of Keras {keras.__version__}"
+    if runtime is None:
+        return f"{export} fails on this model: {reason}"
+    return f"{runtime} does not run what {export} writes of this model: {reason}"
 
 
 def _parts(arrays: Arrays) -> Iterator[Arrays]:

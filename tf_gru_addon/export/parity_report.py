@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tf_gru_addon import verify
@@ -15,9 +15,9 @@ from tf_gru_addon.export.errors import ExportError
 class Comparison:
     """How the outputs of two forms of a model compare, input by input.
 
-    A case is *undecided* where rounding alone moves the model's outputs by more than
-    0.001: there a right form and a wrong one give equally different numbers. To pass,
-    more than half of the cases must be decided, and these within their limits.
+    A case is *undecided* where rounding alone moves the model's outputs so far that a
+    right form and a wrong one give equally different numbers. To pass, more than half
+    of the cases must be decided, and these within their limits.
 
     Attributes:
         cases: Name and maximum error of each input that was run. An error is relative
@@ -27,6 +27,7 @@ class Comparison:
             alone moves the model's outputs.
         problems: For each case that cannot be compared in numbers, what is wrong: the
             form does not run, or its outputs have other shapes or dtypes.
+        decidable: How far rounding may move the outputs of a decided case.
 
     Example:
         >>> comparison = Comparison((("short", 2e-7), ("long", 3e-5)), 1e-5)
@@ -40,11 +41,12 @@ class Comparison:
     tolerance: float
     rounding: Mapping[str, float] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
+    decidable: float = 1e-3
 
     @property
     def undecided(self) -> list[str]:
         """The cases that do not tell right from wrong."""
-        return [name for name, x in self.rounding.items() if x > verify.LIMIT]
+        return [name for name, x in self.rounding.items() if x > self.decidable]
 
     @property
     def max_error(self) -> float:
@@ -86,13 +88,16 @@ class Comparison:
         """
         return verify.limit(self.tolerance, self.rounding.get(case, 0.0))
 
-    def why_not_passed(self) -> str:
-        """Returns what is wrong, as the end of a sentence that names the form."""
+    @property
+    def reason(self) -> str:
+        """Why it did not pass, as the end of a sentence that names the form."""
+        if self.passed:
+            return ""
         if self.failure is None:
             return (
                 "cannot be judged: rounding alone moves the model's outputs by up to "
                 f"{max(self.rounding.values()):.2g}, in {len(self.undecided)} of "
-                f"{len(self.cases)} cases by more than {verify.LIMIT}"
+                f"{len(self.cases)} cases by more than {self.decidable:.2g}"
             )
         name, error = self.failure
         if problem := self.problems.get(name):
@@ -111,20 +116,20 @@ class Comparison:
         Args:
             prefix: The prefix.
         """
-        return Comparison(
-            tuple((prefix + name, error) for name, error in self.cases),
-            self.tolerance,
-            {prefix + name: value for name, value in self.rounding.items()},
-            {prefix + name: value for name, value in self.problems.items()},
+        return replace(
+            self,
+            cases=tuple((prefix + name, error) for name, error in self.cases),
+            rounding={prefix + name: x for name, x in self.rounding.items()},
+            problems={prefix + name: text for name, text in self.problems.items()},
         )
 
     def __or__(self, other: Comparison) -> Comparison:
         """Returns the cases of both."""
-        return Comparison(
-            (*self.cases, *other.cases),
-            self.tolerance,
-            {**self.rounding, **other.rounding},
-            {**self.problems, **other.problems},
+        return replace(
+            self,
+            cases=(*self.cases, *other.cases),
+            rounding={**self.rounding, **other.rounding},
+            problems={**self.problems, **other.problems},
         )
 
     def rows(self) -> list[str]:
@@ -267,7 +272,7 @@ def require_passed(report: ParityReport) -> ParityReport:
     else:
         remedy = " Raise `tolerance` if that is good enough."
     raise ExportError(
-        f"{report.path}: the export {report.comparison.why_not_passed()}. It stays "
+        f"{report.path}: the export {report.comparison.reason}. It stays "
         f"where it is.{remedy}",
         report,
     )

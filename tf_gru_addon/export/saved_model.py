@@ -25,6 +25,7 @@ from tf_gru_addon.export.parity import (
     measure,
     new_output,
     unique_name,
+    why_not_keras,
 )
 from tf_gru_addon.export.parity_report import ParityReport, require_passed
 from tf_gru_addon.files import size
@@ -201,8 +202,10 @@ def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "saved_model"
+        runtime = None
         try:
             _quietly(model.export, path)
+            runtime = "TensorFlow"
             loaded = tf.saved_model.load(str(path))
             serve = loaded.signatures["serving_default"]
             keys = list(serve.structured_input_signature[1])
@@ -212,6 +215,5 @@ def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
                 lambda _: [np.asarray(y) for y in serve(**inputs).values()], arrays
             )
         except Exception as error:  # whatever stops it is what there is to say
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            return {"keras_reason": f"Keras {keras.__version__} fails: {reason}"}
+            return {"keras_reason": why_not_keras(error, runtime)}
         return {"keras_latency_ms": milliseconds, "keras_size": size(path)}

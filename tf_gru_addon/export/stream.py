@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_gru_addon import arguments
 from tf_gru_addon.export.stream_runners import (
     NumpyRunner,
     TensorFlowRunner,
@@ -86,12 +87,8 @@ class Stream:
     """
 
     def __init__(self, model: keras.Model, batch_size: int = 1):
-        integer = isinstance(batch_size, int | np.integer)
-        if not integer or isinstance(batch_size, bool) or batch_size < 1:
-            raise ValueError(
-                f"batch_size must be a positive integer; received: {batch_size!r}."
-            )
-        self.batch_size = int(batch_size)
+        expected = "a positive integer"
+        self.batch_size = arguments.integer("batch_size", batch_size, 1, expected)
         self._model = StreamingModel(model)
         frames = self._model.frames
         self._dtype = np.dtype(keras.backend.standardize_dtype(frames.dtype))
@@ -131,7 +128,7 @@ class Stream:
             ValueError: A shape or a dtype does not fit. The states are as they were.
         """
         if type(frames) is not np.ndarray or frames.dtype != self._dtype:
-            frames = self._array("frames", frames, self._dtype)
+            frames = arguments.array("frames", frames, self._dtype)
         if (
             frames.ndim != self._rank
             or frames.shape[0] != self.batch_size
@@ -143,7 +140,7 @@ class Stream:
                 f"{self.batch_size} rows; received {frames.shape}."
             )
         if mask is not None:
-            mask = self._array("mask", mask, bool)
+            mask = arguments.array("mask", mask, bool)
             if mask.shape != frames.shape[:2]:
                 raise ValueError(
                     f"mask must have the shape (batch, n), here {frames.shape[:2]}; "
@@ -165,7 +162,10 @@ class Stream:
             ValueError: There is no such row.
         """
         every = np.arange(self.batch_size)
-        indices = every if rows is None else np.atleast_1d(np.asarray(rows))
+        try:
+            indices = every if rows is None else np.atleast_1d(np.asarray(rows))
+        except ValueError:  # lists of different lengths
+            indices = np.array([None])
         if indices.dtype == bool and indices.shape == every.shape:
             indices = np.flatnonzero(indices)
         if indices.size == 0:
@@ -202,7 +202,7 @@ class Stream:
                 )
             new = {}
             for name, array in ours.items():
-                new[name] = self._array(f"state {name!r}", state[name], array.dtype)
+                new[name] = arguments.array(f"state {name!r}", state[name], array.dtype)
                 if new[name].shape != array.shape:
                     raise ValueError(
                         f"the state {name!r} must have the shape {array.shape}; "
@@ -226,15 +226,3 @@ class Stream:
         else:
             self._runner = TensorFlowRunner(self._model, self.batch_size)
         self.called = self._runner.called
-
-    @staticmethod
-    def _array(name: str, value: Any, dtype: Any) -> np.ndarray:
-        try:
-            array = np.asarray(value)
-            if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-                raise TypeError(f"they are {array.dtype}")
-            return array.astype(dtype)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{name} must be an array of {np.dtype(dtype).name}: {error}."
-            ) from error

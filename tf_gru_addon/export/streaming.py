@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tf_gru_addon import arguments
 from tf_gru_addon.export import causal
 from tf_gru_addon.ops.engines import use_engine
 
@@ -82,6 +84,8 @@ class StreamingModel:
         Args:
             batch_size: The number of rows, sequences that are run side by side.
         """
+        if not tf.is_tensor(batch_size):
+            batch_size = arguments.integer("batch_size", batch_size, 0)
         return {
             name: tf.zeros([batch_size, *state.shape], state.dtype)
             for name, state in self.states.items()
@@ -107,7 +111,7 @@ class StreamingModel:
             ValueError: A shape or a name of a state does not fit.
         """
         name = self.model.name
-        frames = tf.cast(frames, self.frames.dtype)
+        frames = _tensor("frames", frames, self.frames.dtype)
         expected = [None, None, *self.frames.shape[2:]]
         if not frames.shape.is_compatible_with(expected):
             raise ValueError(
@@ -117,7 +121,7 @@ class StreamingModel:
         states = self._checked(states, frames.shape[0])
         if mask is None:
             return self._functions[False](frames, states)
-        mask = tf.convert_to_tensor(mask, tf.bool)
+        mask = _tensor("mask", mask, "bool")
         if not mask.shape.is_compatible_with(frames.shape[:2]):
             raise ValueError(
                 f"mask of {name} must have the shape (batch, n), here "
@@ -132,7 +136,7 @@ class StreamingModel:
             states: The states.
             rows: Booleans (batch,), True for the rows in which a new sequence begins.
         """
-        rows = tf.convert_to_tensor(rows, tf.bool)
+        rows = _tensor("rows", rows, "bool")
 
         def reset(value):
             value = tf.convert_to_tensor(value)
@@ -168,14 +172,15 @@ class StreamingModel:
 
     def _checked(self, states: Mapping[str, Any], batch: int | None) -> States:
         name = self.model.name
-        if set(states) != set(self.states):
+        if not isinstance(states, Mapping) or set(states) != set(self.states):
+            received = sorted(states) if isinstance(states, Mapping) else states
             raise ValueError(
                 f"states of {name} must be a dict of {sorted(self.states)}; received "
-                f"{sorted(states)}. initial_states(batch_size) gives one."
+                f"{received!r}. initial_states(batch_size) gives one."
             )
         checked = {}
         for key, (_, shape, dtype) in self.states.items():
-            checked[key] = tf.cast(states[key], dtype)
+            checked[key] = _tensor(f"the state {key!r}", states[key], dtype)
             if not checked[key].shape.is_compatible_with([batch, *shape]):
                 raise ValueError(
                     f"the state {key!r} of {name} must have the shape "
@@ -189,3 +194,11 @@ class StreamingModel:
         with use_engine("portable"):
             outputs, states = self.causal.run(tf.identity(frames), states, mask)
         return (outputs[0] if len(outputs) == 1 else outputs), states
+
+
+def _tensor(name: str, value: Any, dtype: str) -> tf.Tensor:
+    """Returns a tensor of a dtype that holds the numbers given."""
+    if not tf.is_tensor(value):
+        return tf.constant(arguments.array(name, value, dtype))
+    arguments.array(name, np.zeros(0, value.dtype.as_numpy_dtype), dtype)
+    return tf.cast(value, dtype)

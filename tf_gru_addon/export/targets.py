@@ -21,11 +21,13 @@ class Target(NamedTuple):
             `examples`, `only_examples` and `beside_keras`.
         open: Takes the path and the model, and returns what runs the export.
         suffix: Ends the name of its file; empty for a folder.
+        packages: What must be installed.
     """
 
     export: Callable[..., ParityReport]
     open: Callable[[str | os.PathLike, keras.Model], Run]
     suffix: str
+    packages: tuple[str, ...] = ()
 
 
 def _saved_model() -> Target:
@@ -35,19 +37,20 @@ def _saved_model() -> Target:
 
 
 def _onnx() -> Target:
-    from tf_gru_addon.export.onnx import export_onnx, load_onnx
+    from tf_gru_addon.export.onnx import PACKAGES, export_onnx, load_onnx
 
-    return Target(export_onnx, lambda path, model: load_onnx(path), ".onnx")
+    return Target(export_onnx, lambda path, model: load_onnx(path), ".onnx", PACKAGES)
 
 
 def _litert() -> Target:
-    from tf_gru_addon.export.litert import export_litert, load_litert
+    from tf_gru_addon.export.litert import PACKAGES, export_litert, load_litert
     from tf_gru_addon.export.parity import flat_model
 
     return Target(
         export_litert,
         lambda path, model: load_litert(path, flat_model(model)),
         ".tflite",
+        PACKAGES,
     )
 
 
@@ -76,14 +79,17 @@ def target_of(name: str, *, streaming: bool = False) -> Target:
             f"format must be one of {', '.join(TARGETS)}; received: {name!r}."
         )
     target = TARGETS[name]()
-    return _step(name, target.suffix) if streaming else target
+    return _step(name, target) if streaming else target
 
 
-def _step(name: str, suffix: str) -> Target:
+def _step(name: str, target: Target) -> Target:
     from tf_gru_addon.export.export_streaming import export_streaming, load_streaming
 
     def export(model, path, *, beside_keras=False, **options):
         del beside_keras  # Keras has no such export
         return export_streaming(model, path, name, **options)
 
-    return Target(export, lambda path, model: load_streaming(path, model, name), suffix)
+    def open(path, model):
+        return load_streaming(path, model, name)
+
+    return target._replace(export=export, open=open)

@@ -7,6 +7,7 @@ wherever this is imported.
 # First: it says what to install where TensorFlow or Keras 3 is missing.
 from tf_gru_addon import _compat as _compat
 from tf_gru_addon.layers import keras2_masks as keras2_masks
+from tf_gru_addon.layers import keras2_ops as keras2_ops
 from tf_gru_addon.layers.dropout_rnn_cell_mixin import (
     DropoutRNNCellMixin as DropoutRNNCellMixin,
 )

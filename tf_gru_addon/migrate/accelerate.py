@@ -228,7 +228,7 @@ def _replace(layer: keras.layers.RNN, undo: contextlib.ExitStack) -> float:
             raise _OtherOutputsError(
                 f"it cannot be run: {_in_a_line(error)}"
             ) from error
-        if spread > verify.LIMIT:
+        if spread > verify.decidable([layer]):
             raise _OtherOutputsError(
                 f"rounding alone moves its outputs by {spread:.0e} of the largest, so "
                 "that nothing tells whether they would differ"
@@ -295,7 +295,7 @@ class _Trial(NamedTuple):
         allowed = outputs.tolerance(layers)
         if allowed < error < np.inf:
             spread = _spread(run, self.inputs, layers)
-            if spread > verify.LIMIT:
+            if spread > verify.decidable(layers):
                 why = f"rounding alone moves its outputs on {self.what} by {spread:.0e}"
                 return _Trial(None, None, f"{why} of the largest"), 0.0
             allowed = verify.limit(allowed, spread)

@@ -14,8 +14,11 @@ file is refused before a byte of an array is read:
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
+import mmap
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +33,9 @@ MAX_DEPTH = 100
 #: A transformer of a thousand layers with its optimizer's state has about 30,000.
 MAX_OBJECTS = 100_000
 _MAX_ATTRIBUTES = 1000
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# The least that anything in a heap takes, where lengths have 8 bytes.
+_ENTRY = 16
 #: The most that deflate can make of a byte.
 _DEFLATE_RATIO = 1032
 
@@ -55,8 +61,77 @@ def open_hdf5(
     import h5py
 
     budget = budget or Budget.of(file)
+    _check_heaps(file)
     with h5py.File(file, "r") as h5:
         yield h5, _Inspection(h5, budget).run()
+
+
+def _check_heaps(file: str | os.PathLike | IO[bytes]) -> None:
+    """Refuses heaps in which the HDF5 library would go round for ever.
+
+    The library follows what a heap says comes next, and does not look whether it has
+    been there. This is looked at before the library sees the file: it reads the heap of
+    the root group as it opens it.
+    """
+    if not isinstance(file, str | os.PathLike):
+        _check_heaps_in(file.getbuffer())
+        return
+    with open(file, "rb") as stream:
+        if not os.fstat(stream.fileno()).st_size:
+            raise OSError("the file is empty")
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            _check_heaps_in(content)
+
+
+def _check_heaps_in(content: mmap.mmap | memoryview) -> None:
+    if content[:8] != _SIGNATURE:
+        raise OSError("the file does not begin as HDF5 does")
+    # No two real heaps lie in one place, so all have fewer entries than this.
+    steps = itertools.count(-(len(content) // _ENTRY))
+    for match in re.finditer(b"GCOL\x01|HEAP\x00", content):
+        check = _check_texts if match[0][:1] == b"G" else _check_names
+        if not check(content, match.start(), steps):
+            raise FileRefusedError(
+                f"its heap at {match.start()} does not add up. The file is damaged."
+            )
+
+
+def _check_texts(content: Any, start: int, steps: Iterator[int]) -> bool:
+    """Whether the objects of a heap of texts follow one another.
+
+    "GCOL", its size at 8, its objects from 16: each a number at 0 (0 is what is free),
+    its size at 8, and its bytes from 16 on.
+    """
+    end = start + _number(content, start + 8)
+    place = start + _ENTRY
+    while place + _ENTRY <= min(end, len(content)):
+        size = _number(content, place + 8)
+        used = content[place : place + 2] != b"\0\0"
+        step = _ENTRY + -(-size // 8) * 8 if used else size
+        if step == 0 or step > end - place or next(steps) > 0:
+            return False
+        place += step
+    return True
+
+
+def _check_names(content: Any, start: int, steps: Iterator[int]) -> bool:
+    """Whether the free places of a group's heap of names come to an end.
+
+    "HEAP", the first free place at 16, the address of its bytes at 24. In a free place
+    is the next, or 1.
+    """
+    place, base = _number(content, start + 16), _number(content, start + 24)
+    seen = set()
+    while place != 1 and base + place + _ENTRY <= len(content):
+        if place in seen or next(steps) > 0:
+            return False
+        seen.add(place)
+        place = _number(content, base + place)
+    return True
+
+
+def _number(content: Any, place: int) -> int:
+    return int.from_bytes(content[place : place + 8], "little")
 
 
 class _Member(NamedTuple):
@@ -75,6 +150,7 @@ class _Inspection:
     def __init__(self, file: h5py.File, budget: Budget):
         self._root = file.id
         self._size = file.id.get_filesize()
+        self._sizes = file.id.get_create_plist().get_sizes()
         self._budget = budget
 
     def run(self) -> list[str]:
@@ -85,6 +161,11 @@ class _Inspection:
         """
         from h5py import h5d, h5g, h5o
 
+        if self._sizes != (8, 8):
+            raise FileRefusedError(
+                f"its addresses and lengths have {self._sizes} bytes; HDF5 writes 8, "
+                "unless told otherwise. Write the file anew with h5repack."
+            )
         root = h5g.open(self._root, b"/")
         self._check_attributes(root, "/")
         seen = {h5o.get_info(root).addr}
@@ -113,7 +194,7 @@ class _Inspection:
         """Returns what stands in a group, the first name last."""
         from h5py import h5l
 
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH + 1:
             raise FileRefusedError(
                 f"its groups are nested more than {MAX_DEPTH} deep, as Keras never "
                 "writes them."
@@ -158,7 +239,13 @@ class _Inspection:
             self._check_references(count, f"the array {path!r}")
         chunk = 0
         if layout == h5d.CHUNKED:
-            chunk = math.prod(properties.get_chunk()) * dtype.itemsize
+            sizes = properties.get_chunk()
+            if len(sizes) != len(array.shape or ()):  # HDF5 would read for ever
+                raise FileRefusedError(
+                    f"the array {path!r} has the shape {array.shape}, and chunks of "
+                    f"the shape {sizes}. It is damaged."
+                )
+            chunk = math.prod(sizes) * dtype.itemsize
         claim = max(count * dtype.itemsize, chunk)
         there = array.get_storage_size()
         # A chunk of which nothing is stored is made of the fill value.

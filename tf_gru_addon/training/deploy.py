@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +16,14 @@ import numpy as np
 from tf_gru_addon.datasets import Sequences
 from tf_gru_addon.export import ExportError
 from tf_gru_addon.export.examples import example_inputs, run_model
-from tf_gru_addon.export.parity import (
-    Run,
-    flat_model,
-    measure,
-    require_new,
-)
+from tf_gru_addon.export.extras import require_extra
+from tf_gru_addon.export.parity import Run, flat_model, measure, new_output, require_new
 from tf_gru_addon.export.parity_report import readable_size
-from tf_gru_addon.export.targets import TARGETS, target_of
-from tf_gru_addon.files import size, whole, writing
+from tf_gru_addon.export.targets import TARGETS, Target, target_of
+from tf_gru_addon.files import size
 from tf_gru_addon.training.errors import RunError
 from tf_gru_addon.training.evaluate import load_run
+from tf_gru_addon.training.plot import plot_deployment
 from tf_gru_addon.training.workdir import Workdir
 
 _BATCH = 64  # sequences at a time
@@ -35,6 +34,7 @@ class Form(NamedTuple):
 
     Attributes:
         name: "Keras", or a target's name, or that and ", a step".
+        step: Whether it takes one timestep, its states in and out.
         size: Its bytes.
         latency_ms: Milliseconds for one sequence of 50 timesteps; of a step for one.
         accuracy: The fraction of the test set that it gets right.
@@ -44,6 +44,7 @@ class Form(NamedTuple):
     """
 
     name: str
+    step: bool = False
     size: int = 0
     latency_ms: float = 0.0
     accuracy: float = 0.0
@@ -57,13 +58,15 @@ def deploy(workdir: str | os.PathLike, output: str | os.PathLike) -> list[Form]:
 
     Args:
         workdir: The folder of a finished run.
-        output: The folder to write: the exports, and `deployment.png`, a picture of
-            size and latency. It must not exist.
+        output: The folder to write: the exports; `deployment.json`, what is returned;
+            and `deployment.png`, a picture of it. It must not exist, and is there as a
+            whole or not at all.
 
     Returns:
         The trained model as it is, and then each target.
 
     Raises:
+        ImportError: What a target needs is not installed; found out first.
         WorkdirError: There is no finished run in `workdir`.
         ExportError: `output` exists, or the numbers of an export differ.
         RunError: Something cannot be written, or an export predicts otherwise.
@@ -77,17 +80,31 @@ def deploy(workdir: str | os.PathLike, output: str | os.PathLike) -> list[Form]:
         >>> [form.name for form in deploy("runs/tiny", "deployed")]
         ['Keras', 'saved_model', 'saved_model, a step', 'onnx', 'onnx, a step', ...]
     """
+    targets = {name: target_of(name) for name in TARGETS}
+    packages = [package for each in targets.values() for package in each.packages]
+    require_extra("The forms of a deployment", *packages)
     require_new(output)
-    output = Path(output)
     place = Workdir(workdir)
     config, model, parts = load_run(place)
-    with writing(output):
-        output.mkdir(parents=True)
-    forms = list(
-        _forms(model, place.model, output, parts["test"], config.export.tolerance)
-    )
-    _plot(forms, output / "deployment.png", place.path.resolve().name)
+    with new_output(output) as folder:
+        folder.mkdir()
+        writer = _Writer(model, folder, Path(output), config.export.tolerance)
+        forms = [*writer.forms(size(place.model), parts["test"])]
+        title = place.path.resolve().name
+        plot_deployment(forms, folder / "deployment.png", title)
+        (folder / "deployment.json").write_text(_as_json(title, forms), "utf-8")
     return forms
+
+
+def _as_json(title: str, forms: list[Form]) -> str:
+    """Returns forms as JSON; of one that does not exist, the reason alone."""
+    rows = [
+        {"name": form.name, "refusal": form.refusal}
+        if form.refusal
+        else {key: value for key, value in form._asdict().items() if key != "refusal"}
+        for form in forms
+    ]
+    return json.dumps({"run": title, "forms": rows}, indent=2) + "\n"
 
 
 def print_deployment(forms: list[Form], title: str) -> None:
@@ -118,44 +135,96 @@ def print_deployment(forms: list[Form], title: str) -> None:
                 f"{form.max_error:.0e}",
             )
     console.print(table)
+    refusals: dict[str, list[str]] = {}
     for form in forms:
         if form.refusal:
-            console.print(f" no {form.name}: {form.refusal}", markup=False)
+            refusals.setdefault(form.refusal, []).append(form.name)
+    for refusal, names in refusals.items():
+        console.print(f" no {'; '.join(names)}: {refusal}", markup=False)
 
 
-def _forms(
-    model: keras.Model, file: Path, output: Path, test: Sequences, tolerance: float
-) -> Iterator[Form]:
-    flat = flat_model(model)
-    one = next(iter(example_inputs(flat).values()))
+class _Writer:
+    """Writes and evaluates the forms of a model.
 
-    def trained(arrays: list[np.ndarray]) -> list[np.ndarray]:
-        return run_model(flat, arrays)
+    Args:
+        model: The trained model.
+        folder: Where to write.
+        output: Where the folder will be, for messages.
+        tolerance: The largest error allowed.
+    """
 
-    expected = _predictions(trained, test)
-    accuracy = float(np.mean(expected == test.labels))
-    yield Form("Keras", size(file), measure(trained, one), accuracy, 1.0)
-    for name, streaming in itertools.product(TARGETS, (False, True)):
-        target = target_of(name, streaming=streaming)
-        path = output / f"{name}{'_step' if streaming else ''}{target.suffix}"
-        name = f"{name}, a step" if streaming else name
-        try:
-            report = target.export(model, path, tolerance=tolerance, beside_keras=False)
-        except ExportError as error:
-            if error.report is not None:
-                raise
-            yield Form(name, refusal=str(error))
-            continue
-        actual = _predictions(target.open(path, flat), test)
-        agreeing = float(np.mean(actual == expected))
-        if agreeing < 1:
-            raise RunError(
-                f"{path}: it says of {1 - agreeing:.2%} of the test data what the "
-                "trained model does not say."
-            )
-        accuracy = float(np.mean(actual == test.labels))
+    def __init__(
+        self, model: keras.Model, folder: Path, output: Path, tolerance: float
+    ):
+        self._model, self._flat = model, flat_model(model)
+        self._folder, self._output = folder, output
+        self._tolerance = tolerance
+
+    def forms(self, file_size: int, test: Sequences) -> Iterator[Form]:
+        """Yields the model as it is, and then each form.
+
+        Args:
+            file_size: The bytes of the model's own file.
+            test: The test data.
+        """
+        one = next(iter(example_inputs(self._flat).values()))
+        expected = _predictions(self._run, test)
         yield Form(
-            name, report.size, report.latency_ms, accuracy, agreeing, report.max_error
+            "Keras",
+            size=file_size,
+            latency_ms=measure(self._run, one),
+            accuracy=float(np.mean(expected == test.labels)),
+            agreeing=1.0,
+        )
+        for name, step in itertools.product(TARGETS, (False, True)):
+            target = target_of(name, streaming=step)
+            file = f"{name}{'_step' if step else ''}{target.suffix}"
+            name = f"{name}, a step" if step else name
+            try:
+                yield self._form(Form(name, step), target, file, expected, test)
+            except ExportError as error:
+                if error.report is not None:
+                    raise
+                yield Form(name, step, refusal=str(error))
+
+    def _run(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        return run_model(self._flat, arrays)
+
+    def _form(
+        self,
+        form: Form,
+        target: Target,
+        file: str,
+        expected: np.ndarray,
+        test: Sequences,
+    ) -> Form:
+        """Writes a form, and returns it with its figures."""
+        path, later = self._folder / file, self._output / file
+        try:
+            report = target.export(
+                self._model, path, tolerance=self._tolerance, beside_keras=False
+            )
+        except ExportError as error:
+            if (report := error.report) is None:
+                raise
+            raise ExportError(
+                f"{later}: the export {report.comparison.reason}. Nothing was written.",
+                dataclasses.replace(report, path=later),
+            ) from error
+        actual = _predictions(target.open(path, self._flat), test)
+        agreeing = float(np.mean(actual == expected))
+        # Where rounding decides the outputs, it decides some answers too.
+        if agreeing < 1 and not report.comparison.undecided:
+            raise RunError(
+                f"{later}: it says of {1 - agreeing:.2%} of the test data what the "
+                "trained model does not say. Nothing was written."
+            )
+        return form._replace(
+            size=report.size,
+            latency_ms=report.latency_ms,
+            accuracy=float(np.mean(actual == test.labels)),
+            agreeing=agreeing,
+            max_error=report.max_error,
         )
 
 
@@ -163,33 +232,3 @@ def _predictions(run: Run, data: Sequences) -> np.ndarray:
     starts = range(0, len(data), _BATCH)
     batches = [run([data.frames[start : start + _BATCH]])[0] for start in starts]
     return np.concatenate(batches).argmax(axis=-1)
-
-
-def _plot(forms: list[Form], path: Path, title: str) -> None:
-    """Draws size and latency as a PNG file."""
-    from matplotlib.figure import Figure  # and not pyplot, which keeps global state
-
-    ink, colour = "#33383d", "#1f6f8b"
-    forms = [form for form in forms if not form.refusal][::-1]
-    figure = Figure(figsize=(9, 1 + 0.45 * len(forms)), dpi=150, layout="constrained")
-    panels = (
-        ("size", [form.size for form in forms], readable_size),
-        (
-            "one sequence (a step: one frame), batch 1",
-            [form.latency_ms for form in forms],
-            lambda milliseconds: f"{milliseconds:.2f} ms",
-        ),
-    )
-    for axes, (name, values, shown) in zip(figure.subplots(1, 2), panels, strict=True):
-        bars = axes.barh(
-            [form.name for form in forms], values, color=colour, height=0.6
-        )
-        axes.bar_label(bars, [f" {shown(value)}" for value in values], color=ink)
-        axes.set_title(name, loc="left", color=ink, fontsize=11)
-        axes.set_xlim(right=1.3 * max(values))
-        axes.xaxis.set_visible(False)
-        axes.tick_params(colors=ink, length=0)
-        axes.spines[:].set_visible(False)
-    figure.suptitle(title, color=ink, fontsize=11, fontweight="bold")
-    with whole(path) as unfinished:
-        figure.savefig(unfinished, format="png")

@@ -77,8 +77,6 @@ def load_run(workdir: Workdir) -> tuple[Config, keras.Model, dict[str, Sequences
     config = workdir.load_config()
     import keras
 
-    from tf_gru_addon import layers as layers  # registers them
-
     try:
         check_keras_file(workdir.model)
         model = keras.saving.load_model(workdir.model)

@@ -31,7 +31,8 @@ def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, A
 
     Returns:
         "max_difference", of the exported model's numbers from the trained model's on
-        the test data, and "tolerance", what it may be.
+        the test data; "tolerance", what it may be; and "allowed", what it may be where
+        rounding explains more.
 
     Raises:
         WorkdirError: there is no finished run in the folder, or `output` exists.
@@ -44,7 +45,7 @@ def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, A
         >>> trained = train(config, "runs/tiny")
         epoch 1/1  ...
         >>> export("runs/tiny", "served/tiny")
-        {'max_difference': ..., 'tolerance': 1e-05}
+        {'max_difference': ..., 'tolerance': 1e-05, 'allowed': 1e-05}
     """
     from tf_gru_addon.training.evaluate import load_run
 
@@ -72,7 +73,7 @@ def export_saved_model(
         tolerance: the largest difference allowed; of numbers above 1, relative.
 
     Returns:
-        "max_difference" and "tolerance".
+        "max_difference", "tolerance" and "allowed".
 
     Raises:
         RunError: it cannot be written, or the numbers differ; `path` is as it was.
@@ -90,8 +91,11 @@ def export_saved_model(
             if error.report is None:
                 raise
             raise RunError(
-                f"{path}: the reloaded SavedModel differs from the trained model by "
-                f"{error.report.max_error:.2g}; `export.tolerance` is {tolerance:.2g}. "
-                "It was not put in place."
+                f"{path}: the reloaded SavedModel {error.report.comparison.reason}; "
+                f"`export.tolerance` is {tolerance:.2g}. It was not put in place."
             ) from error
-    return {"max_difference": report.max_error, "tolerance": tolerance}
+    return {
+        "max_difference": report.max_error,
+        "tolerance": tolerance,
+        "allowed": report.allowed,
+    }

@@ -14,13 +14,13 @@ from tf_gru_addon.errors import RunError
 from tf_gru_addon.files import writing
 from tf_gru_addon.training.errors import WorkdirError
 
-NAME = ".lock"
+NAME = ".tf_gru_addon.lock"
 
 
 class Lock:
     """A lock on a folder, held by this process.
 
-    It is a lock of the operating system on the file `.lock`, so it ends with the
+    It is a lock of the operating system on a file in the folder, so it ends with the
     process, however that ends, and whether or not the file is left behind. A file
     system without locks gives none, and then nothing keeps a second run away.
 
@@ -38,7 +38,7 @@ class Lock:
         """Checks that the folder is still the one that was locked.
 
         Raises:
-            RunError: it was replaced, or the file `.lock` in it.
+            RunError: it was replaced, or the locked file in it.
         """
         if not _is_open_at(self.descriptor, self.folder / NAME):
             raise RunError(
@@ -100,14 +100,15 @@ def locked(folder: Path) -> Iterator[Lock]:
     finally:
         if lock in _held:  # and this is no forked child
             if _is_open_at(descriptor, path):
-                path.unlink()
+                with contextlib.suppress(OSError):
+                    path.unlink()
             _held.discard(lock)
             os.close(descriptor)
 
 
 def _acquire(folder: Path, path: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -127,11 +128,10 @@ def _acquire(folder: Path, path: Path) -> int:
 
 def _who(descriptor: int) -> str:
     """Returns the process that a locked file names."""
-    process, _, host = (
-        os.pread(descriptor, 300, 0).decode(errors="replace").partition(" ")
-    )
-    elsewhere = host.strip() not in ("", socket.gethostname())
-    return f"{process or 'unknown'}{f' on {host.strip()}' if elsewhere else ''}"
+    text = os.pread(descriptor, 300, 0).decode(errors="replace").strip()
+    process, _, host = text.partition(" ")
+    elsewhere = host not in ("", socket.gethostname())
+    return f"{process or 'unknown'}{f' on {host}' if elsewhere else ''}"
 
 
 def _in_use(folder: Path, who: str) -> WorkdirError:

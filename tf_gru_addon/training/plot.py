@@ -1,11 +1,20 @@
-"""A picture of how training went."""
+"""Pictures: how training went, and what each form of a model costs."""
 
 from __future__ import annotations
 
+import typing
+from collections.abc import Callable
 from pathlib import Path
 
+from tf_gru_addon.export.parity_report import readable_size
 from tf_gru_addon.files import whole
 from tf_gru_addon.training.state import History
+
+if typing.TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from tf_gru_addon.training.deploy import Form
 
 _INK, _GRID = "#33383d", "#e3e6e8"
 _COLOURS = {"train": "#1f6f8b", "validation": "#d9822b"}
@@ -50,3 +59,100 @@ def plot_history(history: History, path: Path, title: str) -> None:
     figure.suptitle(title, color=_INK, fontsize=11, fontweight="bold")
     with whole(path) as unfinished:
         figure.savefig(unfinished, format="png")
+
+
+def plot_deployment(forms: list[Form], path: Path, title: str) -> None:
+    """Draws what each form of a model takes, as a PNG file.
+
+    Args:
+        forms: The forms; those that do not exist are left out.
+        path: The file.
+        title: What stands above.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    figure = deployment_figure([form for form in forms if not form.refusal], title)
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, format="png")
+
+
+def deployment_figure(forms: list[Form], title: str) -> Figure:
+    """Returns the picture: a panel a quantity, each on a logarithmic axis.
+
+    Args:
+        forms: The forms.
+        title: What stands above.
+    """
+    from matplotlib.figure import Figure
+
+    panels: list[tuple[str, list[Form], str, Callable[[float], str]]] = [
+        ("size", forms, "size", readable_size),
+        (
+            "latency, a sequence of 50 steps",
+            [form for form in forms if not form.step],
+            "latency_ms",
+            _milliseconds,
+        ),
+        (
+            "latency, a single step",
+            [form for form in forms if form.step],
+            "latency_ms",
+            _milliseconds,
+        ),
+    ]
+    panels = [panel for panel in panels if panel[1]]
+    figure = Figure(
+        figsize=(4.2 * len(panels), 1.4 + 0.4 * len(forms)),
+        dpi=150,
+        layout="constrained",
+    )
+    columns = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (name, shown, field, text) in zip(columns, panels, strict=True):
+        values = {form.name: getattr(form, field) for form in shown}
+        _draw_dots(axes, values, text, len(forms))
+        axes.set_title(name, loc="left", color=_INK, fontsize=10)
+    figure.suptitle(
+        f"{title} (batch 1, logarithmic axes)", color=_INK, fontsize=11, ha="center"
+    )
+    return figure
+
+
+def _draw_dots(
+    axes: Axes, values: dict[str, float], text: Callable[[float], str], height: int
+) -> None:
+    """Draws a labelled dot a value: on a logarithmic axis a bar has no honest foot."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    rows = range(len(values))
+    numbers = list(values.values())
+    axes.set_xscale("log")
+    axes.set_xlim(min(numbers) / 1.6, max(numbers) * 1.6)
+    axes.hlines(rows, *axes.get_xlim(), color=_GRID, linewidth=0.8, zorder=1)
+    axes.scatter(numbers, rows, color=_COLOURS["train"], s=36, zorder=2)
+    for row, number in zip(rows, numbers, strict=True):
+        axes.annotate(
+            text(number),
+            (number, row),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            color=_INK,
+            fontsize=8,
+            annotation_clip=False,
+        )
+    axes.set_yticks(rows, list(values))
+    axes.set_ylim(height - 0.6, -0.8)  # the first on top
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=5))
+    axes.xaxis.set_major_formatter(lambda value, _: text(value))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(which="both", colors=_INK, length=0)
+    axes.tick_params(axis="x", labelsize=7)
+    axes.grid(axis="x", color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.3g} ms"

@@ -48,7 +48,7 @@ def _facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
             (
                 "SavedModel, reloaded",
                 f"differs from the model by {parity['max_difference']:.0e} "
-                f"(allowed: {parity['tolerance']:.0e})",
+                f"(allowed: {parity.get('allowed', parity['tolerance']):.0e})",
             )
         )
     return facts

@@ -43,7 +43,8 @@ def test_code_is_never_run(tf_keras, tmp_path):
         {"class_name": "Dense", "module": "evil", "registered_name": "Dense"},
         {"class_name": "Dense", "module": "keras", "registered_name": "evil>Dense"},
         {"class_name": "__lambda__", "config": {"name": "x", "value": "4wEAAAA="}},
-        {"class_name": "TFOpLambda"},
+        {"class_name": "TensorFlowOpLayer"},
+        {"class_name": "TFOpLambda", "module": "evil"},
     ],
 )
 def test_no_class_is_imported_by_its_name(path, changes):

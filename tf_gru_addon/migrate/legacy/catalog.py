@@ -62,7 +62,7 @@ CALL_ARGUMENTS = {
     "MultiHeadAttention": (*_ATTENDED, "attention_mask", "key", "value"),
 }
 #: Layers that hold code.
-CODE = ("Lambda", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer")
+CODE = ("Lambda",)
 CONVOLUTIONS = tuple(name for name in LAYERS if "Conv" in name)
 #: The layers within a layer that have its weights, by its attributes, in order.
 WITHIN = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import reprlib
 from collections.abc import Iterator
 from typing import Any
@@ -61,4 +62,6 @@ def building(what: str) -> Iterator[None]:
     except LegacyModelError:
         raise
     except refusals as error:
-        raise LegacyModelError(f"{what} cannot be built: {error}") from error
+        # Keras marks its messages for terminals.
+        text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+        raise LegacyModelError(f"{what} cannot be built: {text}") from error

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_gru_addon._compat import mask_of
 from tf_gru_addon.layers.keras2_masks import MaskOf
-from tf_gru_addon.migrate.legacy import catalog
+from tf_gru_addon.migrate.legacy import catalog, operations
 from tf_gru_addon.migrate.legacy.entry import Entry
 from tf_gru_addon.migrate.legacy.errors import (
     LegacyModelError,
@@ -121,7 +121,9 @@ def _functional(entry: Entry, layers: Layers, nested: bool) -> keras.Model:
             made[inner.name] = None
             tensors[inner.name, 0, 0] = _input(inner, inner.name, layers)
         else:
-            made[inner.name] = layers.make(inner)
+            # A layer of an operation has the arguments of its call.
+            is_operation = layers.is_operation(inner)
+            made[inner.name] = None if is_operation else layers.make(inner)
             pending += [(inner, i, node) for i, node in enumerate(inner.inbound)]
     offsets = _offsets(entry, pending)
     pending = [(e, i + offsets.get(e.name, 0), node) for e, i, node in pending]
@@ -155,7 +157,15 @@ def _call_all(
             if any(reference not in tensors for reference in _references(node)):
                 waiting.append(call)
                 continue
-            results = _call(entry, made[entry.name], node, tensors, masks_unknown)
+            if not _references(node):
+                raise LegacyModelError(
+                    f"{entry.where} is called with {short(node)}, which names no "
+                    "layer. The file is damaged."
+                )
+            if made[entry.name] is None:
+                results = _call_operation(entry, index, node, tensors)
+            else:
+                results = _call(entry, made[entry.name], node, tensors, masks_unknown)
             for i, result in enumerate(tf.nest.flatten(results)):
                 tensors[entry.name, index, i] = result
         if len(waiting) == len(pending):
@@ -194,6 +204,7 @@ def _is_reference(value: Any) -> bool:
         isinstance(value, list)
         and len(value) in (3, 4)
         and [type(item) for item in value[:3]] == [str, int, int]
+        and value[0] != operations.CONSTANT
     )
 
 
@@ -224,14 +235,20 @@ def _resolve(value: Any, tensors: _Tensors) -> Any:
     return value
 
 
+def _call_operation(entry: Entry, index: int, node: Any, tensors: _Tensors):
+    """Calls an operation of TensorFlow as a node of the file says."""
+
+    def tensor_of(value: Any) -> Any:
+        return tensors[tuple(value[:3])] if _is_reference(value) else None
+
+    name = keras_name(entry.name) + (f"_call_{index}" if index else "")
+    arguments = _arguments(entry, node)
+    return operations.call_operation(entry, name, node, arguments, tensor_of)
+
+
 def _call(entry: Entry, layer, node: Any, tensors: _Tensors, masks_unknown: bool):
     """Calls a layer as a node of the file says."""
     inputs = _resolve(node, tensors)
-    if not _references(node):
-        raise LegacyModelError(
-            f"{entry.where} is called with {short(node)}, which names no layer. The "
-            "file is damaged."
-        )
     arguments = _resolve(_arguments(entry, node), tensors)
     known = catalog.CALL_ARGUMENTS.get(entry.kind, ("mask", "training"))
     for name, value in arguments.items():
@@ -267,7 +284,7 @@ def _call(entry: Entry, layer, node: Any, tensors: _Tensors, masks_unknown: bool
 
 def _arguments(entry: Entry, node: Any) -> dict[str, Any]:
     """Returns the keyword arguments of a call, which every reference repeats."""
-    while not _is_reference(node):
+    while not (_is_reference(node) or operations.is_constant(node)):
         items = node.values() if isinstance(node, dict) else node
         node = next(item for item in items if _references(item))
     arguments = node[3] if len(node) == 4 else {}

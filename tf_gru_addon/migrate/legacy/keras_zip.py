@@ -15,7 +15,7 @@ from tf_gru_addon.migrate.legacy.part import Part
 from tf_gru_addon.migrate.legacy.slots import Found
 from tf_gru_addon.migrate.legacy.stored import Stored
 from tf_gru_addon.reading.hdf5 import open_hdf5
-from tf_gru_addon.reading.keras_file import WEIGHTS
+from tf_gru_addon.reading.keras_file import CONFIG, WEIGHTS
 from tf_gru_addon.reading.zip_file import ZipFile, open_zip
 from tf_gru_addon.weights.keras_config import plain_path, snake_case
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     import h5py
 
-CONFIG = "config.json"
 METADATA = "metadata.json"
 
 

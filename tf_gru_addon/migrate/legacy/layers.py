@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tf_gru_addon.layers import keras2_masks
-from tf_gru_addon.migrate.legacy import catalog, convert, values
+from tf_gru_addon.migrate.legacy import catalog, convert, operations, values
 from tf_gru_addon.migrate.legacy.entry import Entry
 from tf_gru_addon.migrate.legacy.era import Era
 from tf_gru_addon.migrate.legacy.errors import LegacyModelError, building
@@ -69,7 +69,19 @@ class Layers:
             return self._make_wrapper(entry)
         return self._construct(entry, catalog.LAYERS[entry.kind], entry.config)
 
+    def is_operation(self, entry: Entry) -> bool:
+        """Whether an entry is an operation of TensorFlow, and no custom object."""
+        known = entry.kind in operations.KINDS and entry.is_of_keras
+        return known and values.find(self.custom, entry.kind) is None
+
     def _check_known(self, entry: Entry) -> None:
+        if entry.kind == "TensorFlowOpLayer":
+            raise LegacyModelError(
+                f"{entry.where} is an operation as a graph of TensorFlow has it, which "
+                "tf.keras wrote before 2.4 and which is not supported. Write a layer "
+                "that does the same and pass it as custom_objects={"
+                f"{entry.kind!r}: the class}}, or build the model with it."
+            )
         if entry.kind in catalog.CODE:
             raise LegacyModelError(
                 f"{entry.where} holds code, and code within a file is never run. Write "
@@ -147,7 +159,7 @@ class Layers:
             part.children = [
                 self.part(inner, layer.get_layer(keras_name(inner.name)), "layers")
                 for inner in entry.within("layers")
-                if inner.kind != "InputLayer"
+                if inner.kind != "InputLayer" and not self.is_operation(inner)
             ]
         elif entry.kind in catalog.WITH_CELL:
             cell = Part(entry.name, f"{entry.kind}Cell", True, "cell")

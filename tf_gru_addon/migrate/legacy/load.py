@@ -42,15 +42,20 @@ def load_legacy_model(
     - `hard_sigmoid` is what it was, `clip(0.2 x + 0.5, 0, 1)`, in every layer;
     - a GRU without `reset_after` in its config applies the reset gate before the
       recurrent product, as Keras did before it had the argument;
-    - arguments that are gone (`time_major`, `batch_input_shape`, `implementation=0`,
-      Keras 1's `inner_activation`, `dropout_W`, ...) and arrays that lay otherwise
-      (Keras 1's nine, CuDNNGRU's) are brought to today's.
+    - masks travel as they did, through merging layers, `TimeDistributed`, attention
+      and layers that are given states;
+    - arguments that are gone (`batch_input_shape`, `implementation=0`, Keras 1's
+      `inner_activation`, `dropout_W`, ...) and arrays that lay otherwise (Keras 1's
+      nine, CuDNNGRU's) are brought to today's. A GRU with `time_major=True` is
+      refused;
+    - operations that stood between layers, such as `x[:, -1]`, `x + y` or
+      `tf.concat([x, y], -1)`, are taken from a fixed list.
 
     Functional and Sequential models are known, within each other and with shared
-    layers, made of the layers that go with recurrent ones; a layer that is not known
-    is refused by its name. No code within a file is ever run: a `Lambda` is refused,
-    and classes are looked up in a fixed list and in `custom_objects` alone. The file
-    is only read.
+    layers, made of the layers that go with recurrent ones; a layer or operation that is
+    not known is refused by its name. No code within a file is ever run: a `Lambda` is
+    refused, and classes are looked up in a fixed list and in `custom_objects` alone.
+    The file is only read.
 
     The model is not compiled, and the optimizer's state is not restored. Dropout acts
     in training alone; there it is that of today's layers: a recurrent mask never
