@@ -2,7 +2,9 @@
 
 import io
 import json
+import pathlib
 import re
+import time
 import warnings
 import zipfile
 
@@ -14,7 +16,9 @@ import pytest
 import tf_gru_addon
 from tf_gru_addon import activations
 from tf_gru_addon.weights import WeightsError, inspect_weights, read_weights
+from tf_gru_addon.weights.keras_config import match, stated_grus
 
+FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 GRU = keras.layers.GRU
 OURS = tf_gru_addon.GRU
 
@@ -87,6 +91,23 @@ def test_activations_of_keras_2(tf_keras, save):
     assert layer.recurrent_activation == backward.recurrent_activation == "hard_sigmoid"
     assert [layer.direction, backward.direction] == ["forward", "reverse"]
     assert np.array_equal(backward.backward.kernel, layers[1].get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("keras1_gru", "hard_sigmoid"),
+        ("keras1_functional", "hard_sigmoid"),
+        ("keras2_gru", "hard_sigmoid"),
+        ("keras2_bidirectional", "hard_sigmoid"),
+        ("tf1_cudnn_gru", "sigmoid"),
+    ],
+)
+def test_files_that_older_versions_wrote(name, expected):
+    file = inspect_weights(FIXTURES / f"{name}.h5")
+    ((layer,),) = file.grus.values()
+    assert file.activations_known
+    assert (layer.activation, layer.recurrent_activation) == ("tanh", expected)
 
 
 def nested(keras, gru):
@@ -297,3 +318,20 @@ def test_a_config_nested_without_end(tmp_path):
         )
     (stack,) = inspect_weights(tmp_path / "model.h5").grus.values()
     assert (stack[0].activation, stack[0].reset_after) == ("relu", False)
+
+
+def test_a_config_of_very_many_layers():
+    """Time must not grow with layers times arrays."""
+    layers = [
+        {"class_name": "GRU", "config": {"name": f"g{i}", "units": 2}}
+        for i in range(5_000)
+    ]
+    model = {"class_name": "Sequential", "config": {"name": "inner", "layers": layers}}
+    both = {"class_name": "Sequential", "config": {"layers": [*layers, model]}}
+    units = {f"model_weights/g{i}/g{i}": 2 for i in range(5_000)}
+    start = time.process_time()
+    stated = stated_grus(json.dumps(both), "2.3.1")
+    assert len(match(units, stated)) == 5_000
+    many = {f"model_weights/inner/g{i}": 2 for i in range(5_000)}
+    assert not match(many, stated)
+    assert time.process_time() - start < 10

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,38 +216,67 @@ def _stated(place: _Place, keras_3: bool) -> StatedGRU:
 
 
 def match(
-    names: Mapping[str, int], stated: Iterable[StatedGRU]
+    units: Mapping[str, int], stated: Iterable[StatedGRU]
 ) -> dict[str, StatedGRU]:
     """Returns what a config states about the GRUs whose arrays a file holds.
 
     Args:
-        names: The units of the GRUs, by where their arrays stand.
+        units: The units of the GRUs, by where their arrays stand.
         stated: The GRUs of the config.
 
     Returns:
         By name; a GRU that cannot be told from others that are different has None for
         what they have not in common, and one of which nothing is stated is left out.
     """
-    stated = list(stated)
-    by_path = {each.path: each for each in stated}
+    by_path: dict[str, StatedGRU] = {}
+    by_layer: dict[str, list[StatedGRU]] = {}
+    for each in stated:
+        by_path[each.path] = each
+        by_layer.setdefault(each.layer, []).append(each)
     found = {}
-    for name, units in names.items():
-        if name in by_path and by_path[name].units == units:
+    inside: dict[str, list[str]] = {}
+    for name, size in units.items():
+        if name in by_path and by_path[name].units == size:
             found[name] = by_path[name]
+        elif layer := _outermost(name, by_layer):
+            inside.setdefault(layer, []).append(name)
+    for layer, names in inside.items():
+        if len(names) * len(by_layer[layer]) > _MOST:
             continue
-        alike = [each for each in stated if _is_in(name, each.layer)]
-        parts = set(name.split("/"))
-        scores = [len(each.names & parts) for each in alike]
-        beside = [other for other in names if alike and _is_in(other, alike[0].layer)]
-        if scores and (max(scores) > 1 or len(beside) == len(alike)):
-            alike = [e for e, n in zip(alike, scores, strict=True) if n == max(scores)]
-            if alike := [each for each in alike if each.units == units]:
+        for name in names:
+            alike = _named(name, by_layer[layer], len(names))
+            if alike := [each for each in alike if each.units == units[name]]:
                 found[name] = _common(alike)
     return found
 
 
-def _is_in(name: str, layer: str) -> bool:
-    return f"{name}/".startswith(f"model_weights/{layer}/")
+#: How many comparisons the GRUs of one layer are worth; no model needs so many.
+_MOST = 1_000_000
+
+
+def _outermost(name: str, layers: Container[str]) -> str | None:
+    """Returns the layer of a whole-model file that a group is in."""
+    root, *parts = name.split("/")
+    if root != "model_weights":
+        return None
+    ends = range(len(parts), 0, -1)  # a layer's name can have slashes
+    return next((x for end in ends if (x := "/".join(parts[:end])) in layers), None)
+
+
+def _named(name: str, stated: list[StatedGRU], beside: int) -> list[StatedGRU]:
+    """Returns the GRUs of one layer's config that a group's name fits best.
+
+    Args:
+        name: The group.
+        stated: The GRUs of the layer's config.
+        beside: How many GRUs the file has there.
+    """
+    parts = set(name.split("/"))
+    scores = [len(each.names & parts) for each in stated]
+    # A name that shows the layer alone may be that of a GRU that no config shows.
+    if max(scores) < 2 and beside != len(stated):
+        return []
+    return [each for each, n in zip(stated, scores, strict=True) if n == max(scores)]
 
 
 def _common(grus: list[StatedGRU]) -> StatedGRU:
