@@ -33,12 +33,6 @@ def test_cut_short(path, part):
     refuses(path, "cannot be read as HDF5", "cut short")
 
 
-def test_weights_alone(tf_keras, tmp_path):
-    model, _ = legacy_cases.gru(tf_keras)
-    model.save_weights(tmp_path / "weights.h5")
-    refuses(tmp_path / "weights.h5", "weights alone", "Build the model")
-
-
 def test_another_hdf5_file(tmp_path):
     h5py.File(tmp_path / "data.h5", "w").close()
     refuses(tmp_path / "data.h5", "no Keras model", "model_config")
