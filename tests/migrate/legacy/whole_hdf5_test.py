@@ -4,7 +4,6 @@ import warnings
 
 import h5py
 import keras
-import legacy_cases
 import numpy as np
 import pytest
 from legacy_files import edit_gru, refuses
