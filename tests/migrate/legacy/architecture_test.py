@@ -162,10 +162,12 @@ def test_weights_without_their_architecture(apart):
 
 
 def test_a_file_without_layers(apart, tmp_path):
-    *_, architecture = apart
+    model, _, architecture = apart
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = np.ones(3)
     refuses(tmp_path / "other.h5", "lacks layer_names", architecture=architecture)
+    model.save_weights(tmp_path / "new.weights.h5")
+    refuses(tmp_path / "new.weights.h5", ".weights.h5", architecture=architecture)
 
 
 @pytest.mark.parametrize(

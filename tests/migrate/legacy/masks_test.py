@@ -37,6 +37,8 @@ def outputs(model, x):
     ],
 )
 def test_every_layer_behind_a_mask(tf_keras, make, source, tmp_path):
+    if source == "words" and keras.__version__.startswith("3.3."):
+        pytest.skip("Keras 3.3 builds no TimeDistributed of a Sequential")
     model, x = legacy_cases.masked(tf_keras, make, source)
     randomized(model).save(tmp_path / "model.h5")
     custom = {"Probe": probe(keras)}

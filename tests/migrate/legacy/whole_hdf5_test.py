@@ -4,7 +4,6 @@ import warnings
 
 import h5py
 import keras
-import legacy_cases
 import numpy as np
 import pytest
 from legacy_files import edit_gru, refuses
@@ -31,12 +30,6 @@ def test_cut_short(path, part):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * part)])
     refuses(path, "cannot be read", "cut short")
-
-
-def test_weights_alone(tf_keras, tmp_path):
-    model, _ = legacy_cases.gru(tf_keras)
-    model.save_weights(tmp_path / "weights.h5")
-    refuses(tmp_path / "weights.h5", "weights alone", "Build the model")
 
 
 def test_another_hdf5_file(tmp_path):

@@ -121,8 +121,9 @@ def _weights_group(file: h5py.File, alone: bool) -> h5py.Group:
     if alone:
         raise LegacyModelError(
             "it is an HDF5 file, but not one of weights by layers: it lacks "
-            "layer_names. Give a file that the old Keras' model.save_weights or "
-            "model.save wrote."
+            'layer_names. Give one that model.save_weights("weights.h5") or '
+            'model.save("model.h5") wrote; files named .weights.h5, which tf.keras '
+            "from 2.12 on wrote otherwise, are not read."
         )
     raise LegacyModelError(
         "it is an HDF5 file, but no Keras model: it lacks model_config or "
