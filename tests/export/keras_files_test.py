@@ -1,3 +1,5 @@
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -95,6 +97,21 @@ def test_what_is_known_is_kept(tmp_path):
 def test_an_unknown_layer_or_activation_is_named(layer, name, tmp_path):
     keras.Sequential([keras.Input((None, 3)), layer()]).save(tmp_path / "m.keras")
     with pytest.raises(ExportError, match=rf"'{name}' is a layer or a function .* cus"):
+        load_keras_file(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "Expecting property name"),
+        (b"[" * 100_000, "recursion"),
+        (b" " * (1 << 26) + b"{}", "would take 67,108,866 bytes"),
+    ],
+)
+def test_a_damaged_file_is_named(content, reason, tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", content)
+    with pytest.raises(ExportError, match=rf"m\.keras: cannot be loaded: .*{reason}"):
         load_keras_file(tmp_path / "m.keras")
 
 

@@ -22,6 +22,7 @@ _ROLES = {
     "initializer": (keras.initializers.get, "zeros"),
     "regularizer": (keras.regularizers.get, None),
 }
+_MAX_CONFIG = 1 << 26  # bytes; a thousand layers take one million
 _UNKNOWN = re.compile(r"(?:Could not locate (?:class|function) '|of type `)(\w+)")
 
 
@@ -45,7 +46,7 @@ def load_keras_file(path: str | os.PathLike) -> tuple[keras.Model, list[str]]:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file.")
-    if path.suffix in (".h5", ".hdf5", ".json"):
+    if path.suffix in (".h5", ".hdf5"):
         raise ExportError(
             f"{path}: a model of an older Keras. Convert it first: "
             f"tf-gru-addon convert {path} {path.with_suffix('.keras')}"
@@ -59,6 +60,8 @@ def load_keras_file(path: str | os.PathLike) -> tuple[keras.Model, list[str]]:
 
     try:
         with zipfile.ZipFile(path) as file:
+            if (length := file.getinfo("config.json").file_size) > _MAX_CONFIG:
+                raise ValueError(f"its config.json would take {length:,} bytes")
             config = json.loads(file.read("config.json"))
             left_out = sorted(set(_leave_out(config)))
             if not left_out:
