@@ -59,7 +59,7 @@ def test_the_unit_is_that_of_the_dtype_computed_in(dtype):
     spread = _rounding(_model(dtype), X.astype("float64"))
     unit = {"mixed_bfloat16": 2**-7, "mixed_float16": 2**-10, "float64": 2**-52}[dtype]
     assert unit / 10 < spread < 100 * unit
-    assert verify.decidable([_model(dtype)]) == max(1e-3, 8 * unit)
+    assert verify.decidable([_model(dtype)]) == max(1e-2, 8 * unit)
 
 
 def test_the_model_is_left_as_it_was():

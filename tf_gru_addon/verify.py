@@ -22,7 +22,7 @@ import tensorflow as tf
 #: They differ in every sum and at every timestep, the perturbed runs in the weights.
 FACTOR = 10
 #: Outputs that rounding moves by more than this do not tell right from wrong.
-_DECIDABLE = 1e-3
+_DECIDABLE = 1e-2
 #: Likewise, in units in the last place, where these are large.
 _DECIDABLE_UNITS = 8
 

@@ -1,3 +1,5 @@
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -87,14 +89,29 @@ def test_what_is_known_is_kept(tmp_path):
 @pytest.mark.parametrize(
     ("layer", "name"),
     [
-        (lambda: _Double(), "_Double"),
+        (_Double, "_Double"),
         (lambda: keras.layers.Dense(2, activation=_doubled), "_doubled"),
         (lambda: tf_gru_addon.GRU(2, activation=_doubled), "_doubled"),
     ],
 )
 def test_an_unknown_layer_or_activation_is_named(layer, name, tmp_path):
     keras.Sequential([keras.Input((None, 3)), layer()]).save(tmp_path / "m.keras")
-    with pytest.raises(ExportError, match=rf"'{name}' is a layer or a function .* cus"):
+    with pytest.raises(ExportError, match=rf"'{name}' .*custom_objects=.*{name}"):
+        load_keras_file(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "Expecting property name"),
+        (b"[" * 100_000, "nested too deep"),
+        (b" " * (1 << 27) + b"{}", "claims 134217730 bytes"),
+    ],
+)
+def test_a_damaged_file_is_named(content, reason, tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", content)
+    with pytest.raises(ExportError, match=rf"m\.keras: .*{reason}"):
         load_keras_file(tmp_path / "m.keras")
 
 

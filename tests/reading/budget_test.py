@@ -214,7 +214,7 @@ def test_a_config_of_a_large_model(call, edited, tmp_path):
     [
         (b'"module": "keras.layers", "class_name": "Dense"', b"os system"),
         (b'"module": "keras.layers", "class_name": "Dense"', b"keras.utils get_file"),
-        (b'"module": "keras.initializers", "class_name": "Zeros"', b"builtins exec"),
+        (b'"module": "keras.layers", "class_name": "Dense"', b"builtins exec"),
     ],
 )
 def test_a_config_that_names_what_is_no_layer(call, edited, tmp_path, old, new):
@@ -441,4 +441,4 @@ def test_names_do_not_choose_the_parser(tmp_path, name):
     (tmp_path / name).write_bytes(model.SerializeToString())
     assert inspect_weights(tmp_path / name).format == "onnx"
     (tmp_path / name).write_text('{"a": 1}')
-    refused(inspect_weights, tmp_path / name, "not an ONNX model")
+    refused(inspect_weights, tmp_path / name, "a JSON file, such as a model's")

@@ -48,5 +48,8 @@ def test_nothing_of_a_deployment_is_clipped_or_hidden(forms):
             for x, y in dots.get_offsets():
                 assert axes.get_xlim()[0] < x < axes.get_xlim()[1]
                 assert axes.get_ylim()[1] < y < axes.get_ylim()[0]
+        for label in axes.texts:
+            box, place = label.get_window_extent(), axes.get_window_extent()
+            assert place.x0 <= box.x0 < box.x1 <= place.x1, label
         titles = axes.title.get_window_extent(), axes.get_window_extent()
         assert titles[0].x1 <= titles[1].x1

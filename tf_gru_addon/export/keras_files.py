@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import keras
 
 from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.reading import boundary, require_regular
-from tf_gru_addon.reading.keras_file import check_keras_file
+from tf_gru_addon.reading.keras_file import CONFIG, check_keras_file, is_known
+from tf_gru_addon.reading.zip_file import ZipFile, open_zip
 
 #: What matters in training alone: the end of an argument's name, what finds its value,
 #: and what takes the place of an unknown one.
@@ -49,20 +50,20 @@ def load_keras_file(path: str | os.PathLike) -> tuple[keras.Model, list[str]]:
     remedy = "Save the model with model.save('NAME.keras')."
     with boundary(path, ExportError, "not a .keras file", remedy):
         require_regular(path)
-        if path.suffix in (".h5", ".hdf5", ".json"):
+        if path.suffix in (".h5", ".hdf5"):
             raise ExportError(
                 f"{path}: a model of an older Keras. Convert it first: "
                 f"tf-gru-addon convert {path} {path.with_suffix('.keras')}"
             )
-        if path.suffix != ".keras":
+        if path.suffix != ".keras" or not zipfile.is_zipfile(path):
             raise ExportError(f"{path}: not a .keras file. {remedy}")
-        # The layers of this package register themselves when imported.
-        from tf_gru_addon import layers as layers
+    # The layers of this package register themselves when imported.
+    from tf_gru_addon import layers as layers
 
-        check_keras_file(path)
     failing = boundary(path, ExportError, "cannot be loaded")
-    with failing, _reasons(), zipfile.ZipFile(path) as file:
-        config = json.loads(file.read("config.json"))
+    with failing, _reasons(), open_zip(path) as file:
+        file.check_all()
+        config = json.loads(file.read(CONFIG))
         left_out = sorted(set(_leave_out(config)))
         if not left_out:
             return _load(path), []
@@ -73,6 +74,7 @@ def load_keras_file(path: str | os.PathLike) -> tuple[keras.Model, list[str]]:
 
 
 def _load(path: Path) -> keras.Model:
+    check_keras_file(path)
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
@@ -88,11 +90,20 @@ def _leave_out(config: Any) -> Iterator[str]:
         if find is None or value is None:
             yield from _leave_out(value)
             continue
-        try:
-            find(value)
-        except Exception:  # whatever an unknown name raises
+        if not _finds(find, value):
             yield _name(value)
             config[key] = default
+
+
+def _finds(find: Callable[[Any], Any], value: Any) -> bool:
+    """Tells whether Keras finds a class or function, without importing a module."""
+    if isinstance(value, dict) and not is_known(value):
+        return False
+    try:
+        find(value)
+    except Exception:  # whatever an unknown name raises
+        return False
+    return True
 
 
 def _name(value: Any) -> str:
@@ -103,15 +114,13 @@ def _name(value: Any) -> str:
     return str(value.get("config" if function else "class_name"))
 
 
-def _rewrite(file: zipfile.ZipFile, config: Any, path: Path) -> None:
+def _rewrite(file: ZipFile, config: Any, path: Path) -> None:
     """Writes a `.keras` file with another config."""
     with zipfile.ZipFile(path, "w") as other:
-        for name in file.namelist():
-            if name != "config.json":
-                with file.open(name) as source, other.open(name, "w") as target:
-                    while block := source.read(1 << 20):
-                        target.write(block)
-        other.writestr("config.json", json.dumps(config))
+        for name in file.names:
+            if name != CONFIG:
+                other.writestr(name, file.read(name))
+        other.writestr(CONFIG, json.dumps(config))
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ class Comparison:
     tolerance: float
     rounding: Mapping[str, float] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
-    decidable: float = 1e-3
+    decidable: float = 1e-2
 
     @property
     def undecided(self) -> list[str]:

@@ -50,14 +50,34 @@ def _check_names(config: Any) -> None:
             pending += part
         elif isinstance(part, dict):
             pending += part.values()
-            module, name = part.get("module"), str(part.get("class_name"))
-            is_class = name == "function" or name[:1].isupper() or name[:2] == "__"
-            known = is_class and str(module).partition(".")[0] in _PACKAGES
-            if module and "class_name" in part and not known:
+            if not is_known(part):
+                name = part["class_name"]
                 raise FileRefusedError(
-                    f"its config names {name!r} of the module {module!r}; what is not "
-                    "a class of Keras or of this package is not loaded."
+                    f"its config names {name!r} of the module {part['module']!r}; only "
+                    "classes of Keras, of this package and those registered with Keras "
+                    "are loaded. If it is yours, load the model in Python, with "
+                    f"custom_objects={{{name!r}: ...}}, and go on from there."
                 )
+
+
+def is_known(part: dict[str, Any]) -> bool:
+    """Tells whether a part of a config names nothing that must be imported.
+
+    That is a class of Keras or of this package, or one that is registered with Keras.
+
+    Args:
+        part: A dict, be it an object of Keras' format or any other.
+    """
+    import keras
+
+    module, name = part.get("module"), str(part.get("class_name"))
+    if not module or "class_name" not in part:
+        return True
+    is_class = name == "function" or name[:1].isupper() or name[:2] == "__"
+    if is_class and str(module).partition(".")[0] in _PACKAGES:
+        return True
+    names = (name, str(part.get("registered_name")))
+    return any(keras.saving.get_registered_object(each) for each in names)
 
 
 def _variables(config: Any) -> int:

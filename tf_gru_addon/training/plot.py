@@ -127,7 +127,9 @@ def _draw_dots(
     rows = range(len(values))
     numbers = list(values.values())
     axes.set_xscale("log")
-    axes.set_xlim(min(numbers) / 1.6, max(numbers) * 1.6)
+    # Half a label has room beside the first and the last dot.
+    room = 1.4 * (max(numbers) / min(numbers)) ** 0.2
+    axes.set_xlim(min(numbers) / room, max(numbers) * room)
     axes.hlines(rows, *axes.get_xlim(), color=_GRID, linewidth=0.8, zorder=1)
     axes.scatter(numbers, rows, color=_COLOURS["train"], s=36, zorder=2)
     for row, number in zip(rows, numbers, strict=True):

@@ -28,8 +28,6 @@ def kind_of(path: Path) -> str:
     """
     if path.name and path.with_name(f"{path.name}.index").exists():
         return "tf1"
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file.")
     if path.is_dir():
         raise WeightsError(f"{path}: it is a folder. {_in_folder(path)}")
     if not require_regular(path):
