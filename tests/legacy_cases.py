@@ -363,6 +363,10 @@ def behind_a_mask(k):
         lambda y: of.Concatenate()([y, of.Conv1D(3, 1)(y)]),
         lambda y: of.Concatenate(axis=1)([y, of.Dense(F)(y)]),
         lambda y: of.Multiply()([y, of.Conv1D(F, 1)(y)]),
+        *(
+            lambda y, of_=of_: of_()([y, of.Dense(F)(y), of.Masking(0.5)(y)])
+            for of_ in (of.Maximum, of.Minimum, of.Average, of.Multiply)
+        ),
         lambda y: of.Dot(axes=2)([y, of.Dense(F)(y)]),
     ]
 

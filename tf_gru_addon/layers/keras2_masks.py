@@ -57,12 +57,24 @@ class Average(_EveryMask, keras.layers.Average):
 
 @_registered
 class Maximum(_EveryMask, keras.layers.Maximum):
-    """`keras.layers.Maximum` with the masks of Keras 2."""
+    """`keras.layers.Maximum` with the masks of Keras 2.
+
+    Keras 3 takes no number from an input at the timesteps that its mask leaves out.
+    """
+
+    def _merge_function(self, inputs):
+        return functools.reduce(keras.ops.maximum, inputs)
 
 
 @_registered
 class Minimum(_EveryMask, keras.layers.Minimum):
-    """`keras.layers.Minimum` with the masks of Keras 2."""
+    """`keras.layers.Minimum` with the masks of Keras 2.
+
+    Keras 3 takes no number from an input at the timesteps that its mask leaves out.
+    """
+
+    def _merge_function(self, inputs):
+        return functools.reduce(keras.ops.minimum, inputs)
 
 
 @_registered
