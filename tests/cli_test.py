@@ -381,3 +381,17 @@ def test_without_the_extra(package, tmp_path):
     assert f"need {package!r}, which is not installed" in done.stderr
     assert f"Run: {install_command(extra='train')}" in done.stderr
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["inspect", "tests/fixtures/tf1_cudnn_gru.h5"]]
+)
+def test_a_reader_that_closes_the_pipe(arguments):
+    command = [sys.executable, "-m", "tf_gru_addon", *arguments]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 0
+    process.stderr.close()

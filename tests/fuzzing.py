@@ -182,7 +182,7 @@ FORMATS = {
     "tf1": (
         _write("model.ckpt", "tf1", reset_after=False),
         "model.ckpt",
-        _read,
+        read_weights,
         WeightsError,
     ),
     "keras2 h5": (_write("gru.h5", "keras2", seed=0), "gru.h5", _read, WeightsError),
@@ -251,8 +251,7 @@ def outcome(read, path, error):
             warnings.simplefilter("ignore")  # what Keras says about damaged configs
             read(path)
     except error as problem:
-        # A config's errors name the key.
-        named = error is ConfigError or str(path) in str(problem)
+        named = str(path) in str(problem)
         return "refused" if named else f"unnamed: {problem}"
     except Exception as problem:
         return f"{type(problem).__name__}: {problem}"

@@ -148,6 +148,8 @@ def main(arguments: Sequence[str]) -> int:
         hint = "; `train --resume` goes on" if arguments[:1] == ["train"] else ""
         print(f"interrupted{hint}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        return 0  # what reads the output, such as `head`, has seen enough
     except Exception as error:
         code = _exit_code(error)
         if code is None:
@@ -159,7 +161,12 @@ def main(arguments: Sequence[str]) -> int:
 def run() -> None:
     """Runs the command line of this process, and exits."""
     hide_notices()
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # which Python would report when it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
