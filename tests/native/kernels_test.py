@@ -59,10 +59,13 @@ def test_calls_of_many_shapes_leave_nothing_behind():
         d = np.zeros((batch, timesteps, units), "float32")
         kernels.train(library, arrays, d, arrays[1])
 
-    for _ in range(300):
-        call()
-    before = _resident()
-    for _ in range(1500):
-        call()
-    # A pass' workspace, left behind by each, would be over 10 MB.
-    assert _resident() - before < 3 * 2**20
+    def growth():
+        before = _resident()
+        for _ in range(500):
+            call()
+        return _resident() - before
+
+    growth()
+    # A pass' workspace, left behind by each, would be over 3 MB every time. Once or
+    # twice, the memory may be another thread's of this process.
+    assert min(growth() for _ in range(3)) < 2**20

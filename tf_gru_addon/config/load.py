@@ -147,17 +147,27 @@ def _require_shallow(content: Any) -> None:
     raise ConfigError("", f"nested more than {_MAX_DEPTH} deep.")
 
 
-def save_config(config: Config, path: str | os.PathLike) -> None:
+def save_config(
+    config: Config,
+    path: str | os.PathLike,
+    *,
+    folder: str | os.PathLike | None = None,
+) -> None:
     """Writes a config with every default filled in; `load_config` reads it back.
 
     It has both paths of a data file, from its own folder and the absolute one, so that
     it is read back where the folder was moved, with the data or without.
 
+    Args:
+        config: the config.
+        path: the file to write.
+        folder: the folder that the file is moved to afterwards, if any.
+
     Raises:
         OSError: the file cannot be written.
     """
     content = config.model_dump()
-    folder = os.path.dirname(os.path.abspath(path))
+    folder = os.path.abspath(folder or os.path.dirname(path))
     for key in ("train", "test"):
         if (place := content["data"][key]) is not None:
             content["data"][key] = [os.path.relpath(place, folder), place]

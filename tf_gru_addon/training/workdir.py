@@ -148,7 +148,7 @@ class Workdir:
         with writing(self.path):
             remove_unfinished(self.path)
         with whole(self.config) as unfinished:
-            save_config(config, unfinished)
+            save_config(config, unfinished, folder=self.path)
 
     def _check_same(self, config: Config) -> None:
         before = load_config(self.config)
