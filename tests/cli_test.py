@@ -395,3 +395,15 @@ def test_a_reader_that_closes_the_pipe(arguments):
     assert process.stderr.read() == ""
     assert process.wait() == 0
     process.stderr.close()
+
+
+def test_a_warning_is_one_line():
+    code = (
+        "import sys, warnings; sys.argv = ['tf-gru-addon', '--version']\n"
+        "from tf_gru_addon import cli\n"
+        "try: cli.run()\n"
+        "except SystemExit: warnings.warn('left out')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == "warning: left out\n"

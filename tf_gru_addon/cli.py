@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -161,6 +162,7 @@ def main(arguments: Sequence[str]) -> int:
 def run() -> None:
     """Runs the command line of this process, and exits."""
     hide_notices()
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     code = main(sys.argv[1:])
     try:
         sys.stdout.flush()
