@@ -60,12 +60,12 @@ def check(
     """Checks what the exports have in common, and returns it.
 
     Args:
-        model: As of an export, and so are all others.
-        path: See there.
-        tolerance: See there.
-        examples: See there.
-        only_examples: See there.
-        beside_keras: See there.
+        model: The model to export.
+        path: The file or folder to write.
+        tolerance: The largest error allowed where rounding does not explain more.
+        examples: More inputs to compare on: a name, and an array for each input.
+        only_examples: Whether `examples` replaces the random inputs.
+        beside_keras: Whether to measure Keras' own export of the model too.
 
     Raises:
         ExportError: One of them cannot be used, or `path` exists.
@@ -96,8 +96,8 @@ def cases_of(
 
     Args:
         model: A `flat_model`.
-        examples: As of an export.
-        only_examples: See there.
+        examples: More inputs to compare on: a name, and an array for each input.
+        only_examples: Whether `examples` replaces the random inputs.
 
     Raises:
         ExportError: `examples` does not fit the model, or the model takes nothing.
