@@ -7,6 +7,7 @@ import shutil
 import socket
 import time
 import zipfile
+from pathlib import Path
 
 import fuzzing
 import h5py
@@ -299,13 +300,16 @@ def test_a_config_of_thousands_of_layers():
         parse_config(content | {"data": {"dataset": "japanese_vowels"}})
 
 
+TINY = Path(__file__).parents[2] / "configs" / "tiny.yaml"
+
+
 def test_an_override_with_a_long_index():
     override = f"model.layers[{'1' * 5000}]=1"
     with pytest.raises(ConfigError, match=r"number of an entry, 0\.\.\d; got '111"):
-        load_config("configs/tiny.yaml", [override])
+        load_config(TINY, [override])
     override = f"{'a.' * 5000}a=1"
     with pytest.raises(ConfigError, match="nested more than 50 deep"):
-        load_config("configs/tiny.yaml", [override])
+        load_config(TINY, [override])
 
 
 # What libraries raise.
