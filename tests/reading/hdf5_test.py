@@ -16,7 +16,7 @@ from random_weights import random_weights
 
 import tf_gru_addon
 from tf_gru_addon import load_legacy_model
-from tf_gru_addon.reading import Budget, FileRefusedError
+from tf_gru_addon.reading import Budget, FileRefusedError, hdf5_trial
 from tf_gru_addon.reading.hdf5 import MAX_DEPTH, open_hdf5
 from tf_gru_addon.training.evaluate import load_run
 from tf_gru_addon.training.workdir import Workdir
@@ -348,3 +348,33 @@ def test_chunks_of_another_rank():
     at = content.index(shape) - 8
     assert content[at : at + 2] == b"\x01\x02"
     refuses(content[: at + 1] + b"\x01" + content[at + 2 :], "chunks of the shape")
+
+
+def newer(file):
+    """Fills a file so that the names of a group stand in a fractal heap."""
+    for index in range(12):
+        file[f"g/{index}"] = np.ones(3)
+
+
+def test_a_file_of_a_newer_layout():
+    content = h5_of(newer, libver="latest")
+    assert b"FRHP" in content
+    assert len(opens(content)) == 12
+
+
+def test_a_heap_that_crashes_the_library():
+    """Each would end this process, were it not read in another one first."""
+    content = h5_of(newer, libver="latest")
+    messages = set()
+    for place in range(content.index(b"FRHP") + 20, content.index(b"FRHP") + 140, 20):
+        wrong = bytearray(content)
+        wrong[place] ^= 0xFF
+        with pytest.raises((FileRefusedError, OSError, RuntimeError)) as error:
+            opens(bytes(wrong))
+        messages.add(str(error.value).partition("(")[0])
+    assert "the HDF5 library crashes on it " in messages
+
+
+def test_a_library_that_does_not_come_to_an_end(monkeypatch):
+    monkeypatch.setattr(hdf5_trial, "_SECONDS", 0.001)
+    refuses(h5_of(newer, libver="latest"), "is not done with it after 0.001 seconds")

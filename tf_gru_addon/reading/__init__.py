@@ -6,6 +6,7 @@ anything is read whether a file may be:
 - `budget`: is it a regular file, and how much memory may its content take?
 - `boundary`: whatever a library raises for bad data becomes one error with its name;
 - `hdf5`: an HDF5 file that reads no other file, and whose arrays fit the budget;
+- `hdf5_trial`: a process of its own for HDF5 files that may crash the library;
 - `zip_file`: a zip file whose members fit the budget, and the arrays of an `.npz`;
 - `keras_file`: a `.keras` file that may be given to `keras.saving.load_model`.
 """

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from tf_gru_addon.reading.budget import FACTOR, FLOOR, Budget, FileRefusedError
+from tf_gru_addon.reading.hdf5_trial import INDICES, try_out
 
 if TYPE_CHECKING:
     import h5py
@@ -61,29 +62,63 @@ def open_hdf5(
     import h5py
 
     budget = budget or Budget.of(file)
-    _check_heaps(file)
+    with _content(file) as content:
+        _check_heaps(content)
+        if re.search(INDICES, content):
+            try_out(content, budget)
     with h5py.File(file, "r") as h5:
         yield h5, _Inspection(h5, budget).run()
 
 
-def _check_heaps(file: str | os.PathLike | IO[bytes]) -> None:
+def read_all(stream: IO[bytes], size: int) -> None:
+    """Reads every array and attribute of a file, in a process that may crash.
+
+    Args:
+        stream: The file.
+        size: The size that its budget comes from.
+
+    Raises:
+        Exception: As `open_hdf5` does.
+    """
+    import h5py
+
+    def read(_: str, item: Any) -> None:
+        for name in item.attrs:
+            with contextlib.suppress(Exception):
+                item.attrs[name]
+        if isinstance(item, h5py.Dataset):
+            with contextlib.suppress(Exception):
+                item[()]
+
+    with h5py.File(stream, "r") as h5:
+        _Inspection(h5, Budget(size)).run()
+        read("/", h5)
+        h5.visititems(read)
+
+
+@contextlib.contextmanager
+def _content(
+    file: str | os.PathLike | IO[bytes],
+) -> Iterator[mmap.mmap | memoryview]:
+    """Gives the bytes of a file."""
+    if not isinstance(file, str | os.PathLike):
+        with file.getbuffer() as content:
+            yield content
+        return
+    with open(file, "rb") as stream:
+        if not os.fstat(stream.fileno()).st_size:
+            raise OSError("the file is empty")
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+
+
+def _check_heaps(content: mmap.mmap | memoryview) -> None:
     """Refuses heaps in which the HDF5 library would go round for ever.
 
     The library follows what a heap says comes next, and does not look whether it has
     been there. This is looked at before the library sees the file: it reads the heap of
     the root group as it opens it.
     """
-    if not isinstance(file, str | os.PathLike):
-        _check_heaps_in(file.getbuffer())
-        return
-    with open(file, "rb") as stream:
-        if not os.fstat(stream.fileno()).st_size:
-            raise OSError("the file is empty")
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            _check_heaps_in(content)
-
-
-def _check_heaps_in(content: mmap.mmap | memoryview) -> None:
     if content[:8] != _SIGNATURE:
         raise OSError("the file does not begin as HDF5 does")
     # No two real heaps lie in one place, so all have fewer entries than this.
