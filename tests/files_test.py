@@ -139,12 +139,16 @@ def test_what_an_earlier_version_left(tmp_path, prefix):
     assert sorted(os.listdir(tmp_path)) == ["a.txt", "served.unfinished-"]
 
 
-def test_without_locks_nothing_is_removed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("system", ["has none", "refuses them"])
+def test_without_locks_nothing_is_removed(tmp_path, monkeypatch, system):
     def refuse(*arguments):
         raise OSError(95, "Operation not supported")
 
     (tmp_path / ".unfinished-a.txt").write_text("ne")
-    monkeypatch.setattr("fcntl.flock", refuse)
+    if system == "has none":
+        monkeypatch.setattr("tf_gru_addon.files.fcntl", None)
+    else:
+        monkeypatch.setattr("fcntl.flock", refuse)
     write(tmp_path / "a.txt", "new")
     assert sorted(os.listdir(tmp_path)) == [".unfinished-a.txt", "a.txt"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -12,6 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tf_gru_addon.errors import RunError
+
+try:
+    import fcntl
+except ImportError:  # on Windows, which has no such locks
+    fcntl = None
 
 _UNFINISHED = ".unfinished-"
 
@@ -78,7 +82,8 @@ def unfinished_folder(path: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def is_unfinished(path: Path) -> bool:
@@ -100,7 +105,7 @@ def remove_unfinished(folder: Path, name: str = "") -> None:
         with contextlib.suppress(OSError):  # it is gone, or belongs to another user
             descriptor = os.open(left, os.O_RDONLY)
             try:
-                if _locked(descriptor):
+                if take_lock(descriptor):
                     remove(left)
             finally:
                 os.close(descriptor)
@@ -126,22 +131,18 @@ def digest(path: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _new_locked_folder(path: Path) -> tuple[Path, int]:
-    """Returns a new folder beside a path, and the descriptor that locks it."""
-    while True:
-        prefix = f"{_UNFINISHED}{path.name}-"
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
-        with contextlib.suppress(OSError):  # another process removed it: try again
-            descriptor = os.open(folder, os.O_RDONLY)
-            # Where the file system has no locks, nobody takes the folder for left.
-            locked = _locked(descriptor)
-            if locked is None or (locked and folder.exists()):
-                return folder, descriptor
-            os.close(descriptor)
+def take_lock(descriptor: int) -> bool | None:
+    """Locks an open file or folder, until it is closed or the process ends.
 
+    Args:
+        descriptor: its file descriptor.
 
-def _locked(descriptor: int) -> bool | None:
-    """Locks what is open; tells whether it succeeded, None where locks do not exist."""
+    Returns:
+        Whether it is locked now; False if another process, or another descriptor of
+        this one, holds the lock; None where the system or the file system has no locks.
+    """
+    if fcntl is None:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -157,6 +158,22 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _new_locked_folder(path: Path) -> tuple[Path, int | None]:
+    """Returns a new folder beside a path, and the descriptor that locks it, if any."""
+    while True:
+        prefix = f"{_UNFINISHED}{path.name}-"
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
+        if fcntl is None:
+            return folder, None
+        with contextlib.suppress(OSError):  # another process removed it: try again
+            descriptor = os.open(folder, os.O_RDONLY)
+            # Where the file system has no locks, nobody takes the folder for left.
+            locked = take_lock(descriptor)
+            if locked is None or (locked and folder.exists()):
+                return folder, descriptor
+            os.close(descriptor)
 
 
 def _sync(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 import weakref
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tf_gru_addon.errors import RunError
-from tf_gru_addon.files import writing
+from tf_gru_addon.files import take_lock, writing
 from tf_gru_addon.training.errors import WorkdirError
 
 NAME = ".tf_gru_addon.lock"
@@ -59,14 +58,9 @@ def holder(folder: Path) -> str | None:
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _who(descriptor)
-    except OSError:
-        return None
+        return _who(descriptor) if take_lock(descriptor) is False else None
     finally:
         os.close(descriptor)
-    return None
 
 
 def require_free(folder: Path) -> None:
@@ -109,14 +103,10 @@ def locked(folder: Path) -> Iterator[Lock]:
 def _acquire(folder: Path, path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if take_lock(descriptor) is False:
             who = _who(descriptor)
             os.close(descriptor)
-            raise _in_use(folder, who) from None
-        except OSError:
-            pass  # no locks here
+            raise _in_use(folder, who)
         # Another run may have ended, and removed the file, since it was opened.
         if _is_open_at(descriptor, path):
             break
@@ -160,4 +150,5 @@ def _close_in_child() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_close_in_child)
