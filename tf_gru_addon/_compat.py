@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tf_gru_addon.packages import install_command
@@ -98,6 +99,7 @@ __all__ = [
     "in_xla",
     "keras_2",
     "layer_calls",
+    "layers_of",
     "mask_of",
     "on_cpu",
     "refuse_legacy_keras",
@@ -230,22 +232,28 @@ def running_trainer(layers: list[Any]) -> str | None:
                 "predict",
             ):
                 trainer = frame.f_locals.get("self")
-                if isinstance(trainer, keras.Model) and wanted & _held(trainer):
+                if isinstance(trainer, keras.Model) and (
+                    wanted & {id(trainer), *map(id, layers_of(trainer))}
+                ):
                     return f"{trainer.name}.{name}"
             frame = frame.f_back
     return None
 
 
-def _held(layer: Any) -> set[int]:
-    """Returns the ids of a layer and of all layers in it."""
+def layers_of(layer: Any) -> Iterator[Any]:
+    """Yields each layer that a model or layer holds, however deep, once.
+
+    Args:
+        layer: The model or layer, which is not among them.
+    """
     seen = {id(layer)}
-    stack = sublayers(layer)
+    stack = sublayers(layer)[::-1]
     while stack:
         held = stack.pop()
         if id(held) not in seen:
             seen.add(id(held))
-            stack += sublayers(held)
-    return seen
+            yield held
+            stack += sublayers(held)[::-1]
 
 
 class LayerCall(NamedTuple):

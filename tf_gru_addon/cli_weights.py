@@ -10,6 +10,8 @@ from pathlib import Path
 
 from absl import flags
 
+from tf_gru_addon.errors import printable
+
 if typing.TYPE_CHECKING:
     from tf_gru_addon.weights import GRULayer, WeightsFile
 
@@ -47,7 +49,7 @@ def define_inspect(values: flags.FlagValues) -> None:
 def inspect(values: flags.FlagValues, path: str) -> None:
     """Prints what GRUs a file holds."""
     from tf_gru_addon.weights import inspect_weights
-    from tf_gru_addon.weights.errors import arguments_as_flags, printable
+    from tf_gru_addon.weights.errors import arguments_as_flags
 
     with arguments_as_flags():
         file = inspect_weights(path, reset_after=values.reset_after)
@@ -217,8 +219,6 @@ def _define_reset_after(values: flags.FlagValues) -> None:
 
 
 def _table(file: WeightsFile) -> str:
-    from tf_gru_addon.weights.errors import printable
-
     rows = [_COLUMNS]
     for name, stack in file.grus.items():
         for index, layer in enumerate(stack):

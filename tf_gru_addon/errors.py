@@ -1,8 +1,9 @@
-"""The errors of the whole package, and a sentence that errors share."""
+"""The errors of the whole package, and how their messages are written."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -12,6 +13,29 @@ class TfGruAddonError(Exception):
 
 class RunError(TfGruAddonError, RuntimeError):
     """Work that began well and cannot go on: a full disk, a loss that is NaN."""
+
+
+#: What colours a terminal's text.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def without_colours(text: str) -> str:
+    """Returns a text without the codes that Keras and PyTorch put in for terminals."""
+    return _COLOURS.sub("", text)
+
+
+def printable(text: str) -> str:
+    r"""Returns a text without colour codes, and with control characters escaped.
+
+    Example:
+        >>> from tf_gru_addon.errors import printable
+        >>> printable("\x1b[31mgru\x1b[0m\n1")
+        'gru\\n1'
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in without_colours(text)
+    )
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

@@ -326,7 +326,7 @@ class Panic(BaseException):
         (MemoryError(), r"damaged \(it does not fit into memory\)"),
         (RecursionError("stack"), r"damaged \(it is nested too deep\)"),
         (AssertionError(), r"damaged \(AssertionError\)"),
-        (ValueError("\x1b[31mred\x1b[0m\n\x07"), r"\(ValueError: red \?\)"),
+        (ValueError("\x1b[31mred\x1b[0m\n\x07"), r"\(ValueError: red \\x07\)"),
         (ValueError("x" * 9999), r"\(ValueError: x{297}\.\.\.\)"),
         (FileRefusedError("it is bad."), r"^a.bin: it is bad\.$"),
         (WeightsError("it is bad."), r"^a.bin: it is bad\.$"),

@@ -18,8 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gru_addon._compat import layers_of
 from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import layers_of
 from tf_gru_addon.export.grus import rows_at_once
 from tf_gru_addon.layers.gru import GRU
 

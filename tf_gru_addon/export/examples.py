@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from tf_gru_addon._compat import sublayers
+from tf_gru_addon._compat import layers_of
 from tf_gru_addon.export.errors import ExportError
 
 Arrays = list[np.ndarray]
@@ -144,22 +144,6 @@ class _Port:
             return mask
         mask = mask.reshape(mask.shape + (1,) * (x.ndim - 2))
         return np.where(mask, x, np.asarray(self.mask_value, x.dtype))
-
-
-def layers_of(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """Yields each layer that a model or layer holds, however deep, once.
-
-    Args:
-        layer: The model or layer, which is not among them.
-    """
-    seen = {id(layer)}
-    stack = sublayers(layer)[::-1]
-    while stack:
-        held = stack.pop()
-        if id(held) not in seen:
-            seen.add(id(held))
-            yield held
-            stack += sublayers(held)[::-1]
 
 
 def _reads(layer: keras.layers.Layer, tensor: keras.KerasTensor) -> bool:

@@ -18,12 +18,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_gru_addon._compat import layers_of
 from tf_gru_addon.export.checks import check
 from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import (
-    Arrays,
-    layers_of,
-)
+from tf_gru_addon.export.examples import Arrays
 from tf_gru_addon.export.extras import require_extra
 from tf_gru_addon.export.grus import as_grus, rows_at_once
 from tf_gru_addon.export.litert_file import count_ops, without_inner_names

@@ -25,8 +25,9 @@ import keras
 import numpy as np
 
 from tf_gru_addon import verify
+from tf_gru_addon._compat import layers_of
 from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import Arrays, layers_of
+from tf_gru_addon.export.examples import Arrays
 from tf_gru_addon.export.parity_report import Comparison, severity
 from tf_gru_addon.files import whole, writing
 

@@ -1,7 +1,6 @@
 """One line that makes an existing model fast."""
 
 import contextlib
-import re
 from typing import Any, NamedTuple
 
 import keras
@@ -9,6 +8,7 @@ import numpy as np
 
 from tf_gru_addon import verify
 from tf_gru_addon._compat import running_trainer, sublayers
+from tf_gru_addon.errors import without_colours
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.layers.gru_cell import GRUCell
 from tf_gru_addon.layers.in_place import become_gru
@@ -335,7 +335,6 @@ def _forget_compiled(layers: list[keras.layers.Layer]) -> None:
 
 def _in_a_line(error: Exception) -> str:
     """Returns what went wrong, without where Keras says that it did, and in bold."""
-    plain = re.sub(r"\x1b\[\d*m", "", str(error))
-    lines = [line.strip() for line in plain.splitlines()]
+    lines = [line.strip() for line in without_colours(str(error)).splitlines()]
     lines = [line for line in lines if line and not line.startswith("Exception enc")]
     return f"{type(error).__name__}: {lines[0] if lines else 'of no message'}"

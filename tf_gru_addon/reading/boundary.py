@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 
+from tf_gru_addon.errors import printable
 from tf_gru_addon.reading.budget import FileRefusedError
 
 #: What says nothing about the file: it passes as it is.
 _NOT_THE_FILE = (KeyboardInterrupt, SystemExit, GeneratorExit)
 _NOT_THE_FILE += (FileNotFoundError, ImportError)
 _LONGEST = 300
-# Escape sequences of terminals, which PyTorch puts into its errors.
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @contextlib.contextmanager
@@ -58,8 +56,7 @@ def reason(problem: BaseException) -> str:
         return "it does not fit into memory"
     if isinstance(problem, RecursionError):
         return "it is nested too deep"
-    text = " ".join(_ESCAPES.sub("", str(problem)).split())
+    text = printable(" ".join(str(problem).split()))
     text = text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
-    text = "".join(c if c.isprintable() else "?" for c in text)
     name = type(problem).__name__
     return f"{name}: {text}" if text else name

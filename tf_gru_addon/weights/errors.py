@@ -7,10 +7,8 @@ import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from tf_gru_addon.errors import TfGruAddonError
+from tf_gru_addon.errors import TfGruAddonError, printable
 
-#: What colours a terminal's text.
-_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _LINES = re.compile(r"\s*\n\s*")
 _SPELLING = ContextVar("spelling", default="{}=")
 
@@ -24,23 +22,6 @@ class WeightsError(TfGruAddonError, ValueError):
 
     def __init__(self, message: str):
         super().__init__(printable(_LINES.sub(" ", message)))
-
-
-def printable(text: str) -> str:
-    r"""Returns a text without colour codes, and with control characters escaped.
-
-    Example:
-        >>> from tf_gru_addon.weights.errors import printable
-        >>> printable("\x1b[31mgru\x1b[0m\n1")
-        'gru\\n1'
-    """
-    text = _COLOURS.sub("", text)
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in text
-    )
 
 
 def argument(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tf_gru_addon.weights.errors import printable
+from tf_gru_addon.errors import printable
 from tf_gru_addon.weights.gru_layer import GRULayer
 
 _GATE_ORDERS = {"torch": "r z n", "tf1": "r z (gates), h (candidate)"}

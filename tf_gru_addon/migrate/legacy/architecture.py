@@ -8,6 +8,7 @@ from typing import Any
 
 from tf_gru_addon.migrate.legacy.errors import LegacyModelError
 from tf_gru_addon.migrate.legacy.json_text import parse
+from tf_gru_addon.reading import require_regular
 
 #: A model of a thousand layers has about a megabyte of JSON.
 _MAX_BYTES = 1 << 24
@@ -27,11 +28,10 @@ def read_architecture(path: pathlib.Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file.
+        FileRefusedError: It is no regular file.
         LegacyModelError: It is neither JSON nor YAML of plain data.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file.")
-    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+    if require_regular(path) > _MAX_BYTES:
         raise LegacyModelError(
             f"an architecture is a file of at most {_MAX_BYTES} bytes, as "
             "model.to_json() makes it."

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import reprlib
 from collections.abc import Iterator
 from typing import Any
 
-from tf_gru_addon.errors import TfGruAddonError
+from tf_gru_addon.errors import TfGruAddonError, without_colours
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
@@ -62,6 +61,5 @@ def building(what: str) -> Iterator[None]:
     except LegacyModelError:
         raise
     except refusals as error:
-        # Keras marks its messages for terminals.
-        text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+        text = without_colours(str(error))
         raise LegacyModelError(f"{what} cannot be built: {text}") from error
