@@ -72,7 +72,7 @@ def test_what_a_framework_reads_otherwise(
         write(path, tuple(map(swapped, stack)))
 
     monkeypatch.setitem(write_files._WRITERS, format, other)
-    monkeypatch.setattr(write_files, "_verify", lambda path, stack: None)
+    monkeypatch.setattr(write_files, "_verify", lambda *arguments: None)
     message = f"{name}: .*{reader}.* loads what was written, but computes other"
     with pytest.raises(WeightsError, match=message):
         write_weights(tmp_path / name, stack, format)
@@ -93,6 +93,34 @@ def swapped(layer):
         for weights in (layer.forward, layer.backward)
     ]
     return GRULayer(*sides, layer.activation, layer.recurrent_activation)
+
+
+@pytest.mark.parametrize(
+    ("format", "name", "order"),
+    [
+        ("npz", "gru.npz", (1, 0)),
+        ("npz", "gru.npz", (0, 0)),
+        ("npz", "gru.npz", (0,)),
+        ("npz", "gru.npz", (0, 1, 1)),
+        ("keras3", "gru.weights.h5", (0, 0)),
+        ("keras3", "gru.weights.h5", (0, 1, 1)),
+    ],
+)
+def test_other_layers_than_were_given(tmp_path, monkeypatch, format, name, order):
+    """This package alone notices it, before any framework runs the file."""
+    from tf_gru_addon.weights import write_files
+
+    write = write_files._WRITERS[format]
+
+    def other(path, stack):
+        write(path, tuple(stack[index] for index in order))
+
+    monkeypatch.setitem(write_files._WRITERS, format, other)
+    monkeypatch.delattr(write_files, "read_back")
+    stack = random_stack(4, (4, 4))
+    with pytest.raises(WeightsError, match=f"{name}: what was written reads differen"):
+        write_weights(tmp_path / name, stack, format)
+    assert not os.listdir(tmp_path)
 
 
 def test_a_file_that_a_framework_does_not_load(tmp_path, tf_keras, monkeypatch):
