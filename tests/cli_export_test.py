@@ -54,7 +54,8 @@ def test_examples_instead_of_random_inputs(call, file, tmp_path):
     code, out, _ = call("export", *arguments, "--output", tmp_path / "a")
     assert code == 0
     assert "allowed 1e-04" in out
-    assert {"batch 5", str(examples)} <= {*out.split(), "batch 5"}
+    assert "batch 5" in out
+    assert str(examples) in out
     arguments += ["--only_examples", "--streaming"]
     code, out, _ = call("export", *arguments, "--output", tmp_path / "b")
     assert code == 0
