@@ -1,11 +1,9 @@
 """How exact is the native engine beside keras.layers.GRU?
 
-    python -m benchmarks.accuracy [--seeds N]
-
-Both run the same sequences in float32 with the same weights, forward and backward, and
-are compared with keras.layers.GRU in float64 (whose values and gradients are those of
-`tests/oracles.py`). What is printed, for every result, is the native engine's error
-divided by Keras': root mean squares over all seeds, and then the largest errors.
+Both run the same sequences in float32 with the same weights, forward and backward. The
+reference is keras.layers.GRU in float64, whose values and gradients are those of
+`tests/support/oracles.py`. For every result the script prints the native engine's
+error divided by Keras': root mean squares over all seeds, then the largest errors.
 """
 
 import argparse

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close
 from keras import layers
+from support.harness import assert_close
 
 import tf_gru_addon
 from tf_gru_addon import native

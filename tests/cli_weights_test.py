@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from random_weights import random_weights
+from support.random_weights import random_weights
 
 import tf_gru_addon
 from tf_gru_addon.weights import read_weights, write_tf1_checkpoint, write_weights

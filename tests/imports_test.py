@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import pytest
 import tensorflow as tf
-from harness import run_python
+from support.harness import run_python
 
 import tf_gru_addon
 from tf_gru_addon import _compat

@@ -1,11 +1,11 @@
 """A SavedModel of a model needs TensorFlow alone, and takes what the model takes."""
 
-import cases
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close, run_python
+from support import cases
+from support.harness import assert_close, run_python
 from tensorflow.core.protobuf import saved_model_pb2
 
 WAYS = {

@@ -4,12 +4,12 @@ import copy
 import inspect
 import json
 
-import cases
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close, run_python
+from support import cases
+from support.harness import assert_close, run_python
 
 import tf_gru_addon
 from tf_gru_addon import activations

@@ -1,10 +1,10 @@
 """`jit_compile=True` in `fit` and `predict`, with every kind of model."""
 
-import cases
 import keras
 import numpy as np
 import pytest
-from harness import assert_close
+from support import cases
+from support.harness import assert_close
 
 #: The cases that differ in what XLA compiles; `serialization_test` has a `tf.function`
 #: of each.

@@ -3,9 +3,9 @@
 import sys
 
 import numpy as np
-import oracles
 import pytest
-from harness import assert_close
+from support import oracles
+from support.harness import assert_close
 
 from benchmarks import memory, options, report, speed
 from benchmarks.peers import PEERS

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-import streams
+from support import streams
 
 from tf_gru_addon import GRU
 from tf_gru_addon.export import ExportError

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-import streams
 import tensorflow as tf
-from harness import assert_close, run_python
+from support import streams
+from support.harness import assert_close, run_python
 
 from tf_gru_addon import GRU
 from tf_gru_addon.cli import main

@@ -2,12 +2,12 @@
 
 import re
 
-import cases
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close
+from support import cases
+from support.harness import assert_close
 
 import tf_gru_addon
 from tf_gru_addon.export import ExportError

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from harness import assert_close
+from support.harness import assert_close
 
 from tf_gru_addon import activations
 from tf_gru_addon.export import stream_layers

@@ -9,11 +9,11 @@ import weakref
 import keras
 import numpy as np
 import pytest
-import streams
 import tensorflow as tf
-from harness import assert_close, run_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import streams
+from support.harness import assert_close, run_python
 
 from tf_gru_addon import GRU, Stream, native
 from tf_gru_addon.export import ExportError, StreamingModel, stream_parts

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-import streams
 import tensorflow as tf
-from harness import assert_close, random_ops
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import streams
+from support.harness import assert_close, random_ops
 
 from tf_gru_addon import GRU
 from tf_gru_addon.export import StreamingModel

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import random_ops
+from support.harness import random_ops
 
 from tf_gru_addon import GRU, DropoutRNNCellMixin, GRUCell
 

@@ -5,10 +5,10 @@ import itertools
 
 import keras
 import numpy as np
-import oracles
 import pytest
 import tensorflow as tf
-from harness import assert_close
+from support import oracles
+from support.harness import assert_close
 
 import tf_gru_addon
 from tf_gru_addon import GRUCell

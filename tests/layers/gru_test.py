@@ -6,10 +6,10 @@ import hypothesis
 import hypothesis.strategies as st
 import keras
 import numpy as np
-import oracles
 import pytest
 import tensorflow as tf
-from harness import assert_close
+from support import oracles
+from support.harness import assert_close
 
 from tf_gru_addon import GRU, GRUCell
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close
+from support.harness import assert_close
 
 import tf_gru_addon
 from tf_gru_addon import GRU, GRUCell, accelerate, native

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from harness import assert_close
-from random_weights import inputs_for, outputs_of
+from support.harness import assert_close
+from support.random_weights import inputs_for, outputs_of
 
 import tf_gru_addon
 from tf_gru_addon.migrate import from_keras

@@ -3,9 +3,9 @@
 import keras
 import pytest
 import tensorflow as tf
-from harness import assert_close
 from hypothesis import given
-from random_weights import (
+from support.harness import assert_close
+from support.random_weights import (
     few,
     gru_stacks,
     inputs_for,

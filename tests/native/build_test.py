@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from harness import run_python
+from support.harness import run_python
 
 from tf_gru_addon import native
 

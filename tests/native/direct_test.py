@@ -1,9 +1,9 @@
 """The kernels called on NumPy arrays, against the oracle."""
 
 import numpy as np
-import oracles
 import pytest
-from harness import assert_close, run_python
+from support import oracles
+from support.harness import assert_close, run_python
 
 from tf_gru_addon import native
 

@@ -5,11 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kernels
 import numpy as np
-import oracles
 import pytest
-from harness import assert_close
+from support import kernels, oracles
+from support.harness import assert_close
 
 from tf_gru_addon import native
 
@@ -46,7 +45,7 @@ def test_indices_beyond_32_bits():
 
 _GROWTH = """
 import os
-import kernels
+from support import kernels
 import numpy as np
 
 library, rng = kernels.library(), np.random.default_rng(0)
@@ -74,7 +73,7 @@ for _ in range(4):
 )
 def test_calls_of_many_shapes_leave_nothing_behind():
     """In a process of its own: other tests' threads take memory in this one."""
-    paths = [str(Path(kernels.__file__).parent), *sys.path]
+    paths = [str(Path(kernels.__file__).parents[1]), *sys.path]
     done = subprocess.run(
         [sys.executable, "-c", _GROWTH],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},

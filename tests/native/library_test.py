@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close, run_python
+from support.harness import assert_close, run_python
 
 import tf_gru_addon
 from tf_gru_addon import native, use_engine

@@ -2,11 +2,12 @@
 
 import os
 import re
+from pathlib import Path
 
-import harness
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import harness
 
 from tf_gru_addon import native
 
@@ -175,7 +176,7 @@ op_test.fuzz(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_input_crashes_the_process(seed, tmp_path):
     folder = os.path.dirname(__file__)
-    folders = f"{folder}:{os.path.dirname(harness.__file__)}"
+    folders = f"{folder}:{Path(harness.__file__).parents[1]}"
     journal = tmp_path / "journal.txt"
     process = harness.run_python(PROGRAM, folders, seed, 700, journal, check=False)
     said = process.stderr.strip().splitlines()[-1:]

@@ -4,12 +4,13 @@ import multiprocessing
 import os
 import threading
 import warnings
+from pathlib import Path
 
-import kernels
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import run_python
+from support import kernels
+from support.harness import run_python
 
 import tf_gru_addon
 from tf_gru_addon import native
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 #: Given to the processes below: where this folder's helpers are.
-TESTS = os.path.dirname(kernels.__file__)
+TESTS = str(Path(kernels.__file__).parents[1])
 PRELUDE = f"import sys; sys.path.insert(0, {TESTS!r})\n"
 #: Enough threads for the pool to be used where the machine has one CPU.
 THREADS = {"TF_GRU_ADDON_THREADS": "4"}
@@ -27,7 +28,8 @@ THREADS = {"TF_GRU_ADDON_THREADS": "4"}
 
 FORK = """
 import os, warnings
-import kernels, numpy as np
+import numpy as np
+from support import kernels
 import tf_gru_addon, tensorflow as tf
 
 warnings.simplefilter("ignore", DeprecationWarning)  # os.fork, of threads
@@ -77,7 +79,8 @@ def test_fork_after_use():
 
 FORK_WHILE_BUSY = """
 import os, threading, warnings
-import kernels, numpy as np
+import numpy as np
+from support import kernels
 
 warnings.simplefilter("ignore", DeprecationWarning)
 arrays = kernels.example()
@@ -136,13 +139,13 @@ class Data(keras.utils.PyDataset):
         return 4
 
     def __getitem__(self, index):
-        import kernels
+        from support import kernels
         arrays = kernels.example(index, timesteps=5)
         return arrays[0], kernels.forward(arrays, 4)[1]
 
 if __name__ == "__main__":
     # Forked, as Keras has it on Linux, from a process that has a pool.
-    import kernels
+    from support import kernels
     kernels.forward(kernels.example(), 4)
     model = keras.Sequential([keras.Input((None, 32)), tf_gru_addon.GRU(64)])
     assert model.layers[0].explain().engine == "native"
@@ -208,7 +211,9 @@ def test_many_callers_at_once(wrap, shared):
 
 EXIT = """
 import threading
-import kernels, tensorflow as tf, tf_gru_addon
+import tensorflow as tf
+import tf_gru_addon
+from support import kernels
 
 arrays = kernels.example()
 kernels.forward(arrays, 4)
@@ -234,7 +239,7 @@ def test_the_process_ends(how):
 AFFINITY = """
 import os
 from tf_gru_addon import native
-import kernels
+from support import kernels
 
 assert native.status().available
 cpus = os.sched_getaffinity(0)
@@ -266,7 +271,7 @@ def test_limits_of_the_cpus_are_kept():
 IDLE = """
 import time
 from tf_gru_addon import native
-import kernels
+from support import kernels
 
 assert native.status().available
 arrays = kernels.example()
@@ -287,7 +292,8 @@ def test_nothing_spins_when_idle():
 SAME_NUMBERS = """
 import hashlib, os
 import numpy as np, tensorflow as tf
-import kernels, tf_gru_addon
+import tf_gru_addon
+from support import kernels
 
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
 x, h0, *weights = kernels.example(batch=19, features=37, units=53)

@@ -10,12 +10,13 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
-import kernels
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import kernels
 
 from tf_gru_addon import activations, native
 from tf_gru_addon.native.direct import ACTIVATIONS
@@ -43,7 +44,7 @@ FUNCTIONS = {
 #: Runs the cases of a file on the library, without TensorFlow's start.
 RUN = """
 import ctypes, pickle, sys
-import kernels
+from support import kernels
 
 ctypes.CDLL(sys.argv[1], ctypes.RTLD_GLOBAL)
 library = ctypes.CDLL(sys.argv[2])
@@ -198,7 +199,7 @@ def run(isa, cases, folder):
         env={
             **os.environ,
             "TF_GRU_ADDON_ISA": isa,
-            "PYTHONPATH": os.path.dirname(kernels.__file__),
+            "PYTHONPATH": str(Path(kernels.__file__).parents[1]),
         },
         capture_output=True,
         text=True,

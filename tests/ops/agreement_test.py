@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close, run_python
+from support.harness import assert_close, run_python
 
 from tf_gru_addon import GRU, native, use_engine
 

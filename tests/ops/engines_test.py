@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import op_types
+from support.harness import op_types
 
 import tf_gru_addon
 from tf_gru_addon import _compat, native

@@ -6,10 +6,10 @@ and must come to the oracle's numbers.
 
 import keras
 import numpy as np
-import oracles
 import pytest
 import tensorflow as tf
-from harness import assert_close, op_types
+from support import oracles
+from support.harness import assert_close, op_types
 
 import tf_gru_addon
 from tf_gru_addon import _compat

@@ -1,11 +1,11 @@
 """What LiteRT's converter is given, run by TensorFlow, against the oracle."""
 
 import numpy as np
-import oracles
 import pytest
 import tensorflow as tf
-from harness import assert_close
 from ops.gru_portable_test import FUNCTIONS, make_arrays
+from support import oracles
+from support.harness import assert_close
 
 from tf_gru_addon.ops.gru_litert import gru_litert
 

@@ -2,13 +2,14 @@
 
 import functools
 import inspect
+from pathlib import Path
 
 import keras
 import numpy as np
-import oracles
 import pytest
 import tensorflow as tf
-from harness import assert_close, op_types, run_python
+from support import oracles
+from support.harness import assert_close, op_types, run_python
 
 from tf_gru_addon import activations, native
 from tf_gru_addon.ops import gru_native as module
@@ -421,8 +422,7 @@ print(native.status().reason)
 
 
 def results_of_a_process(tmp_path, **environment):
-    tests = [str(path) for path in (inspect.getfile(oracles), __file__)]
-    folders = ":".join(path.rpartition("/")[0] for path in tests)
+    folders = f"{Path(oracles.__file__).parents[1]}:{Path(__file__).parent}"
     process = run_python(PROGRAM, folders, tmp_path / "x.npz", env=environment)
     with np.load(tmp_path / "x.npz") as results:
         return process.stdout, list(results.values())

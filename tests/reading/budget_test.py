@@ -9,13 +9,13 @@ import time
 import zipfile
 from pathlib import Path
 
-import fuzzing
 import h5py
 import keras
 import numpy as np
 import pytest
-from legacy_files import FIXTURES
-from random_weights import random_weights
+from support import fuzzing
+from support.legacy_files import FIXTURES
+from support.random_weights import random_weights
 
 from tf_gru_addon import load_config, load_legacy_model
 from tf_gru_addon.config import ConfigError, parse_config

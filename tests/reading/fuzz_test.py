@@ -1,7 +1,7 @@
 """Damaged files of every format are read or refused, by an error that names them."""
 
-import fuzzing
 import pytest
+from support import fuzzing
 
 #: How many cases of each kind; cut short there are 20 a file anyway.
 COUNT = 8

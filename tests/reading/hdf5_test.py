@@ -6,13 +6,13 @@ import shutil
 import zipfile
 import zlib
 
-import fuzzing
 import h5py
 import keras
 import numpy as np
 import pytest
-from legacy_files import FIXTURES
-from random_weights import random_weights
+from support import fuzzing
+from support.legacy_files import FIXTURES
+from support.random_weights import random_weights
 
 import tf_gru_addon
 from tf_gru_addon import load_legacy_model

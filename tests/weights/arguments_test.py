@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
-from random_weights import random_weights
+from support.random_weights import random_weights
 
 from tf_gru_addon import weights
 

@@ -6,9 +6,9 @@ No GPU is here: `tests/ops/gru_cudnn_test.py` has the one for a layer and direct
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close
 from hypothesis import given
-from random_weights import (
+from support.harness import assert_close
+from support.random_weights import (
     assert_identical,
     few,
     gru_stacks,

@@ -5,9 +5,9 @@ A CuDNNGRU runs on GPUs alone; Keras 2's `GRU` takes its files on CPUs.
 
 import numpy as np
 import pytest
-from harness import assert_close
 from hypothesis import given
-from random_weights import (
+from support.harness import assert_close
+from support.random_weights import (
     assert_identical,
     few,
     gru_weights,

@@ -8,8 +8,8 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from harness import assert_close, run_python
-from random_weights import (
+from support.harness import assert_close, run_python
+from support.random_weights import (
     inputs_for,
     outputs_of,
     random_stack,

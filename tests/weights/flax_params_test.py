@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from harness import assert_close
 from hypothesis import given, settings
-from random_weights import (
+from support.harness import assert_close
+from support.random_weights import (
     assert_identical,
     few,
     gru_weights,

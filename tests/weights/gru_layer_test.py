@@ -1,7 +1,7 @@
 """Layers and stacks."""
 
 import pytest
-from random_weights import random_stack, random_weights
+from support.random_weights import random_stack, random_weights
 
 from tf_gru_addon.weights import GRULayer, WeightsError, as_stack
 

@@ -3,9 +3,15 @@
 import keras
 import numpy as np
 import pytest
-from harness import assert_close
 from hypothesis import given
-from random_weights import assert_identical, few, gru_weights, inputs_for, outputs_of
+from support.harness import assert_close
+from support.random_weights import (
+    assert_identical,
+    few,
+    gru_weights,
+    inputs_for,
+    outputs_of,
+)
 
 from tf_gru_addon.weights import WeightsError, from_keras_arrays, to_keras_arrays
 

@@ -5,10 +5,10 @@ import warnings
 
 import numpy as np
 import pytest
-from harness import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
-from random_weights import (
+from support.harness import assert_close
+from support.random_weights import (
     few,
     gru_stacks,
     gru_weights,

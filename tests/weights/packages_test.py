@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from random_weights import random_weights
+from support.random_weights import random_weights
 
 from tf_gru_addon.weights import (
     inspect_weights,

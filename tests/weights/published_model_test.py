@@ -14,7 +14,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from harness import assert_close
+from support.harness import assert_close
 
 import tf_gru_addon
 from tf_gru_addon.weights import from_torch, to_keras_arrays, to_onnx

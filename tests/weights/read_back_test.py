@@ -6,8 +6,8 @@ import sys
 import keras
 import numpy as np
 import pytest
-from harness import assert_close
-from random_weights import inputs_for, outputs_of, random_stack, random_weights
+from support.harness import assert_close
+from support.random_weights import inputs_for, outputs_of, random_stack, random_weights
 
 import tf_gru_addon
 from tf_gru_addon.weights import (

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from random_weights import random_weights
+from support.random_weights import random_weights
 
 from tf_gru_addon.weights import (
     WeightsError,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from random_weights import random_stack, random_weights
+from support.random_weights import random_stack, random_weights
 
 from tf_gru_addon.weights import (
     GRULayer,

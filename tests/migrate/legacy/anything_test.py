@@ -6,7 +6,7 @@ import warnings
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from legacy_files import FIXTURES, edit_config
+from support.legacy_files import FIXTURES, edit_config
 
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.migrate.legacy import LegacyModelError

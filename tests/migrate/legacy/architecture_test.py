@@ -5,13 +5,13 @@ import warnings
 
 import h5py
 import keras
-import legacy_cases
 import numpy as np
 import pytest
 import yaml
-from harness import assert_close
-from legacy_cases import B, T, randomized
-from legacy_files import refuses
+from support import legacy_cases
+from support.harness import assert_close
+from support.legacy_cases import B, T, randomized
+from support.legacy_files import refuses
 
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.migrate.legacy import LegacyModelError

@@ -3,9 +3,9 @@
 import shutil
 import warnings
 
-import legacy_cases
 import pytest
-from legacy_files import FIXTURES
+from support import legacy_cases
+from support.legacy_files import FIXTURES
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from harness import assert_close
-from oracles import ACTIVATIONS, gru
+from support.harness import assert_close
+from support.oracles import ACTIVATIONS, gru
 
 import tf_gru_addon
 from tf_gru_addon import activations, load_legacy_model

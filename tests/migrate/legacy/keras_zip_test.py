@@ -5,10 +5,10 @@ import struct
 import zipfile
 
 import h5py
-import legacy_cases
 import numpy as np
 import pytest
-from legacy_files import refuses
+from support import legacy_cases
+from support.legacy_files import refuses
 
 from tf_gru_addon import load_legacy_model
 

@@ -6,9 +6,9 @@ import pathlib
 import warnings
 
 import h5py
-import legacy_cases
 import pytest
-from legacy_files import edit_config, edit_gru, edit_layer, refuses
+from support import legacy_cases
+from support.legacy_files import edit_config, edit_gru, edit_layer, refuses
 
 from tf_gru_addon import load_legacy_model
 

@@ -6,15 +6,15 @@ import warnings
 
 import h5py
 import keras
-import legacy_cases
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from legacy_cases import B, F, T, numbers, randomized, sequences
-from legacy_files import edit_config
+from support import legacy_cases
+from support.harness import assert_close
+from support.legacy_cases import B, F, T, numbers, randomized, sequences
+from support.legacy_files import edit_config
 
 import tf_gru_addon
 from tf_gru_addon import activations, load_legacy_model

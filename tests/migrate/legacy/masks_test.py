@@ -4,12 +4,12 @@ import warnings
 
 import h5py
 import keras
-import legacy_cases
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close
-from legacy_cases import B, F, T, numbers, probe, randomized, words
+from support import legacy_cases
+from support.harness import assert_close
+from support.legacy_cases import B, F, T, numbers, probe, randomized, words
 
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.layers import keras2_masks

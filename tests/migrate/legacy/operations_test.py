@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from harness import assert_close
-from legacy_cases import B, F, T, numbers, randomized, sequences
-from legacy_files import edit_config, refuses
+from support.harness import assert_close
+from support.legacy_cases import B, F, T, numbers, randomized, sequences
+from support.legacy_files import edit_config, refuses
 
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.layers.keras2_ops import OPERATIONS, TensorFlowOperation

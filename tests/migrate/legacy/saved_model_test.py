@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from legacy_files import refuses
+from support.legacy_files import refuses
 
 from tf_gru_addon import load_legacy_model
 

@@ -6,7 +6,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from legacy_files import edit_gru, refuses
+from support.legacy_files import edit_gru, refuses
 
 from tf_gru_addon import load_legacy_model
 

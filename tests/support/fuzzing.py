@@ -9,8 +9,8 @@ import zipfile
 
 import keras
 import numpy as np
-from legacy_files import FIXTURES
-from random_weights import random_stack, random_weights
+from support.legacy_files import FIXTURES
+from support.random_weights import random_stack, random_weights
 
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.cli_export import _file as load_keras_file

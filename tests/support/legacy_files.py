@@ -9,7 +9,7 @@ import pytest
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.migrate.legacy import LegacyModelError
 
-FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 
 
 def refuses(path, *words, **options):

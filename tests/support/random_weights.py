@@ -1,9 +1,9 @@
 """GRU weights to test with, and what they compute."""
 
 import numpy as np
-import oracles
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from support import oracles
 
 from tf_gru_addon.weights import GRULayer, GRUWeights, as_stack
 
