@@ -1,6 +1,7 @@
 """Rules of the source that nothing else would notice being broken."""
 
 import ast
+import graphlib
 import pathlib
 import re
 
@@ -98,6 +99,35 @@ def test_the_import_checks_see_imports():
     assert "tf_gru_addon.training.train.train" in names
     assert _part("tf_gru_addon.GRU") == "__init__"
     assert _part("tf_gru_addon.ops.engines.engine_for") == "ops"
+
+
+def _file_of(name):
+    """Returns the file that an import reads, or None where it is another package's."""
+    root, *names = name.split(".")
+    while root == "tf_gru_addon" and names:
+        base = PACKAGE.joinpath(*names)
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.exists():
+                return path
+        names.pop()  # the last name is something in the file
+    return None
+
+
+def test_no_cycle_between_files():
+    graph = {
+        # A package's __init__ gives the names of its files, and so imports them.
+        path: {_file_of(name) for name in _imports(path)} - {None, path}
+        for path in FILES
+        if path.name != "__init__.py"
+    }
+    sorter = graphlib.TopologicalSorter(
+        {path: found & set(graph) for path, found in graph.items()}
+    )
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        cycle = " -> ".join(str(path.relative_to(PACKAGE)) for path in error.args[1])
+        pytest.fail(cycle)
 
 
 @EVERY_FILE
