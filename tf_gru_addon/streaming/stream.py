@@ -12,12 +12,12 @@ import keras
 import numpy as np
 
 from tf_gru_addon import arguments
-from tf_gru_addon.export.stream_runners import (
+from tf_gru_addon.streaming.runners import (
     NumpyRunner,
     TensorFlowRunner,
     why_not_numpy,
 )
-from tf_gru_addon.export.streaming import StreamingModel
+from tf_gru_addon.streaming.streaming_model import StreamingModel
 
 _streams: weakref.WeakSet[Stream] = weakref.WeakSet()
 
@@ -57,7 +57,7 @@ class Stream:
 
     Args:
         model: A built Sequential or functional model of one input whose layers are
-            causal, as `tf_gru_addon.export.StreamingModel` has it.
+            causal, as `tf_gru_addon.streaming.StreamingModel` has it.
         batch_size: The number of rows.
 
     Attributes:

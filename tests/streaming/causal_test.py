@@ -6,8 +6,8 @@ import pytest
 from support import streams
 
 from tf_gru_addon import GRU
-from tf_gru_addon.export import ExportError
-from tf_gru_addon.export.causal import read
+from tf_gru_addon.errors import ExportError
+from tf_gru_addon.streaming.causal import read
 
 layers = keras.layers
 

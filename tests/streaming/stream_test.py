@@ -16,8 +16,9 @@ from support import streams
 from support.harness import assert_close, run_python
 
 from tf_gru_addon import GRU, Stream, native
-from tf_gru_addon.export import ExportError, StreamingModel, stream_parts
+from tf_gru_addon.errors import ExportError
 from tf_gru_addon.layers import keras2_masks
+from tf_gru_addon.streaming import StreamingModel, stages
 
 native_only = pytest.mark.skipif(
     not native.status().available, reason=native.status().reason
@@ -244,8 +245,8 @@ def test_a_long_chunk_in_pieces_gives_the_same_bits(name, masked, monkeypatch):
     mask = np.random.default_rng(3).random(x[:, 2:].shape[:2]) < 0.4 if masked else None
     results = []
     for piece in (2**20, 100, 1):
-        monkeypatch.setattr(stream_parts, "_PIECE", piece)
-        monkeypatch.setattr(stream_parts, "_PIECE_ROWS", 1)
+        monkeypatch.setattr(stages, "_PIECE", piece)
+        monkeypatch.setattr(stages, "_PIECE_ROWS", 1)
         stream = Stream(streams.model(name), 3)
         outputs = [stream.push(x[:, :2]), stream.push(x[:, 2:], mask)]
         results.append(tf.nest.flatten([outputs, stream.state]))

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gru_addon import arguments
-from tf_gru_addon.export import causal
 from tf_gru_addon.ops.engines import use_engine
+from tf_gru_addon.streaming import causal
 
 States = dict[str, tf.Tensor]
 

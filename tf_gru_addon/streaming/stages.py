@@ -17,10 +17,10 @@ import tensorflow as tf
 
 from tf_gru_addon import native
 from tf_gru_addon._compat import mask_of, set_mask
-from tf_gru_addon.export import stream_layers
-from tf_gru_addon.export.causal_steps import ConvStep, FrameStep, GruStep, LayerStep
 from tf_gru_addon.native.direct import Dense, Forward, Weights
 from tf_gru_addon.ops.gru_native import activation_name, has_activation
+from tf_gru_addon.streaming import numpy_layers
+from tf_gru_addon.streaming.steps import ConvStep, FrameStep, GruStep, LayerStep
 
 Arrays = dict[str, np.ndarray]
 
@@ -53,9 +53,9 @@ def part(step: Any, batch: int) -> Any:
     function = None
     if isinstance(step, FrameStep):
         # The axes of rows and frames are folded into one.
-        function = stream_layers.function_of(step.layer.layer, step.inputs[0].rank - 1)
+        function = numpy_layers.function_of(step.layer.layer, step.inputs[0].rank - 1)
     elif not step.kwargs and len({slot.rank for slot in step.inputs}) == 1:
-        function = stream_layers.function_of(step.layer, step.inputs[0].rank)
+        function = numpy_layers.function_of(step.layer, step.inputs[0].rank)
     if function is None:
         return Called(step)
     return (_Function if len(step.inputs) == 1 else _Merge)(step, function)
@@ -110,7 +110,7 @@ class Called:
 class _Merge(Called):
     """A layer of several inputs, called as it is where they have masks."""
 
-    def __init__(self, step: LayerStep, function: stream_layers.Function):
+    def __init__(self, step: LayerStep, function: numpy_layers.Function):
         super().__init__(step)
         self._function = function
 
@@ -127,11 +127,11 @@ class _Function:
 
     states: ClassVar[Arrays] = {}
 
-    def __init__(self, step: LayerStep | FrameStep, function: stream_layers.Function):
+    def __init__(self, step: LayerStep | FrameStep, function: numpy_layers.Function):
         self._input = step.inputs[0].index
         self._output = step.outputs[0].index
         self._function = function
-        self.silent = function is stream_layers.identity
+        self.silent = function is numpy_layers.identity
         self._layer = step.layer
         self._masks = isinstance(step.layer, _MASKING)
         self._keeps_mask = step.layer.supports_masking
@@ -171,7 +171,7 @@ class _Dense:
         )
         self._call = _kept(lambda shape: Dense(*weights, shape))
         self._largest = _FEW_PRODUCTS // layer.units
-        self._function = stream_layers.function_of(layer, step.inputs[0].rank)
+        self._function = numpy_layers.function_of(layer, step.inputs[0].rank)
 
     def run(self, values: list, masks: list) -> None:
         x = values[self._input]
@@ -203,12 +203,12 @@ class _Conv:
         kernel, groups = np.asarray(layer.kernel), layer.groups
         biases = np.asarray(layer.bias) if layer.use_bias else np.zeros(layer.filters)
         self._products = [
-            stream_layers.affine(w.reshape(-1, w.shape[-1]), b)
+            numpy_layers.affine(w.reshape(-1, w.shape[-1]), b)
             for w, b in zip(
                 np.split(kernel, groups, axis=-1), np.split(biases, groups), strict=True
             )
         ]
-        self._activation = stream_layers.activation(layer.activation)
+        self._activation = numpy_layers.activation(layer.activation)
 
     def run(self, values: list, masks: list) -> None:
         x = values[self._input]

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_gru_addon.export.causal_steps import Slot
-from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.errors import ExportError
 from tf_gru_addon.layers import keras2_masks
+from tf_gru_addon.streaming.steps import Slot
 
 _NAMES = """
 Activation ActivityRegularization Add AlphaDropout Average BatchNormalization

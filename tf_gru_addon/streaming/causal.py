@@ -15,14 +15,19 @@ from typing import Any
 import keras
 
 from tf_gru_addon._compat import LayerCall, layer_calls, set_mask
-from tf_gru_addon.export.causal_layers import (
+from tf_gru_addon.errors import ExportError
+from tf_gru_addon.flat_model import flat_model
+from tf_gru_addon.layers import keras2_masks
+from tf_gru_addon.layers.gru import GRU
+from tf_gru_addon.layers.gru_cell import GRUCell
+from tf_gru_addon.streaming.causal_layers import (
     FRAMEWISE,
     check_axes,
     check_operation,
     reason_against,
     refusal,
 )
-from tf_gru_addon.export.causal_steps import (
+from tf_gru_addon.streaming.steps import (
     ConvStep,
     FrameStep,
     GruStep,
@@ -32,11 +37,6 @@ from tf_gru_addon.export.causal_steps import (
     States,
     Step,
 )
-from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.parity import flat_model
-from tf_gru_addon.layers import keras2_masks
-from tf_gru_addon.layers.gru import GRU
-from tf_gru_addon.layers.gru_cell import GRUCell
 
 
 @dataclass(frozen=True)

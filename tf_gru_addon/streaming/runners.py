@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gru_addon import native
-from tf_gru_addon.export.causal import CausalModel
-from tf_gru_addon.export.causal_steps import FrameStep, GruStep
-from tf_gru_addon.export.stream_parts import Arrays, Called, part
-from tf_gru_addon.export.streaming import StreamingModel
 from tf_gru_addon.ops.gru_native import has_activation
+from tf_gru_addon.streaming.causal import CausalModel
+from tf_gru_addon.streaming.stages import Arrays, Called, part
+from tf_gru_addon.streaming.steps import FrameStep, GruStep
+from tf_gru_addon.streaming.streaming_model import StreamingModel
 
 
 def why_not_numpy(causal: CausalModel) -> str | None:

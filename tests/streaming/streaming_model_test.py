@@ -10,7 +10,7 @@ from support import streams
 from support.harness import assert_close, random_ops
 
 from tf_gru_addon import GRU
-from tf_gru_addon.export import StreamingModel
+from tf_gru_addon.streaming import StreamingModel
 
 _MODELS = {}
 
