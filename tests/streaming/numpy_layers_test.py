@@ -12,7 +12,7 @@ X = np.linspace(-30, 30, 61, dtype="float32").reshape(1, 1, 61)
 
 
 @pytest.mark.parametrize(
-    "function", numpy_layers._ACTIVATIONS, ids=lambda f: f.__module__ + f.__name__
+    "function", numpy_layers.ACTIVATIONS, ids=lambda f: f.__module__ + f.__name__
 )
 def test_activations(function):
     y = numpy_layers.activation(function)(X)
@@ -26,7 +26,7 @@ def test_an_activation_that_is_not_known_runs_in_tensorflow():
     gelu = numpy_layers.activation(keras.activations.gelu)
     assert_close(gelu(X), keras.activations.gelu(keras.ops.convert_to_tensor(X)))
     assert numpy_layers.activation(None)(X) is X
-    assert activations.hard_sigmoid in numpy_layers._ACTIVATIONS
+    assert activations.hard_sigmoid in numpy_layers.ACTIVATIONS
 
 
 LAYERS = {

@@ -115,7 +115,7 @@ X = np.zeros((2, 1, streams.FEATURES), "float32")
     [
         ({"frames": X[0]}, r"frames .* must have the shape .*received \(1, 3\)"),
         ({"frames": X[..., :2]}, r"here \(None, None, 3\); received \(2, 1, 2\)"),
-        ({"frames": X[:1]}, r"'gru\w*_state' .* \(1, 5\), as many rows as frames"),
+        ({"frames": X[:1]}, r"'gru\w*_state' .* \(1, 5\), with as many rows as frames"),
         ({"states": {}}, r"states .* must be a dict of \['gru\w*'\]; received \[\]"),
         ({"mask": [[True]]}, r"mask .* here \(2, 1\); received \(1, 1\)"),
     ],

@@ -1,128 +1,135 @@
-"""Reading a model as steps that look at no later frame, or saying which layer does.
+"""Reads a model as steps that need no later frame, or names the layer that does.
 
-A layer is *causal* where its output at a frame depends on that frame and those before
-it. What the frames so far have led to, the output of a GRU without `return_sequences`,
-has no time axis any more: there every layer is allowed.
+A layer is *causal* if its output at a frame depends on that frame and earlier ones
+only. The output of a GRU without `return_sequences` summarises the frames so far and
+has no time axis: any layer may follow it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
-from tf_gru_addon._compat import LayerCall, layer_calls, set_mask
+from tf_gru_addon._compat import LayerCall, layer_calls
 from tf_gru_addon.errors import ExportError
 from tf_gru_addon.flat_model import flat_model
 from tf_gru_addon.layers import keras2_masks
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.layers.gru_cell import GRUCell
-from tf_gru_addon.streaming.causal_layers import (
-    FRAMEWISE,
-    check_axes,
-    check_operation,
-    reason_against,
-    refusal,
-)
 from tf_gru_addon.streaming.steps import (
+    CausalModel,
     ConvStep,
     FrameStep,
     GruStep,
     LayerStep,
     Slot,
     State,
-    States,
     Step,
 )
 
+_FRAMEWISE_NAMES = """
+Activation ActivityRegularization Add AlphaDropout Average BatchNormalization
+Concatenate Dense Dropout ELU Embedding GaussianDropout GaussianNoise Identity
+LayerNormalization LeakyReLU Masking Maximum Minimum Multiply Normalization PReLU
+RMSNormalization ReLU Rescaling Softmax SpatialDropout1D Subtract UnitNormalization
+"""
+#: Layers that treat each frame alone, unless `_check_axes` refuses their axes. Names
+#: that this Keras lacks are skipped. Models converted from Keras 2 hold subclasses.
+_FRAMEWISE = {
+    getattr(module, name)
+    for module in (keras.layers, keras2_masks)
+    for name in _FRAMEWISE_NAMES.split()
+    if hasattr(module, name)
+}
 
-@dataclass(frozen=True)
-class CausalModel:
-    """A model as steps.
+#: Operations of `keras.ops` that work on single numbers.
+_ELEMENTWISE = """
+Abs Absolute Add Clip Divide Elu Exp Gelu Log Maximum Minimum Multiply Negative Relu
+Sigmoid Silu Sqrt Square Subtract Tanh TrueDivide
+"""
 
-    Attributes:
-        name: The model's.
-        steps: The steps, in the order to run them.
-        frames: The model's input: its shape, (batch, frames, ...), and dtype.
-        outputs: Where the outputs stand, in the order of `model.outputs`.
-        slots: How many slots there are; the first is the input's.
-    """
+_POOLS = "it reduces all timesteps to one"
+_RESAMPLES = "it changes the number of timesteps"
+_MOVES = "it moves the time axis"
+_ATTENDS = "every timestep looks at all others"
+_STATE = "its state is not supported; GRU is the only recurrent layer that is"
 
-    name: str
-    steps: tuple[Step, ...]
-    frames: keras.KerasTensor
-    outputs: tuple[Slot, ...]
-    slots: int
-
-    @property
-    def states(self) -> dict[str, State]:
-        """The states of all steps, by name."""
-        return {state.name: state for step in self.steps for state in step.states}
-
-    def run(self, frames: Any, states: States, mask: Any = None) -> tuple[list, States]:
-        """Returns the outputs for a chunk of frames, and the states after it.
-
-        Args:
-            frames: A tensor (batch, frames, ...).
-            states: A tensor for each of `states`.
-            mask: None, or booleans (batch, frames).
-        """
-        values = [None] * self.slots
-        values[0] = frames
-        if mask is not None:
-            set_mask(frames, mask)
-        new = {}
-        for step in self.steps:
-            new.update(step.run(values, states))
-        return [values[slot.index] for slot in self.outputs], new
+#: Why a layer cannot be streamed, by the name of its class.
+_REASONS = {
+    "Bidirectional": "it reads the sequence from its end too",
+    "GlobalAveragePooling1D": _POOLS,
+    "GlobalMaxPooling1D": _POOLS,
+    "AveragePooling1D": _RESAMPLES,
+    "MaxPooling1D": _RESAMPLES,
+    "UpSampling1D": _RESAMPLES,
+    "Cropping1D": _RESAMPLES,
+    "ZeroPadding1D": _RESAMPLES,
+    "Conv1DTranspose": _RESAMPLES,
+    "Flatten": _MOVES,
+    "Permute": _MOVES,
+    "Reshape": _MOVES,
+    "Attention": _ATTENDS,
+    "AdditiveAttention": _ATTENDS,
+    "MultiHeadAttention": _ATTENDS,
+    "GroupQueryAttention": _ATTENDS,
+    "GroupNormalization": "it computes statistics over time",
+    "Dot": "it multiplies timesteps with each other",
+    "LSTM": _STATE,
+    "SimpleRNN": _STATE,
+    "ConvLSTM1D": _STATE,
+    "ConvLSTM2D": _STATE,
+}
 
 
 def read(model: keras.Model) -> CausalModel:
-    """Returns a model as steps.
+    """Returns a model as steps. The model and its layers are not modified.
 
     Args:
-        model: A built Sequential or functional model of one input.
+        model: A built Sequential or functional model with one input.
 
     Raises:
-        ExportError: It is no such model, or a layer of it is not causal; the message
-            names the layer, and says why.
+        ExportError: The model is of another kind, or one of its layers is not causal;
+            the message names the layer and the reason.
     """
     flat = flat_model(model)
     if len(flat.inputs) != 1:
         raise ExportError(
-            f"{model.name}: frames stream in through one input, and the model has "
+            f"{model.name}: a model to stream must have one input, and this one has "
             f"{len(flat.inputs)}: {', '.join(x.name for x in flat.inputs)}. "
-            "Concatenate them outside of the model."
+            "Concatenate them outside the model."
         )
     (frames,) = flat.inputs
     if len(frames.shape) < 2 or None in frames.shape[2:]:
         raise ExportError(
-            f"{model.name}: frames must have the shape (batch, frames, features), the "
-            f"features known; the model's input has {tuple(frames.shape)}."
+            f"{model.name}: frames must have the shape (batch, frames, features), with "
+            f"a fixed number of features; the model's input has {tuple(frames.shape)}."
         )
     reader = _Reader()
     outputs = reader.model(flat, [reader.slot(True, len(frames.shape))])
     return CausalModel(
-        model.name, tuple(reader.steps), frames, tuple(outputs), reader.count
+        model.name, tuple(reader.steps), frames, tuple(outputs), reader.slots
     )
 
 
 class _Reader:
     """Turns the calls of a model, and of the models inside it, into steps."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.steps: list[Step] = []
-        self.count = 0
-        self._names: set[str] = set()
+        self.slots = 0
+        self._state_names: set[str] = set()
 
     def slot(self, sequence: bool, rank: int) -> Slot:
-        self.count += 1
-        return Slot(self.count - 1, sequence, rank)
+        """Returns a new slot."""
+        self.slots += 1
+        return Slot(self.slots - 1, sequence, rank)
 
     def model(self, model: keras.Model, inputs: list[Slot]) -> list[Slot]:
+        """Adds the steps of a model, and returns the slots of its outputs."""
         known = {id(x): slot for x, slot in zip(model.inputs, inputs, strict=True)}
         for call in layer_calls(model):
             slots = self._call(call, known)
@@ -138,100 +145,135 @@ class _Reader:
         flat = keras.tree.flatten((args, kwargs))
         inputs = [each for each in flat if isinstance(each, Slot)]
         if kwargs.pop("training", False):
-            raise refusal(layer, "it is called with training=True")
+            raise _refusal(layer, "it is called with training=True")
         if not any(slot.sequence for slot in inputs):
-            return self._as_it_is(call, args, kwargs, sequence=False)
-        kind, is_layer = type(layer), isinstance(layer, keras.Layer)
+            return self._unchanged(call, args, kwargs)
+        is_layer = isinstance(layer, keras.Layer)
         rest = keras.tree.flatten((args[1:], kwargs))
         if is_layer and any(each is not None for each in rest):
-            raise refusal(layer, "it is called with an initial state or a mask")
+            raise _refusal(layer, "it is called with an initial state or a mask")
         if not all(slot.sequence for slot in inputs):
-            raise refusal(
-                layer,
-                "it puts what all timesteps have led to beside single timesteps",
+            raise _refusal(
+                layer, "it combines single timesteps with a summary of all timesteps"
             )
         if not is_layer:
-            check_operation(layer, args, kwargs)
-            return self._as_it_is(call, args, kwargs, sequence=True)
+            _check_operation(layer, args, kwargs)
+            return self._unchanged(call, args, kwargs)
         if isinstance(layer, keras.Model) and hasattr(layer, "inputs"):
             return self.model(layer, inputs)
-        if kind in FRAMEWISE:
-            check_axes(layer, inputs)
-            return self._as_it_is(call, args, {}, sequence=True)
-        if builder := _BUILDERS.get(kind):
+        if type(layer) in _FRAMEWISE:
+            _check_axes(layer, inputs)
+            return self._unchanged(call, args, {})
+        if builder := _BUILDERS.get(type(layer)):
             return builder(self, layer, inputs[0], call)
-        raise refusal(layer, reason_against(kind))
+        kind = type(layer).__name__
+        unknown = f"it is not known whether a {kind} looks at later timesteps"
+        raise _refusal(layer, _REASONS.get(kind, unknown))
 
-    def _as_it_is(self, call, args, kwargs, sequence) -> list[Slot]:
+    def _unchanged(
+        self, call: LayerCall, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[Slot]:
+        flat = keras.tree.flatten((args, kwargs))
+        inputs = tuple(each for each in flat if isinstance(each, Slot))
+        sequence = any(slot.sequence for slot in inputs)
         outputs = [self.slot(sequence, len(x.shape)) for x in call.outputs]
-        self.steps.append(LayerStep(call.layer, args, kwargs, tuple(outputs)))
+        self.steps.append(
+            LayerStep(
+                layer=call.layer,
+                inputs=inputs,
+                outputs=tuple(outputs),
+                args=args,
+                kwargs=kwargs,
+            )
+        )
         return outputs
 
-    def time_distributed(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
+    def time_distributed(
+        self, layer: keras.layers.TimeDistributed, x: Slot, call: LayerCall
+    ) -> list[Slot]:
+        """Adds the step of a `TimeDistributed` layer."""
         output = self.slot(True, len(call.outputs[0].shape))
-        self.steps.append(FrameStep(layer, (x,), (output,)))
+        self.steps.append(FrameStep(layer=layer, inputs=(x,), outputs=(output,)))
         return [output]
 
-    def conv(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
+    def conv(self, layer: keras.layers.Conv1D, x: Slot, call: LayerCall) -> list[Slot]:
+        """Adds the step of a causal convolution."""
         (size,), (dilation,), (stride,) = (
             layer.kernel_size,
             layer.dilation_rate,
             layer.strides,
         )
         if stride != 1:
-            raise refusal(layer, f"strides={stride} changes the number of timesteps")
+            raise _refusal(layer, f"strides={stride} changes the number of timesteps")
         if size > 1 and layer.padding != "causal":
-            raise refusal(
+            raise _refusal(
                 layer,
                 f'padding="{layer.padding}" looks at later timesteps or drops some; '
                 'padding="causal" does not',
             )
         if layer.data_format != "channels_last":
-            raise refusal(layer, 'data_format="channels_first" moves the time axis')
+            raise _refusal(layer, 'data_format="channels_first" moves the time axis')
         output = self.slot(True, 3)
-        states = ()
+        states: tuple[State, ...] = ()
         if size > 1:
             shape = (dilation * (size - 1), call.args[0].shape[-1])
-            states = (self._state(layer, "frames", shape, layer.compute_dtype),)
-        self.steps.append(ConvStep(layer, (x,), (output,), states))
+            states = (self._state(layer, "frames", shape),)
+        self.steps.append(
+            ConvStep(layer=layer, inputs=(x,), outputs=(output,), states=states)
+        )
         return [output]
 
-    def gru(self, layer, x: Slot, call: LayerCall) -> list[Slot]:
-        cell = layer.cell
-        cells = getattr(cell, "cells", [cell])
-        unknown = [c for c in cells if type(c) not in (GRUCell, keras.layers.GRUCell)]
-        if unknown:
-            raise refusal(
-                layer, f"its cell is no GRUCell, but a {type(unknown[0]).__name__}"
-            )
+    def gru(self, layer: keras.layers.RNN, x: Slot, call: LayerCall) -> list[Slot]:
+        """Adds the step of a GRU layer."""
+        cells = getattr(layer.cell, "cells", [layer.cell])
+        for cell in cells:
+            if type(cell) not in (GRUCell, keras.layers.GRUCell):
+                raise _refusal(
+                    layer, f"its cell is a {type(cell).__name__}, not a GRUCell"
+                )
         if layer.go_backwards:
-            raise refusal(layer, "go_backwards=True starts at the end of the sequence")
+            raise _refusal(layer, "go_backwards=True starts at the end of the sequence")
         output = self.slot(layer.return_sequences, len(call.outputs[0].shape))
-        lasts = [self.slot(False, 2) for _ in call.outputs[1:]]
-        dtype = layer.compute_dtype
-        states = [self._state(layer, "state", (c.units,), dtype) for c in cells]
+        outputs = [output, *(self.slot(False, 2) for _ in call.outputs[1:])]
+        states = [self._state(layer, "state", (cell.units,)) for cell in cells]
         if layer.zero_output_for_mask and not layer.return_sequences:
-            states.append(self._state(layer, "output", (cells[-1].units,), dtype))
-        outputs = (output, *lasts)
-        runs = tuple(_whole(cell, layer) for cell in cells)
-        self.steps.append(GruStep(layer, runs, (x,), outputs, tuple(states)))
-        return list(outputs)
+            states.append(self._state(layer, "output", (cells[-1].units,)))
+        self.steps.append(
+            GruStep(
+                layer=layer,
+                inputs=(x,),
+                outputs=tuple(outputs),
+                states=tuple(states),
+                runs=tuple(_sequence_gru(cell, layer) for cell in cells),
+            )
+        )
+        return outputs
 
-    def _state(self, layer, what: str, shape: tuple[int, ...], dtype: str) -> State:
-        """A state with a name that no other has."""
+    def _state(self, layer: keras.Layer, what: str, shape: tuple[int, ...]) -> State:
+        """Returns a state whose name no other state has."""
         stem = re.sub(r"\W", "_", layer.name)
         name, number = f"{stem}_{what}", 1
-        while name in self._names:
+        while name in self._state_names:
             name, number = f"{stem}_{number}_{what}", number + 1
-        self._names.add(name)
-        return State(name, shape, dtype)
+        self._state_names.add(name)
+        return State(name, shape, layer.compute_dtype)
 
 
-def _whole(cell: Any, layer: keras.layers.RNN) -> GRU:
-    """Returns a `GRU` with a cell's weights that gives outputs and state.
+_BUILDERS: dict[type, Callable[[_Reader, Any, Slot, LayerCall], list[Slot]]] = {
+    GRU: _Reader.gru,
+    keras.layers.GRU: _Reader.gru,
+    keras.layers.RNN: _Reader.gru,
+    keras.layers.Conv1D: _Reader.conv,
+    keras.layers.TimeDistributed: _Reader.time_distributed,
+    keras2_masks.TimeDistributed: _Reader.time_distributed,
+}
 
-    It has none of the objects that matter in training alone, and takes the activations
-    as they are: a config would lose what is not registered.
+
+def _sequence_gru(cell: Any, layer: keras.layers.RNN) -> GRU:
+    """Returns a new `GRU` that shares a cell's variables and returns its last state.
+
+    It gets no dropout, regularizers or constraints, which matter in training only. The
+    activations are passed as objects: a config would lose unregistered ones.
     """
     gru = GRU(
         cell.units,
@@ -245,17 +287,62 @@ def _whole(cell: Any, layer: keras.layers.RNN) -> GRU:
         dtype=cell.dtype_policy,
         name=layer.name,
     )
-    for name in ("kernel", "recurrent_kernel", "bias"):
-        setattr(gru.cell, name, getattr(cell, name))
-    gru.cell.built = True
+    ours = gru.cell
+    ours.kernel, ours.recurrent_kernel = cell.kernel, cell.recurrent_kernel
+    ours.bias = cell.bias
+    ours.built = True
     return gru
 
 
-_BUILDERS: dict[type, Callable] = {
-    GRU: _Reader.gru,
-    keras.layers.GRU: _Reader.gru,
-    keras.layers.RNN: _Reader.gru,
-    keras.layers.Conv1D: _Reader.conv,
-    keras.layers.TimeDistributed: _Reader.time_distributed,
-    keras2_masks.TimeDistributed: _Reader.time_distributed,
-}
+def _check_operation(
+    operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Raises ExportError for an operation of `keras.ops` that is not elementwise.
+
+    Args:
+        operation: The operation; `x + y` is one.
+        args: Its positional arguments, with a slot in place of each tensor.
+        kwargs: Its keyword arguments, likewise.
+    """
+    rest = keras.tree.flatten((args, kwargs))
+    numbers = all(isinstance(x, Slot) or np.ndim(x) == 0 for x in rest)
+    if type(operation).__name__ not in _ELEMENTWISE.split() or not numbers:
+        raise _refusal(
+            operation,
+            "only elementwise operations on tensors of the model and scalars can be",
+        )
+
+
+def _check_axes(layer: keras.Layer, inputs: list[Slot]) -> None:
+    """Raises ExportError for a framewise layer whose axes mix timesteps.
+
+    Args:
+        layer: A layer of `_FRAMEWISE`.
+        inputs: The slots of its inputs.
+    """
+    rank = max(slot.rank for slot in inputs)
+    if min(slot.rank for slot in inputs) != rank:
+        raise _refusal(layer, "its inputs have different numbers of axes")
+    if rank < 3 and not isinstance(layer, keras.layers.Embedding):
+        raise _refusal(
+            layer,
+            "its input is (batch, frames) without features; only an Embedding takes "
+            "that",
+        )
+    if isinstance(layer, keras.layers.PReLU):
+        if 1 not in (layer.shared_axes or ()):
+            raise _refusal(layer, "it has a weight for each timestep (shared_axes)")
+        return
+    axes = getattr(layer, "axis", None)
+    axes = axes if isinstance(axes, list | tuple) else [axes]
+    if any(axis is not None and axis % rank < 2 for axis in axes):
+        raise _refusal(layer, f"axis={layer.axis} combines timesteps")
+
+
+def _refusal(layer: Any, reason: str) -> ExportError:
+    """Returns the error that names a layer and says why it cannot be streamed."""
+    return ExportError(
+        f"{layer.name}: this {type(layer).__name__} cannot be streamed: {reason}. "
+        "Remove it from the model; if it treats each timestep alone, wrap it in "
+        "keras.layers.TimeDistributed."
+    )
