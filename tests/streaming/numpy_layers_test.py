@@ -1,4 +1,4 @@
-"""Layers in NumPy give what Keras gives."""
+"""Layers in NumPy compute what Keras computes."""
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ def test_activations(function):
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-30)
 
 
-def test_an_activation_that_is_not_known_runs_in_tensorflow():
+def test_an_unknown_activation_runs_in_tensorflow():
     gelu = numpy_layers.activation(keras.activations.gelu)
     assert_close(gelu(X), keras.activations.gelu(keras.ops.convert_to_tensor(X)))
     assert numpy_layers.activation(None)(X) is X
@@ -55,7 +55,7 @@ def test_layers(name):
     assert_close(y, layer(x))
 
 
-def test_what_is_not_known():
+def test_unknown_layers_and_axes():
     def known(layer, rank=3):
         layer.build((2, 4, 5) if rank == 3 else (2, 4, 5, 6))
         return numpy_layers.function_of(layer, rank) is not None
