@@ -24,13 +24,18 @@ _ZERO = np.float32(0)
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     small = np.exp(-np.abs(x))  # in (0, 1]: no overflow
-    return np.where(x >= 0, 1, small) / (1 + small)
+    y: np.ndarray = np.where(x >= 0, 1, small) / (1 + small)
+    return y
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:
-    y = np.exp(x - x.max(axis=-1, keepdims=True))
+    y: np.ndarray = np.exp(x - x.max(axis=-1, keepdims=True))
     y /= y.sum(axis=-1, keepdims=True)
     return y
+
+
+def _elu(x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
 def _hard_sigmoid(slope: float) -> Function:
@@ -44,7 +49,7 @@ ACTIVATIONS: dict[Callable[..., Any], Function] = {
     keras.activations.sigmoid: _sigmoid,
     keras.activations.tanh: np.tanh,
     keras.activations.softmax: _softmax,
-    keras.activations.elu: lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    keras.activations.elu: _elu,
     keras.activations.silu: lambda x: x * _sigmoid(x),
     keras.activations.softplus: lambda x: np.logaddexp(x, _ZERO),
     keras.activations.hard_sigmoid: _hard_sigmoid(1 / 6),
@@ -77,7 +82,7 @@ def affine(kernel: Any, bias: Any) -> Function:
     features, units = kernel.shape
 
     def apply(x: np.ndarray) -> np.ndarray:
-        y = np.dot(x.reshape(-1, features), kernel)
+        y: np.ndarray = np.dot(x.reshape(-1, features), kernel)
         if bias is not None:
             y += bias
         return y.reshape(*x.shape[:-1], units)
@@ -98,6 +103,20 @@ def function_of(layer: Any, rank: int) -> Function | None:
     over_features = all(axis % rank == rank - 1 for axis in axes)
     quantized = getattr(layer, "quantization_mode", None)
     return make(layer) if make and over_features and not quantized else None
+
+
+def mask_function_of(layer: Any) -> Function | None:
+    """Returns what computes the mask that a layer makes, or None if it makes none.
+
+    Args:
+        layer: A layer that `function_of` knows.
+    """
+    if isinstance(layer, keras.layers.Masking):
+        value = np.float32(layer.mask_value)
+        return lambda x: (x != value).any(axis=-1)
+    if isinstance(layer, keras.layers.Embedding) and layer.mask_zero:
+        return lambda x: x != 0
+    return None
 
 
 def identity(x: np.ndarray) -> np.ndarray:
@@ -135,7 +154,8 @@ def _layer_normalization(layer: keras.layers.LayerNormalization) -> Function | N
     def apply(x: np.ndarray) -> np.ndarray:
         x = x - x.mean(axis=-1, keepdims=True)
         variance = (x * x).mean(axis=-1, keepdims=True)
-        return x / np.sqrt(variance + epsilon) * gamma + beta
+        y: np.ndarray = x / np.sqrt(variance + epsilon) * gamma + beta
+        return y
 
     return apply
 
@@ -185,19 +205,16 @@ _LAYERS: dict[type, Callable[[Any], Function | None]] = {
             keras.layers.SpatialDropout1D,
         )
     },
-    **{
-        getattr(module, name): lambda layer, merge=merge: merge
-        for module in (keras.layers, keras2_masks)
-        for name, merge in (
-            ("Add", _add),
-            ("Concatenate", _concatenate),
-            ("Multiply", _multiply),
-        )
-    },
     keras.layers.Activation: lambda layer: activation(layer.activation),
+    keras.layers.Add: lambda layer: _add,
     keras.layers.BatchNormalization: _batch_normalization,
+    keras.layers.Concatenate: lambda layer: _concatenate,
     keras.layers.Dense: _dense,
     keras.layers.Embedding: _embedding,
     keras.layers.LayerNormalization: _layer_normalization,
     keras.layers.Masking: _masking,
+    keras.layers.Multiply: lambda layer: _multiply,
+    keras2_masks.Add: lambda layer: _add,
+    keras2_masks.Concatenate: lambda layer: _concatenate,
+    keras2_masks.Multiply: lambda layer: _multiply,
 }

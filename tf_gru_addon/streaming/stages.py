@@ -17,10 +17,18 @@ import tensorflow as tf
 
 from tf_gru_addon import native
 from tf_gru_addon._compat import mask_of, set_mask
+from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.native.direct import Dense, Forward, Weights
 from tf_gru_addon.ops.gru_native import activation_name, has_activation
 from tf_gru_addon.streaming import numpy_layers
-from tf_gru_addon.streaming.steps import ConvStep, FrameStep, GruStep, Step
+from tf_gru_addon.streaming.steps import (
+    CausalModel,
+    ConvStep,
+    FrameStep,
+    GruStep,
+    LayerStep,
+    Step,
+)
 
 Arrays = dict[str, np.ndarray]
 Values = list[Any]
@@ -35,15 +43,37 @@ _PIECE = 2**20
 _PIECE_ROWS = 256
 #: Up to this many multiplications, the native kernel beats NumPy's call overhead.
 _FEW_PRODUCTS = 65536
-_MASKING = (keras.layers.Masking, keras.layers.Embedding)
+
+
+def why_no_stages(causal: CausalModel) -> str | None:
+    """Returns why no stages can run a model, or None if they can.
+
+    Args:
+        causal: The model.
+    """
+    for step in causal.steps:
+        layer = step.layer
+        inner = layer.layer if isinstance(step, FrameStep) else layer
+        dtype = getattr(inner, "compute_dtype", "float32")
+        if dtype != "float32":
+            return f"{layer.name} computes in {dtype}"
+        if not isinstance(step, GruStep):
+            continue
+        if not native.status().available:
+            return native.status().reason
+        for gru in step.runs:
+            for function in (gru.activation, gru.recurrent_activation):
+                if not has_activation(function):
+                    name = getattr(function, "__name__", type(function).__name__)
+                    return f"{layer.name}: the native engine lacks {name}"
+    return None
 
 
 def stage_of(step: Step, batch: int, piece: int | None = None) -> Stage:
     """Returns what runs a step.
 
     Args:
-        step: A step with the compute dtype float32. The native engine is available and
-            has the activations if it is a `GruStep`.
+        step: A step of a model for which `why_no_stages` returns None.
         batch: The number of rows.
         piece: The timesteps of a piece of a long chunk; None chooses by the sizes.
     """
@@ -54,11 +84,12 @@ def stage_of(step: Step, batch: int, piece: int | None = None) -> Stage:
     if _fits_native_dense(step.layer):
         return _DenseStage(step)
     function = None
+    rank, *others = {slot.rank for slot in step.inputs}
     if isinstance(step, FrameStep):
         # The wrapped layer sees rows and frames as one axis.
-        function = numpy_layers.function_of(step.layer.layer, step.inputs[0].rank - 1)
-    elif not step.kwargs and len({slot.rank for slot in step.inputs}) == 1:
-        function = numpy_layers.function_of(step.layer, step.inputs[0].rank)
+        function = numpy_layers.function_of(step.layer.layer, rank - 1)
+    elif isinstance(step, LayerStep) and not step.kwargs and not others:
+        function = numpy_layers.function_of(step.layer, rank)
     if function is None:
         return _TensorFlowStage(step)
     if len(step.inputs) == 1:
@@ -150,25 +181,17 @@ class _FunctionStage(Stage):
         (self._input,), (self._output,) = self.inputs, self.outputs
         self._function = function
         self.silent = function is numpy_layers.identity
-        self._makes_mask = isinstance(step.layer, _MASKING)
+        self._mask = numpy_layers.mask_function_of(step.layer)
         self._keeps_mask = step.layer.supports_masking
 
     def run(self, values: Values, masks: Masks) -> None:
         x = values[self._input]
         values[self._output] = self._function(x)
-        if self._makes_mask:
-            masks[self._output] = self._mask(x)
+        if self._mask is not None:
+            mask = self._mask(x)
+            masks[self._output] = None if mask.all() else mask
         elif self._keeps_mask:
             masks[self._output] = masks[self._input]
-
-    def _mask(self, x: np.ndarray) -> np.ndarray | None:
-        if isinstance(self.step.layer, keras.layers.Masking):
-            mask = (x != np.float32(self.step.layer.mask_value)).any(axis=-1)
-        elif self.step.layer.mask_zero:
-            mask = x != 0
-        else:
-            return None
-        return None if mask.all() else mask
 
 
 class _DenseStage(Stage):
@@ -180,14 +203,12 @@ class _DenseStage(Stage):
         super().__init__(step)
         (self._input,), (self._output,) = self.inputs, self.outputs
         layer = step.layer
-        weights = (
-            np.array(layer.kernel),
-            np.array(layer.bias) if layer.use_bias else None,
-            _dense_activation(layer),
-        )
-        self._call = _recent(lambda shape: Dense(*weights, shape))
+        kernel = np.array(layer.kernel)
+        bias = np.array(layer.bias) if layer.use_bias else None
+        name = _dense_activation(layer)
+        self._call = _recent(lambda shape: Dense(kernel, bias, name, shape))
         self._largest = _FEW_PRODUCTS // layer.units
-        self._function = numpy_layers.function_of(layer, step.inputs[0].rank)
+        self._function: Any = numpy_layers.function_of(layer, step.inputs[0].rank)
 
     def run(self, values: Values, masks: Masks) -> None:
         x = values[self._input]
@@ -205,18 +226,17 @@ class _DenseStage(Stage):
 def _fits_native_dense(layer: Any) -> bool:
     if type(layer) is not keras.layers.Dense or not native.status().available:
         return False
-    quantized = getattr(layer, "quantization_mode", None)
-    known = _dense_activation(layer) is not None
-    few = math.prod(layer.kernel.shape) <= _FEW_PRODUCTS
-    return known and not quantized and few
+    if getattr(layer, "quantization_mode", None) or not _dense_activation(layer):
+        return False
+    return bool(math.prod(layer.kernel.shape) <= _FEW_PRODUCTS)
 
 
-def _dense_activation(layer: keras.layers.Dense) -> str | None:
-    """Returns the native engine's name of a layer's activation, or None."""
+def _dense_activation(layer: keras.layers.Dense) -> str:
+    """Returns the native engine's name of a layer's activation; "" if it has none."""
     if layer.activation is keras.activations.softmax:
         return "softmax"
     function = layer.activation or keras.activations.linear
-    return activation_name(function) if has_activation(function) else None
+    return activation_name(function) if has_activation(function) else ""
 
 
 class _ConvStage(Stage):
@@ -231,11 +251,10 @@ class _ConvStage(Stage):
         (self._size,), (self._dilation,) = layer.kernel_size, layer.dilation_rate
         kernel, groups = np.asarray(layer.kernel), layer.groups
         biases = np.asarray(layer.bias) if layer.use_bias else np.zeros(layer.filters)
+        kernels = np.split(kernel, groups, axis=-1)
         self._products = [
             numpy_layers.affine(w.reshape(-1, w.shape[-1]), b)
-            for w, b in zip(
-                np.split(kernel, groups, axis=-1), np.split(biases, groups), strict=True
-            )
+            for w, b in zip(kernels, np.split(biases, groups), strict=True)
         ]
         self._activation = numpy_layers.activation(layer.activation)
 
@@ -248,10 +267,8 @@ class _ConvStage(Stage):
             for k in range(self._size)
         ]
         outputs = [
-            product(np.concatenate(group, axis=-1))
-            for product, group in zip(
-                self._products, zip(*taps, strict=True), strict=True
-            )
+            product(np.concatenate(tap, axis=-1))
+            for product, *tap in zip(self._products, *taps, strict=True)
         ]
         values[self._output] = self._activation(np.concatenate(outputs, axis=-1))
         self._new = frames[:, n:]
@@ -271,20 +288,14 @@ class _GruStage(Stage):
         (self._input,), (self._output, *self._state_outputs) = self.inputs, self.outputs
         self._keeps_mask = step.layer.return_sequences
         keeps_last = len(step.states) > len(step.runs)  # the output so far
-        last = len(step.runs) - 1
+        all_outputs = keeps_last or step.layer.return_sequences
         self._cells = [
-            _Cell(
-                gru.cell,
-                batch,
-                sequences=i < last or keeps_last or step.layer.return_sequences,
-                zero_output=gru.zero_output_for_mask,
-                piece=piece,
-            )
-            for i, gru in enumerate(step.runs)
+            _Cell(gru, batch, piece, sequences=all_outputs or gru is not step.runs[-1])
+            for gru in step.runs
         ]
         for state, cell in zip(step.states, self._cells, strict=False):
             self.states[state.name] = cell.state
-        self._last = self._new_last = None
+        self._last: np.ndarray | None = None
         if keeps_last:
             name, shape, _ = step.states[-1]
             self._last = self.states[name] = np.zeros((batch, *shape), np.float32)
@@ -311,15 +322,8 @@ class _GruStage(Stage):
 class _Cell:
     """A GRU cell: its weights, its state, and the buffers of recent chunk sizes."""
 
-    def __init__(
-        self,
-        cell: Any,
-        batch: int,
-        *,
-        sequences: bool,
-        zero_output: bool,
-        piece: int | None,
-    ):
+    def __init__(self, gru: GRU, batch: int, piece: int | None, *, sequences: bool):
+        cell = gru.cell
         weights = Weights(
             np.asarray(cell.kernel),
             np.asarray(cell.recurrent_kernel),
@@ -327,19 +331,18 @@ class _Cell:
             reset_after=cell.reset_after,
             activation=activation_name(cell.activation),
             recurrent_activation=activation_name(cell.recurrent_activation),
-            zero_output_for_mask=zero_output,
+            zero_output_for_mask=gru.zero_output_for_mask,
             threads=tf.config.threading.get_intra_op_parallelism_threads(),
         )
         self._units = weights.units
         self._sequences = sequences
-        self._repeats = sequences and not zero_output
+        self._repeats = sequences and not gru.zero_output_for_mask
         numbers = batch * (weights.features + weights.units)
         self._piece = piece or max(_PIECE // numbers, _PIECE_ROWS // batch, 1)
-        # From an array with the initial state to what returns a chunk size's buffers.
+        # For an array with the initial state: what returns a chunk size's buffers.
+        self._forwards: Callable[[np.ndarray], Callable[[int, bool], Forward]]
         self._forwards = lambda state: _recent(
-            lambda timesteps, masked: Forward(
-                weights, state, timesteps, masked, sequences
-            )
+            lambda steps, masked: Forward(weights, state, steps, masked, sequences)
         )
         self.state = self.new_state = np.zeros((batch, weights.units), np.float32)
         self._forward = self._forwards(self.state)
@@ -358,7 +361,7 @@ class _Cell:
     ) -> np.ndarray:
         call = forward(x.shape[1], mask is not None)
         np.copyto(call.inputs, x)
-        if mask is not None:
+        if call.mask is not None and mask is not None:
             np.copyto(call.mask, mask)
         call()
         if mask is not None and self._repeats:

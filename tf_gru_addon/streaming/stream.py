@@ -11,10 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_gru_addon import arguments, native
-from tf_gru_addon.ops.gru_native import has_activation
-from tf_gru_addon.streaming.stages import Arrays, stage_of
-from tf_gru_addon.streaming.steps import CausalModel, FrameStep, GruStep
+from tf_gru_addon import arguments
+from tf_gru_addon.streaming.stages import Arrays, stage_of, why_no_stages
+from tf_gru_addon.streaming.steps import CausalModel
 from tf_gru_addon.streaming.streaming_model import StreamingModel
 
 _streams: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -217,7 +216,7 @@ class Stream:
         self.state = state
 
     def _build(self) -> None:
-        self.why_called = _why_not_numpy(self._model.causal)
+        self.why_called = why_no_stages(self._model.causal)
         self._runner: NumpyRunner | _TensorFlowRunner
         if self.why_called is None:
             self._runner = NumpyRunner(self._model.causal, self.batch_size)
@@ -230,7 +229,7 @@ class NumpyRunner:
     """Runs a model stage by stage, on arrays.
 
     Args:
-        causal: A model that computes in float32 and whose GRUs the native engine runs.
+        causal: A model for which `why_no_stages` returns None.
         batch: The number of rows.
         piece: The timesteps of a piece of a long chunk; None chooses by the sizes.
 
@@ -285,23 +284,3 @@ class _TensorFlowRunner:
         outputs, states = self._model.step(frames, self.states, mask)
         self.states = {name: np.array(value) for name, value in states.items()}
         return [y.numpy() for y in keras.tree.flatten(outputs)]
-
-
-def _why_not_numpy(causal: CausalModel) -> str | None:
-    """Returns why `NumpyRunner` cannot run a model, or None if it can."""
-    for step in causal.steps:
-        layer = step.layer
-        inner = layer.layer if isinstance(step, FrameStep) else layer
-        dtype = getattr(inner, "compute_dtype", "float32")
-        if dtype != "float32":
-            return f"{layer.name} computes in {dtype}"
-        if not isinstance(step, GruStep):
-            continue
-        if not native.status().available:
-            return native.status().reason
-        for gru in step.runs:
-            for function in (gru.activation, gru.recurrent_activation):
-                if not has_activation(function):
-                    name = getattr(function, "__name__", type(function).__name__)
-                    return f"{layer.name}: the native engine lacks {name}"
-    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -73,7 +73,7 @@ class StreamingModel:
         self.model = model
         self.states = self.causal.states
         self.frames = self.causal.frames
-        self._functions = {
+        self._functions: dict[bool, Callable[..., tuple[Any, States]]] = {
             masked: tf.function(self._run, input_signature=self.signature(masked))
             for masked in (False, True)
         }
