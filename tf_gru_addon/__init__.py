@@ -16,17 +16,18 @@ if TYPE_CHECKING:  # what `__getattr__` gives, for editors and type checkers
     from tf_gru_addon import layers as layers
     from tf_gru_addon import migrate as migrate
     from tf_gru_addon import native as native
+    from tf_gru_addon import streaming as streaming
     from tf_gru_addon import training as training
     from tf_gru_addon import weights as weights
     from tf_gru_addon.config import build_model as build_model
     from tf_gru_addon.config import load_config as load_config
-    from tf_gru_addon.export import Stream as Stream
     from tf_gru_addon.layers import GRU as GRU
     from tf_gru_addon.layers import DropoutRNNCellMixin as DropoutRNNCellMixin
     from tf_gru_addon.layers import GRUCell as GRUCell
     from tf_gru_addon.migrate import accelerate as accelerate
     from tf_gru_addon.migrate.legacy import load_legacy_model as load_legacy_model
     from tf_gru_addon.ops.engines import use_engine as use_engine
+    from tf_gru_addon.streaming import Stream as Stream
 
 __all__ = [
     "GRU",
@@ -46,7 +47,7 @@ _MODULES = {
     "GRU": "layers",
     "DropoutRNNCellMixin": "layers",
     "GRUCell": "layers",
-    "Stream": "export",
+    "Stream": "streaming",
     "accelerate": "migrate",
     "build_model": "config",
     "load_config": "config",
@@ -56,7 +57,7 @@ _MODULES = {
 #: The public submodules.
 _SUBMODULES = (
     *("activations", "config", "datasets", "export", "layers", "migrate", "native"),
-    *("training", "weights"),
+    *("streaming", "training", "weights"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 
 class TfGruAddonError(Exception):
@@ -13,6 +14,20 @@ class TfGruAddonError(Exception):
 
 class RunError(TfGruAddonError, RuntimeError):
     """Work that began well and cannot go on: a full disk, a loss that is NaN."""
+
+
+class ExportError(TfGruAddonError, ValueError):
+    """A model cannot be exported or streamed, or its export computes other numbers.
+
+    Args:
+        message: Names the layer, and says what is wrong and what to do.
+        report: The `export.ParityReport` of an export that was written but differs from
+            its model; None if nothing was written.
+    """
+
+    def __init__(self, message: str, report: Any = None):
+        super().__init__(message)
+        self.report = report
 
 
 #: What colours a terminal's text.

@@ -1,4 +1,4 @@
-"""Causal models, a kind each, and sequences cut into chunks."""
+"""One causal model per kind of step, and sequences cut into chunks."""
 
 import functools
 import itertools
@@ -7,6 +7,7 @@ import warnings
 import keras
 import numpy as np
 from hypothesis import strategies as st
+from support.harness import assert_close
 
 from tf_gru_addon import GRU, GRUCell
 
@@ -119,13 +120,13 @@ CASES = {
         GRU(3, return_sequences=True, dtype="mixed_bfloat16", name="half")
     ),
 }
-#: Cases whose GRUs take a mask that is given with the frames.
+#: Cases whose GRUs use a mask that is passed with the frames.
 MASKED = ["gru", "zero_outputs", "gru_hard_sigmoids", "dense", "selu", "normalizations"]
 
 
 @functools.cache
 def model(name):
-    """Returns the case's model, of weights that no initializer would give."""
+    """Returns the case's model, with random weights, biases included."""
     keras.utils.set_random_seed(len(name))
     result = CASES[name]()
     rng = np.random.default_rng(len(name))
@@ -139,7 +140,7 @@ def model(name):
 
 
 def frames(name, batch=3, timesteps=TIMESTEPS):
-    """Returns sequences for a case, some of whose timesteps are all zeros."""
+    """Returns sequences for a case; some of their timesteps are all zeros."""
     (x,) = model(name).inputs
     rng = np.random.default_rng(batch)
     shape = (batch, timesteps, *x.shape[2:])
@@ -153,27 +154,34 @@ def frames(name, batch=3, timesteps=TIMESTEPS):
 def outputs(name, x, mask=None):
     """Returns the list of a case's outputs for whole sequences."""
     with warnings.catch_warnings():
-        # Keras says of the model that it hands the mask on to nobody, which is right.
+        # Keras warns that no layer uses the mask of the model's output.
         warnings.filterwarnings("ignore", ".*does not support masking")
         results = keras.tree.flatten(model(name)(x, mask=mask, training=False))
     return [np.array(keras.ops.cast(y, "float32")) for y in results]
 
 
 def joined(name, chunks):
-    """Returns the list of the outputs of chunks, those with a time axis joined."""
+    """Returns a case's outputs from those of chunks: concatenated, or the last."""
     columns = zip(*chunks, strict=True)
     sequences = [len(y.shape) > 2 for y in model(name).outputs]
     return [
-        np.concatenate([np.asarray(part, "float32") for part in parts], axis=1)
+        np.concatenate([np.asarray(y, "float32") for y in column], axis=1)
         if sequence
-        else np.asarray(parts[-1], "float32")
-        for parts, sequence in zip(columns, sequences, strict=True)
+        else np.asarray(column[-1], "float32")
+        for column, sequence in zip(columns, sequences, strict=True)
     ]
+
+
+def assert_same(actual, expected, name):
+    """Fails unless two lists of a case's outputs agree."""
+    dtype = "bfloat16" if name == "bfloat16" else "float32"
+    for a, e in zip(actual, expected, strict=True):
+        assert_close(a, e, dtype, name)
 
 
 @st.composite
 def cuts(draw, timesteps=TIMESTEPS):
-    """Draws where to cut a sequence: pairs of start and end, some of them empty."""
+    """Draws the chunks of a sequence: pairs of start and end, some without frames."""
     inner = draw(st.lists(st.integers(0, timesteps), max_size=5))
     ends = [0, *sorted(inner), timesteps]
     return list(itertools.pairwise(ends))

@@ -6,5 +6,5 @@ from tf_gru_addon.export.litert import export_litert as export_litert
 from tf_gru_addon.export.onnx import export_onnx as export_onnx
 from tf_gru_addon.export.parity_report import ParityReport as ParityReport
 from tf_gru_addon.export.saved_model import export_saved_model as export_saved_model
-from tf_gru_addon.export.stream import Stream as Stream
-from tf_gru_addon.export.streaming import StreamingModel as StreamingModel
+from tf_gru_addon.streaming import Stream as Stream
+from tf_gru_addon.streaming import StreamingModel as StreamingModel

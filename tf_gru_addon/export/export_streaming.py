@@ -27,8 +27,8 @@ from tf_gru_addon.export.parity import (
     new_output,
 )
 from tf_gru_addon.export.parity_report import Comparison, ParityReport, require_passed
-from tf_gru_addon.export.streaming import StreamingModel
 from tf_gru_addon.files import size
+from tf_gru_addon.streaming.streaming_model import StreamingModel
 
 Arrays = list[np.ndarray]
 

@@ -16,9 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gru_addon.export.causal_steps import GruStep
-from tf_gru_addon.export.streaming import StreamingModel
 from tf_gru_addon.ops.engines import use_engine
+from tf_gru_addon.streaming.steps import GruStep
+from tf_gru_addon.streaming.streaming_model import StreamingModel
 
 Arrays = dict[str, np.ndarray]
 #: From the step's inputs, by name, to its outputs, by name: states as they are named.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -10,50 +10,50 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gru_addon import arguments
-from tf_gru_addon.export import causal
 from tf_gru_addon.ops.engines import use_engine
-
-States = dict[str, tf.Tensor]
+from tf_gru_addon.streaming import causal
+from tf_gru_addon.streaming.steps import States
 
 
 class StreamingModel:
-    """A model that takes its sequences in chunks, and hands its states out and in.
+    """A model that runs on chunks of its sequences; the caller keeps its states.
 
-    For sequences that never end, or of which the next frame is not there yet: for any
-    cut of x into chunks, with `s0 = initial_states(batch)`,
+    Use it for sequences that never end or whose next frame has not arrived. However x
+    is cut into chunks, with `s0 = initial_states(batch)`,
 
         y1, s1 = step(x1, s0);  y2, s2 = step(x2, s1);  ...
 
-    and y1, y2, ... joined along time is `model(x)`. Where the model gives one output a
-    sequence (its last GRU is without `return_sequences`), a step's output is that for
-    the frames so far. It reads the model's variables when it runs, so that training on
-    goes on under it. `tf_gru_addon.Stream` runs the same in one process with less
-    delay; `export_streaming` writes it to a file.
+    and y1, y2, ... concatenated along time is `model(x)`. If the model returns one
+    output per sequence (its last GRU is without `return_sequences`), a step returns the
+    output for the frames so far. A step reads the model's variables when it runs, so
+    further training takes effect. `tf_gru_addon.Stream` does the same within one
+    process with lower latency; `export_streaming` writes the step to a file.
 
-    The layers must be causal: `GRU` and `RNN` of GRU cells, of this package and of
-    Keras; causal `Conv1D`; `TimeDistributed` of any layer; `Dense`, `Embedding`,
-    `Masking`, activations, dropout (which does nothing here), normalisation over
-    features, merging layers, and models of them. Behind a GRU without
-    `return_sequences` any layer may stand.
+    The layers must be causal: `GRU` and `RNN` with GRU cells, of this package and of
+    Keras; causal `Conv1D`; `TimeDistributed` with any layer; `Dense`, `Embedding`,
+    `Masking`, activations, dropout (inactive here), normalization over features,
+    merging layers, and models of these. Any layer may follow a GRU without
+    `return_sequences`.
 
     Args:
-        model: A built Sequential or functional model of one input, (batch, time, ...).
+        model: A built Sequential or functional model with one input, (batch, time,
+            ...). The model and its layers are not modified.
 
     Attributes:
         model: The model.
-        states: The shape, without the batch, and dtype of each state, by name.
+        states: The shape, without the batch axis, and dtype of each state, by name.
         frames: The model's input: its shape, (batch, time, ...), and dtype.
         causal: The model as steps.
 
     Raises:
         ExportError: A layer is not causal (`Bidirectional`, `go_backwards`, pooling
-            over time, attention, ...); the message names it and says why.
+            over time, attention, ...); the message names the layer and the reason.
 
     Example:
         >>> import keras
         >>> import numpy as np
         >>> from tf_gru_addon import GRU
-        >>> from tf_gru_addon.export import StreamingModel
+        >>> from tf_gru_addon.streaming import StreamingModel
         >>> model = keras.Sequential()
         >>> model.add(keras.Input((None, 3)))
         >>> model.add(GRU(4, return_sequences=True, name="gru"))
@@ -73,16 +73,16 @@ class StreamingModel:
         self.model = model
         self.states = self.causal.states
         self.frames = self.causal.frames
-        self._functions = {
+        self._functions: dict[bool, Callable[..., tuple[Any, States]]] = {
             masked: tf.function(self._run, input_signature=self.signature(masked))
             for masked in (False, True)
         }
 
     def initial_states(self, batch_size: int | tf.Tensor) -> States:
-        """Returns the states that every sequence begins with: zeros.
+        """Returns the states at the start of a sequence: zeros, (batch, ...) each.
 
         Args:
-            batch_size: The number of rows, sequences that are run side by side.
+            batch_size: The number of rows, that is, of independent sequences.
         """
         if not tf.is_tensor(batch_size):
             batch_size = arguments.integer("batch_size", batch_size, 0)
@@ -97,18 +97,18 @@ class StreamingModel:
         """Runs the next frames of each row.
 
         Args:
-            frames: (batch, n, ...), with any number n of frames, 1 or 0 too.
-            states: What `initial_states` or the step before gave.
+            frames: (batch, n, ...), with any number n of frames, including 0.
+            states: What `initial_states` or the previous step returned.
             mask: None, or booleans (batch, n), False where a row has no frame: its
-                states are carried on, and its output repeats, or is 0 with
+                states stay, and its output repeats, or is 0 with
                 `zero_output_for_mask`.
 
         Returns:
-            The output, (batch, n, ...), or (batch, ...) without a time axis; a list
-            where the model has several. And the new states.
+            The output, (batch, n, ...), or (batch, ...) without a time axis; a list if
+            the model has several. And the new states.
 
         Raises:
-            ValueError: A shape or a name of a state does not fit.
+            ValueError: The shape, dtype or name of an argument or state is wrong.
         """
         name = self.model.name
         frames = _tensor("frames", frames, self.frames.dtype)
@@ -130,15 +130,15 @@ class StreamingModel:
         return self._functions[True](frames, states, mask)
 
     def reset(self, states: Mapping[str, Any], rows: Any) -> States:
-        """Returns the states with those of some rows set back to zeros.
+        """Returns the states with those of some rows set to zeros.
 
         Args:
             states: The states.
-            rows: Booleans (batch,), True for the rows in which a new sequence begins.
+            rows: Booleans (batch,), True for the rows where a new sequence starts.
         """
         rows = _tensor("rows", rows, "bool")
 
-        def reset(value):
+        def reset(value: Any) -> tf.Tensor:
             value = tf.convert_to_tensor(value)
             where = tf.reshape(rows, [-1] + [1] * (value.shape.rank - 1))
             return tf.where(where, tf.zeros_like(value), value)
@@ -155,8 +155,8 @@ class StreamingModel:
 
         Args:
             masked: Whether there is a mask.
-            batch_size: The number of rows, or None for any.
-            frames: The number of frames, or None for any.
+            batch_size: The number of rows; None for any number.
+            frames: The number of frames; None for any number.
         """
         x = self.frames
         specs = [
@@ -176,7 +176,7 @@ class StreamingModel:
             received = sorted(states) if isinstance(states, Mapping) else states
             raise ValueError(
                 f"states of {name} must be a dict of {sorted(self.states)}; received "
-                f"{received!r}. initial_states(batch_size) gives one."
+                f"{received!r}. Get the first one from initial_states(batch_size)."
             )
         checked = {}
         for key, (_, shape, dtype) in self.states.items():
@@ -184,20 +184,22 @@ class StreamingModel:
             if not checked[key].shape.is_compatible_with([batch, *shape]):
                 raise ValueError(
                     f"the state {key!r} of {name} must have the shape "
-                    f"{(batch, *shape)}, as many rows as frames has; received "
+                    f"{(batch, *shape)}, with as many rows as frames; received "
                     f"{tuple(checked[key].shape)}."
                 )
         return checked
 
-    def _run(self, frames, states, mask=None):
-        # Standard ops only, whatever becomes of the trace.
+    def _run(
+        self, frames: tf.Tensor, states: States, mask: tf.Tensor | None = None
+    ) -> tuple[Any, States]:
+        # Standard ops only: the caller may export a function that calls this one.
         with use_engine("portable"):
-            outputs, states = self.causal.run(tf.identity(frames), states, mask)
+            outputs, states = self.causal.run(frames, states, mask)
         return (outputs[0] if len(outputs) == 1 else outputs), states
 
 
 def _tensor(name: str, value: Any, dtype: str) -> tf.Tensor:
-    """Returns a tensor of a dtype that holds the numbers given."""
+    """Returns a tensor of a dtype, or raises ValueError if numbers would be lost."""
     if not tf.is_tensor(value):
         return tf.constant(arguments.array(name, value, dtype))
     arguments.array(name, np.zeros(0, value.dtype.as_numpy_dtype), dtype)

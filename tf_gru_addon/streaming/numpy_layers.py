@@ -1,10 +1,12 @@
-"""Layers that treat each frame alone as functions of NumPy arrays, in float32.
+"""Framewise layers as functions of NumPy arrays, in float32, with copied weights.
 
-Their weights are copied. What is not here is called as it is.
+TensorFlow runs the layers that are missing here.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -17,30 +19,37 @@ from tf_gru_addon.layers import keras2_masks
 
 Function = Callable[..., np.ndarray]
 
+_ZERO = np.float32(0)
+
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    small = np.exp(-np.abs(x))  # in (0, 1]: nothing overflows
-    return np.where(x >= 0, 1, small) / (1 + small)
+    small = np.exp(-np.abs(x))  # in (0, 1]: no overflow
+    y: np.ndarray = np.where(x >= 0, 1, small) / (1 + small)
+    return y
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:
-    y = np.exp(x - x.max(axis=-1, keepdims=True))
+    y: np.ndarray = np.exp(x - x.max(axis=-1, keepdims=True))
     y /= y.sum(axis=-1, keepdims=True)
     return y
+
+
+def _elu(x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
 def _hard_sigmoid(slope: float) -> Function:
     return lambda x: np.clip(np.float32(slope) * x + np.float32(0.5), 0, 1)
 
 
-_ZERO = np.float32(0)
-_ACTIVATIONS: dict[Callable, Function] = {
+#: Activations of tensors, and what computes them on arrays.
+ACTIVATIONS: dict[Callable[..., Any], Function] = {
     keras.activations.linear: lambda x: x,
     keras.activations.relu: lambda x: np.maximum(x, _ZERO),
     keras.activations.sigmoid: _sigmoid,
     keras.activations.tanh: np.tanh,
     keras.activations.softmax: _softmax,
-    keras.activations.elu: lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    keras.activations.elu: _elu,
     keras.activations.silu: lambda x: x * _sigmoid(x),
     keras.activations.softplus: lambda x: np.logaddexp(x, _ZERO),
     keras.activations.hard_sigmoid: _hard_sigmoid(1 / 6),
@@ -48,16 +57,16 @@ _ACTIVATIONS: dict[Callable, Function] = {
 }
 
 
-def activation(function: Callable | None) -> Function:
-    """Returns an activation of arrays; one that is not known here runs in TensorFlow.
+def activation(function: Callable[..., Any] | None) -> Function:
+    """Returns an activation of arrays; TensorFlow runs those not in `ACTIVATIONS`.
 
     Args:
         function: The activation of tensors, or None for linear.
     """
     if function is None:
         function = keras.activations.linear
-    if function in _ACTIVATIONS:
-        return _ACTIVATIONS[function]
+    if function in ACTIVATIONS:
+        return ACTIVATIONS[function]
     return lambda x: np.asarray(function(tf.constant(x)))
 
 
@@ -65,15 +74,15 @@ def affine(kernel: Any, bias: Any) -> Function:
     """Returns x -> x W + b along the last axis of x.
 
     Args:
-        kernel: W, (features, units).
-        bias: b, (units,), or None.
+        kernel: W, (features, units); copied.
+        bias: b, (units,), or None; copied.
     """
     kernel = np.array(kernel, np.float32)
     bias = None if bias is None else np.array(bias, np.float32)
     features, units = kernel.shape
 
-    def apply(x):
-        y = np.dot(x.reshape(-1, features), kernel)
+    def apply(x: np.ndarray) -> np.ndarray:
+        y: np.ndarray = np.dot(x.reshape(-1, features), kernel)
         if bias is not None:
             y += bias
         return y.reshape(*x.shape[:-1], units)
@@ -82,10 +91,10 @@ def affine(kernel: Any, bias: Any) -> Function:
 
 
 def function_of(layer: Any, rank: int) -> Function | None:
-    """Returns what a layer computes of its inputs, in inference; None if not known.
+    """Returns what a layer computes in inference, or None if it is not known here.
 
     Args:
-        layer: A layer that computes in float32.
+        layer: A layer with the compute dtype float32.
         rank: The number of axes of each of its inputs.
     """
     make = _LAYERS.get(type(layer))
@@ -94,6 +103,25 @@ def function_of(layer: Any, rank: int) -> Function | None:
     over_features = all(axis % rank == rank - 1 for axis in axes)
     quantized = getattr(layer, "quantization_mode", None)
     return make(layer) if make and over_features and not quantized else None
+
+
+def mask_function_of(layer: Any) -> Function | None:
+    """Returns what computes the mask that a layer makes, or None if it makes none.
+
+    Args:
+        layer: A layer that `function_of` knows.
+    """
+    if isinstance(layer, keras.layers.Masking):
+        value = np.float32(layer.mask_value)
+        return lambda x: (x != value).any(axis=-1)
+    if isinstance(layer, keras.layers.Embedding) and layer.mask_zero:
+        return lambda x: x != 0
+    return None
+
+
+def identity(x: np.ndarray) -> np.ndarray:
+    """Returns x: what a layer that acts only in training computes in inference."""
+    return x
 
 
 def _dense(layer: keras.layers.Dense) -> Function:
@@ -123,23 +151,24 @@ def _layer_normalization(layer: keras.layers.LayerNormalization) -> Function | N
     beta = np.array(layer.beta) if layer.center else _ZERO
     epsilon = np.float32(layer.epsilon)
 
-    def apply(x):
+    def apply(x: np.ndarray) -> np.ndarray:
         x = x - x.mean(axis=-1, keepdims=True)
         variance = (x * x).mean(axis=-1, keepdims=True)
-        return x / np.sqrt(variance + epsilon) * gamma + beta
+        y: np.ndarray = x / np.sqrt(variance + epsilon) * gamma + beta
+        return y
 
     return apply
 
 
 def _embedding(layer: keras.layers.Embedding) -> Function:
-    table = np.array(layer.embeddings)
+    name, table = layer.name, np.array(layer.embeddings)
 
-    def apply(x):
+    def apply(x: np.ndarray) -> np.ndarray:
         ids = x.astype(np.int64)
         if ids.size and not 0 <= ids.min() <= ids.max() < len(table):
             raise ValueError(
-                f"frames of {layer.name}, an Embedding, must be from 0 to "
-                f"{len(table) - 1}; received {ids.min()} to {ids.max()}."
+                f"frames of {name}, an Embedding, must be from 0 to {len(table) - 1}; "
+                f"received {ids.min()} to {ids.max()}."
             )
         return table[ids]
 
@@ -151,27 +180,16 @@ def _masking(layer: keras.layers.Masking) -> Function:
     return lambda x: np.where((x != value).any(axis=-1, keepdims=True), x, _ZERO)
 
 
-def _merge(combine: Callable[[list[np.ndarray]], np.ndarray]) -> Callable:
-    return lambda layer: lambda *inputs: combine(inputs)
+def _add(*inputs: np.ndarray) -> np.ndarray:
+    return functools.reduce(operator.add, inputs)
 
 
-def _total(inputs):
-    result = inputs[0]
-    for x in inputs[1:]:
-        result = result + x
-    return result
+def _multiply(*inputs: np.ndarray) -> np.ndarray:
+    return functools.reduce(operator.mul, inputs)
 
 
-def _product(inputs):
-    result = inputs[0]
-    for x in inputs[1:]:
-        result = result * x
-    return result
-
-
-def identity(x: np.ndarray) -> np.ndarray:
-    """Returns x: what layers do that act in training alone."""
-    return x
+def _concatenate(*inputs: np.ndarray) -> np.ndarray:
+    return np.concatenate(inputs, axis=-1)
 
 
 _LAYERS: dict[type, Callable[[Any], Function | None]] = {
@@ -188,15 +206,15 @@ _LAYERS: dict[type, Callable[[Any], Function | None]] = {
         )
     },
     keras.layers.Activation: lambda layer: activation(layer.activation),
-    keras.layers.Add: _merge(_total),
+    keras.layers.Add: lambda layer: _add,
     keras.layers.BatchNormalization: _batch_normalization,
-    keras.layers.Concatenate: _merge(lambda inputs: np.concatenate(inputs, axis=-1)),
+    keras.layers.Concatenate: lambda layer: _concatenate,
     keras.layers.Dense: _dense,
     keras.layers.Embedding: _embedding,
     keras.layers.LayerNormalization: _layer_normalization,
     keras.layers.Masking: _masking,
-    keras.layers.Multiply: _merge(_product),
-    keras2_masks.Add: _merge(_total),
-    keras2_masks.Concatenate: _merge(lambda inputs: np.concatenate(inputs, axis=-1)),
-    keras2_masks.Multiply: _merge(_product),
+    keras.layers.Multiply: lambda layer: _multiply,
+    keras2_masks.Add: lambda layer: _add,
+    keras2_masks.Concatenate: lambda layer: _concatenate,
+    keras2_masks.Multiply: lambda layer: _multiply,
 }

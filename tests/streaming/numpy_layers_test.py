@@ -1,4 +1,4 @@
-"""Layers in NumPy give what Keras gives."""
+"""Layers in NumPy compute what Keras computes."""
 
 import keras
 import numpy as np
@@ -6,27 +6,27 @@ import pytest
 from support.harness import assert_close
 
 from tf_gru_addon import activations
-from tf_gru_addon.export import stream_layers
+from tf_gru_addon.streaming import numpy_layers
 
 X = np.linspace(-30, 30, 61, dtype="float32").reshape(1, 1, 61)
 
 
 @pytest.mark.parametrize(
-    "function", stream_layers._ACTIVATIONS, ids=lambda f: f.__module__ + f.__name__
+    "function", numpy_layers.ACTIVATIONS, ids=lambda f: f.__module__ + f.__name__
 )
 def test_activations(function):
-    y = stream_layers.activation(function)(X)
+    y = numpy_layers.activation(function)(X)
     assert y.dtype == np.float32
     expected = np.asarray(function(keras.ops.convert_to_tensor(X)))
     assert_close(y, expected)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-30)
 
 
-def test_an_activation_that_is_not_known_runs_in_tensorflow():
-    gelu = stream_layers.activation(keras.activations.gelu)
+def test_an_unknown_activation_runs_in_tensorflow():
+    gelu = numpy_layers.activation(keras.activations.gelu)
     assert_close(gelu(X), keras.activations.gelu(keras.ops.convert_to_tensor(X)))
-    assert stream_layers.activation(None)(X) is X
-    assert activations.hard_sigmoid in stream_layers._ACTIVATIONS
+    assert numpy_layers.activation(None)(X) is X
+    assert activations.hard_sigmoid in numpy_layers.ACTIVATIONS
 
 
 LAYERS = {
@@ -50,15 +50,15 @@ def test_layers(name):
     x[0, 1] = 0.5
     layer.build(x.shape)
     layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.weights])
-    y = stream_layers.function_of(layer, 3)(x)
+    y = numpy_layers.function_of(layer, 3)(x)
     assert y.dtype == np.float32
     assert_close(y, layer(x))
 
 
-def test_what_is_not_known():
+def test_unknown_layers_and_axes():
     def known(layer, rank=3):
         layer.build((2, 4, 5) if rank == 3 else (2, 4, 5, 6))
-        return stream_layers.function_of(layer, rank) is not None
+        return numpy_layers.function_of(layer, rank) is not None
 
     assert known(keras.layers.BatchNormalization(axis=2))
     assert not known(keras.layers.BatchNormalization(axis=2), 4)

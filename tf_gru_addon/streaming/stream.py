@@ -1,4 +1,4 @@
-"""A causal model run on frames as they come, with little delay."""
+"""A causal model run on frames as they arrive, with low latency."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ import keras
 import numpy as np
 
 from tf_gru_addon import arguments
-from tf_gru_addon.export.stream_runners import (
-    NumpyRunner,
-    TensorFlowRunner,
-    why_not_numpy,
-)
-from tf_gru_addon.export.streaming import StreamingModel
+from tf_gru_addon.streaming.stages import Arrays, stage_of, why_no_stages
+from tf_gru_addon.streaming.steps import CausalModel
+from tf_gru_addon.streaming.streaming_model import StreamingModel
 
 _streams: weakref.WeakSet[Stream] = weakref.WeakSet()
 
@@ -33,40 +30,41 @@ if hasattr(os, "register_at_fork"):
 
 
 class Stream:
-    """A model that is given its sequences frame by frame, or in chunks of any length.
+    """A model that receives its sequences frame by frame, or in chunks of any length.
 
-    For x cut into chunks x1, x2, ... along time, the outputs of `push(x1)`,
-    `push(x2)`, ... joined along time are `model(x)`. A model that gives one output a
-    sequence (its last GRU is without `return_sequences`) gives that for the frames so
-    far at every push.
+    If x is cut into chunks x1, x2, ... along time, the outputs of `push(x1)`,
+    `push(x2)`, ... concatenated along time are `model(x)`. A model that returns one
+    output per sequence (its last GRU is without `return_sequences`) returns at every
+    push the output for the frames so far.
 
     GRUs run on the native engine and the usual other layers in NumPy, without a call
     into TensorFlow: a frame through a GRU of 128 units and a Dense layer takes some 10
-    microseconds, where a `tf.function` takes 300. Which layers TensorFlow runs all the
-    same is in `called`, and `why_called` says why, if it runs them all: a dtype other
+    microseconds, while a `tf.function` takes 300. `called` names the layers that
+    TensorFlow still runs. If it runs all of them, `why_called` says why: a dtype other
     than float32, an activation that the native engine lacks, or no native engine.
 
-    Weights are copied when a stream is made; `refresh()` copies them anew. Threads may
-    share a stream: a push waits for the one before it. Rows are independent of each
-    other: a batch of sessions is a stream with a row for each.
+    A stream copies the weights when it is made; `refresh()` copies them again. The
+    model and its layers are not modified. Threads may share a stream: a push waits for
+    the previous one. Rows are independent: to serve several sessions as a batch, give
+    each its own row.
 
-    A push that is interrupted (Ctrl-C) or fails leaves the states as they were. A
-    forked child has copies of the streams. Call `reset` there, or set `state`, if
-    another thread may have been inside `push` when the process was forked: some of the
-    states may be those before that push, and others those after it.
+    A push that is interrupted (Ctrl-C) or fails leaves the states unchanged. A forked
+    child has copies of the streams. If another thread may have been inside `push` at
+    the fork, call `reset` in the child, or set `state`: some of the states may be from
+    before that push, and others from after it.
 
     Args:
-        model: A built Sequential or functional model of one input whose layers are
-            causal, as `tf_gru_addon.export.StreamingModel` has it.
+        model: A built Sequential or functional model with one input and causal layers,
+            as for `tf_gru_addon.streaming.StreamingModel`.
         batch_size: The number of rows.
 
     Attributes:
         batch_size: The number of rows.
         called: The names of the layers that TensorFlow runs.
-        why_called: Why it runs the whole model, or None.
+        why_called: Why TensorFlow runs the whole model, or None.
 
     Raises:
-        ExportError: A layer is not causal; the message names it and says why.
+        ExportError: A layer is not causal; the message names the layer and the reason.
         ValueError: `batch_size` is not a positive integer.
 
     Example:
@@ -99,8 +97,7 @@ class Stream:
         self._build()
 
     def __repr__(self) -> str:
-        causal = self._model.causal
-        layers = [step.layer.name for step in causal.steps]
+        layers = [step.layer.name for step in self._model.causal.steps]
         runs = "native engine and NumPy"
         if self.why_called is not None:
             runs = f"TensorFlow: {self.why_called}"
@@ -115,17 +112,17 @@ class Stream:
         """Runs the next frames of each row.
 
         Args:
-            frames: Numbers, (batch, n, features), or as the model's input has it; any
-                number n of frames, 1 or 0 too.
-            mask: None, or booleans (batch, n), as of `model(x, mask=mask)`: False where
-                a row has no frame; GRUs carry its state on and repeat its output.
+            frames: Numbers, (batch, n, features), or in the shape of the model's input;
+                any number n of frames, including 0.
+            mask: None, or booleans (batch, n), as for `model(x, mask=mask)`: False
+                where a row has no frame; its state stays and its output repeats.
 
         Returns:
-            The output, (batch, n, ...), or (batch, ...) without a time axis; a list
-            where the model has several.
+            The output, (batch, n, ...), or (batch, ...) without a time axis; a list if
+            the model has several.
 
         Raises:
-            ValueError: A shape or a dtype does not fit. The states are as they were.
+            ValueError: A shape or dtype is wrong. The states are unchanged.
         """
         if type(frames) is not np.ndarray or frames.dtype != self._dtype:
             frames = arguments.array("frames", frames, self._dtype)
@@ -136,7 +133,7 @@ class Stream:
         ):
             expected = ", ".join(map(str, (self.batch_size, "n", *self._frame_shape)))
             raise ValueError(
-                f"frames must have the shape ({expected}), n of them for each of "
+                f"frames must have the shape ({expected}), with n frames for each of "
                 f"{self.batch_size} rows; received {frames.shape}."
             )
         if mask is not None:
@@ -153,7 +150,7 @@ class Stream:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def reset(self, rows: Any = None) -> None:
-        """Begins new sequences.
+        """Starts new sequences.
 
         Args:
             rows: None for all rows, or booleans (batch,), or the indices of rows.
@@ -180,24 +177,24 @@ class Stream:
                 state[indices] = 0
 
     @property
-    def state(self) -> dict[str, np.ndarray]:
-        """A copy of the states, by name: (batch, ...) each; zeros where none ran yet.
+    def state(self) -> Arrays:
+        """A copy of the states by name, (batch, ...) each; zeros before any frame.
 
-        Set it to go on from states kept before, also on another machine. A state is
-        taken for one that frames have led to.
+        Set it to continue from saved states, also on another machine. A state that is
+        set counts as the result of earlier frames.
         """
         with self._lock:
             return {name: s.copy() for name, s in self._runner.states.items()}
 
     @state.setter
     def state(self, state: Mapping[str, Any]) -> None:
-        """Goes on from states kept before."""
+        """Continues from saved states."""
         with self._lock:
             ours = self._runner.states
             if not isinstance(state, Mapping) or set(state) != set(ours):
                 names = sorted(state) if isinstance(state, Mapping) else state
                 raise ValueError(
-                    f"state must be a dict of {sorted(ours)}, as the property gives "
+                    f"state must be a dict of {sorted(ours)}, as the property returns "
                     f"it; received: {names!r}."
                 )
             new = {}
@@ -212,17 +209,78 @@ class Stream:
                 array[...] = new[name]
 
     def refresh(self) -> None:
-        """Takes the model's weights as they are now; the states stay."""
+        """Copies the model's weights again; the states are kept."""
         state = self.state
         with self._lock:
             self._build()
         self.state = state
 
     def _build(self) -> None:
-        causal = self._model.causal
-        self.why_called = why_not_numpy(causal)
+        self.why_called = why_no_stages(self._model.causal)
+        self._runner: NumpyRunner | _TensorFlowRunner
         if self.why_called is None:
-            self._runner = NumpyRunner(causal, self.batch_size)
+            self._runner = NumpyRunner(self._model.causal, self.batch_size)
         else:
-            self._runner = TensorFlowRunner(self._model, self.batch_size)
+            self._runner = _TensorFlowRunner(self._model, self.batch_size)
         self.called = self._runner.called
+
+
+class NumpyRunner:
+    """Runs a model stage by stage, on arrays.
+
+    Args:
+        causal: A model for which `why_no_stages` returns None.
+        batch: The number of rows.
+        piece: The timesteps of a piece of a long chunk; None chooses by the sizes.
+
+    Attributes:
+        stages: What runs the steps.
+        states: The states by name. Write into these arrays to change them.
+        called: The names of the layers that TensorFlow runs.
+    """
+
+    def __init__(self, causal: CausalModel, batch: int, piece: int | None = None):
+        self.stages = [stage_of(step, batch, piece) for step in causal.steps]
+        self.states: Arrays = {}
+        for stage in self.stages:
+            self.states.update(stage.states)
+        self.called = tuple(
+            stage.step.layer.name for stage in self.stages if stage.in_tensorflow
+        )
+        self._slots = causal.slots
+        self._outputs = [slot.index for slot in causal.outputs]
+        self._stateful = [stage for stage in self.stages if stage.states]
+        self._silent = all(stage.silent for stage in self.stages)
+
+    def run(self, frames: np.ndarray, mask: np.ndarray | None) -> list[np.ndarray]:
+        """Runs a chunk, and returns the outputs, which the next call may overwrite."""
+        values: list[Any] = [None] * self._slots
+        masks: list[Any] = [None] * self._slots
+        values[0], masks[0] = frames, mask
+        if self._silent:
+            for stage in self.stages:
+                stage.run(values, masks)
+        else:
+            with np.errstate(all="ignore"):  # takes a microsecond
+                for stage in self.stages:
+                    stage.run(values, masks)
+        # No stage failed. A chunk that fails leaves all states unchanged.
+        for stage in self._stateful:
+            stage.commit()
+        return [values[index] for index in self._outputs]
+
+
+class _TensorFlowRunner:
+    """Runs a model with one call of a `tf.function` per chunk."""
+
+    def __init__(self, model: StreamingModel, batch: int):
+        self._model = model
+        self.states: Arrays = {
+            name: np.array(value) for name, value in model.initial_states(batch).items()
+        }
+        self.called = tuple(step.layer.name for step in model.causal.steps)
+
+    def run(self, frames: np.ndarray, mask: np.ndarray | None) -> list[np.ndarray]:
+        outputs, states = self._model.step(frames, self.states, mask)
+        self.states = {name: np.array(value) for name, value in states.items()}
+        return [y.numpy() for y in keras.tree.flatten(outputs)]

@@ -1,4 +1,4 @@
-"""The step of a model in TensorFlow gives the model's numbers, however it is cut."""
+"""A model's step gives the model's numbers, however the sequence is cut."""
 
 import keras
 import numpy as np
@@ -7,10 +7,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import streams
-from support.harness import assert_close, random_ops
+from support.harness import assert_close, op_types
 
 from tf_gru_addon import GRU
-from tf_gru_addon.export import StreamingModel
+from tf_gru_addon._compat import layers_of
+from tf_gru_addon.streaming import Stream, StreamingModel
 
 _MODELS = {}
 
@@ -25,16 +26,10 @@ def run(name, x, cuts, mask=None):
     step, states = streaming(name).step, streaming(name).initial_states(len(x))
     chunks = []
     for start, end in cuts:
-        part = None if mask is None else mask[:, start:end]
-        y, states = step(x[:, start:end], states, part)
+        masks = None if mask is None else mask[:, start:end]
+        y, states = step(x[:, start:end], states, masks)
         chunks.append([tf.cast(each, "float32") for each in tf.nest.flatten(y)])
     return streams.joined(name, chunks)
-
-
-def assert_same(actual, expected, name):
-    dtype = "bfloat16" if name == "bfloat16" else "float32"
-    for a, e in zip(actual, expected, strict=True):
-        assert_close(a, e, dtype, name)
 
 
 @pytest.mark.parametrize("name", streams.CASES)
@@ -43,7 +38,7 @@ def test_any_cut_gives_the_numbers_of_the_whole(name):
     expected = streams.outputs(name, x)
     single = [(t, t + 1) for t in range(x.shape[1])]
     for cuts in (single, [(0, 0), (0, 4), (4, 4), (4, 11)]):
-        assert_same(run(name, x, cuts), expected, name)
+        streams.assert_same(run(name, x, cuts), expected, name)
 
 
 @pytest.mark.parametrize("name", streams.MASKED)
@@ -55,7 +50,7 @@ def test_any_mask(name, cuts, seed):
     mask[0] = False
     expected = streams.outputs(name, x, mask)
     x = np.where(mask[..., np.newaxis], x, np.float32("nan")) if name == "gru" else x
-    assert_same(run(name, x, cuts, mask), expected, name)
+    streams.assert_same(run(name, x, cuts, mask), expected, name)
 
 
 def test_rows_reset_alone():
@@ -85,7 +80,7 @@ def test_states_are_explicit_and_named():
     assert streaming("bfloat16").initial_states(2)["half_state"].dtype == tf.bfloat16
 
 
-def test_it_trains_on_under_the_step():
+def test_a_step_uses_the_weights_of_the_moment():
     model = streams.sequential(GRU(2, return_sequences=True))
     step = StreamingModel(model)
     x = np.ones((1, 3, streams.FEATURES), "float32")
@@ -94,17 +89,41 @@ def test_it_trains_on_under_the_step():
     assert_close(step.step(x, step.initial_states(1))[0], model(x))
 
 
-def test_no_random_op():
+def test_a_step_holds_neither_random_nor_native_ops():
     model = streaming("dense")
-    function = model._functions[True].get_concrete_function(*model.signature(True))
-    assert random_ops(function) == set()
-    assert not {op for op in map(str, function.graph.get_operations()) if "Gru" in op}
+    step = tf.function(model.step).get_concrete_function(*model.signature(True))
+    ops = op_types(step)
+    assert "MatMul" in ops
+    assert not [op for op in ops if "Random" in op or "Gru" in op]
 
 
 def test_a_long_stream_does_not_drift():
     x = streams.frames("gru", 1, 2000)
     cuts = [(t, t + 1) for t in range(0, 200)] + [(200, 1000), (1000, 2000)]
     assert_close(run("gru", x, cuts)[0], streams.outputs("gru", x)[0])
+
+
+@pytest.mark.parametrize("name", ["cells", "dense", "images", "nested", "residual"])
+def test_no_attribute_of_a_layer_is_set(name, monkeypatch):
+    model, x = streams.model(name), streams.frames(name)
+    layers = [model, *layers_of(model)]
+    found = []
+    real = keras.Layer.__setattr__
+
+    def record(self, attribute, value):
+        if any(self is layer for layer in layers):
+            found.append(attribute)
+        real(self, attribute, value)
+
+    monkeypatch.setattr(keras.Layer, "__setattr__", record)
+    model.trainable = True  # what a recorded attribute looks like
+    assert "trainable" in found
+    found.clear()
+    step = StreamingModel(model)
+    step.step(x, step.initial_states(len(x)))
+    Stream(model, len(x)).push(x)
+    # Keras sets these two at every call of a layer.
+    assert set(found) <= {"built", "_called"}
 
 
 X = np.zeros((2, 1, streams.FEATURES), "float32")
@@ -115,12 +134,12 @@ X = np.zeros((2, 1, streams.FEATURES), "float32")
     [
         ({"frames": X[0]}, r"frames .* must have the shape .*received \(1, 3\)"),
         ({"frames": X[..., :2]}, r"here \(None, None, 3\); received \(2, 1, 2\)"),
-        ({"frames": X[:1]}, r"'gru\w*_state' .* \(1, 5\), as many rows as frames"),
+        ({"frames": X[:1]}, r"'gru\w*_state' .* \(1, 5\), with as many rows as frames"),
         ({"states": {}}, r"states .* must be a dict of \['gru\w*'\]; received \[\]"),
         ({"mask": [[True]]}, r"mask .* here \(2, 1\); received \(1, 1\)"),
     ],
 )
-def test_what_does_not_fit(change, message):
+def test_wrong_arguments(change, message):
     model = streaming("gru")
     arguments = {"frames": X, "states": model.initial_states(2), **change}
     with pytest.raises(ValueError, match=message):
@@ -140,6 +159,6 @@ def test_a_functional_model_with_masks_that_was_loaded(tmp_path):
     x = GRU(4, return_sequences=True)(x)
     model = keras.Model(inputs, GRU(2)(keras.layers.Dropout(0.1)(x)))
     model.save(tmp_path / "m.keras")
-    # Its graph holds the masks' operations too, and the layers are called with those.
+    # Its graph also holds the operations of the masks, and passes masks to the layers.
     loaded = StreamingModel(keras.models.load_model(tmp_path / "m.keras"))
     assert list(loaded.states) == list(StreamingModel(model).states)

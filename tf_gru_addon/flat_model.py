@@ -1,0 +1,46 @@
+"""The form in which exports and streams read a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tf_gru_addon.errors import ExportError
+
+
+def require_graph(model: Any) -> None:
+    """Raises ExportError unless a model is built and knows its inputs and outputs.
+
+    Args:
+        model: A Sequential or functional model.
+    """
+    if not isinstance(model, keras.Model):
+        raise ExportError(
+            f"model must be a keras.Model; received a {type(model).__name__}."
+        )
+    wrap = "x = keras.Input(shape); model = keras.Model(x, model(x))"
+    if not model.built:
+        raise ExportError(
+            f"{model.name}: the model is not built, so its weights and input shapes "
+            f"are unknown. Begin it with a keras.Input, or call it: {wrap}."
+        )
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        raise ExportError(
+            f"{model.name}: a {type(model).__name__} does not say what its inputs are. "
+            f"Make it a functional model: {wrap}."
+        )
+
+
+def flat_model(model: Any) -> keras.Model:
+    """Returns a model of the same layers whose inputs and outputs are flat lists.
+
+    Args:
+        model: A Sequential or functional model.
+
+    Raises:
+        ExportError: It is not a Keras model, it is not built, or it does not know its
+            inputs (a subclass of `keras.Model`).
+    """
+    require_graph(model)
+    return keras.Model(list(model.inputs), list(model.outputs), name=model.name)
