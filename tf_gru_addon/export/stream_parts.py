@@ -20,7 +20,7 @@ from tf_gru_addon._compat import mask_of, set_mask
 from tf_gru_addon.export import stream_layers
 from tf_gru_addon.export.causal_steps import ConvStep, FrameStep, GruStep, LayerStep
 from tf_gru_addon.native.direct import Dense, Forward, Weights
-from tf_gru_addon.ops.gru_native import activation_name, has_activation
+from tf_gru_addon.ops.native import activation_name, has_activation
 
 Arrays = dict[str, np.ndarray]
 

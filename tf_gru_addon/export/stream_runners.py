@@ -16,7 +16,7 @@ from tf_gru_addon.export.causal import CausalModel
 from tf_gru_addon.export.causal_steps import FrameStep, GruStep
 from tf_gru_addon.export.stream_parts import Arrays, Called, part
 from tf_gru_addon.export.streaming import StreamingModel
-from tf_gru_addon.ops.gru_native import has_activation
+from tf_gru_addon.ops.native import has_activation
 
 
 def why_not_numpy(causal: CausalModel) -> str | None:
