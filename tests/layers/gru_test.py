@@ -355,7 +355,7 @@ def test_training_as_a_tensor():
         ({"dropout": 1.1}, "dropout must be a fraction"),
         ({"recurrent_dropout": -1}, "recurrent_dropout must be a fraction"),
         ({"implementation": 3}, "implementation must be 1"),
-        ({"time_major": True}, "time_major=True is not supported .* transpose"),
+        ({"time_major": True}, "time_major=True is not supported.* transpose"),
         ({"retrun_sequences": True}, "retrun_sequences"),
     ],
 )
@@ -453,7 +453,7 @@ def test_from_cell(built, options):
 def test_from_cell_takes_this_package_s_cell_alone():
     with pytest.raises(TypeError, match=r"cell must be .* keras.*GRUCell"):
         GRU.from_cell(keras.layers.GRUCell(U))
-    with pytest.raises(TypeError, match="dropout is the cell's to say"):
+    with pytest.raises(TypeError, match="dropout is an argument of the cell"):
         GRU.from_cell(GRUCell(U), dropout=0.5)
 
 

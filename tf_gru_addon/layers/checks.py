@@ -1,4 +1,6 @@
-"""Checks that the cell and the layer share, of arguments, tensors and configs."""
+"""Checks of arguments, tensors and configs that the cell and the layer share."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +11,7 @@ import tensorflow as tf
 
 from tf_gru_addon import activations, arguments
 
-#: By the end of an argument's name: what reads it, and what it is.
+#: By the last word of an argument's name: the function that reads it, and what it is.
 _PARTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "activation": (activations.get, "an activation function"),
     "initializer": (keras.initializers.get, "a Keras initializer"),
@@ -33,18 +35,18 @@ def part(name: str, value: Any) -> Any:
     """Returns an activation, initializer, regularizer or constraint.
 
     Args:
-        name: The argument, whose name ends in one of these words.
+        name: The argument's name, which ends in one of these words.
         value: A name, a config, an object, or None.
 
     Raises:
-        ValueError: Keras knows none by it; the message names the argument.
+        ValueError: `value` stands for none; the message names the argument.
     """
     get, what = _PARTS[name.rpartition("_")[2]]
     return arguments.converted(name, get, value, what)
 
 
 def require_floating(layer: keras.layers.Layer) -> None:
-    """Raises ValueError unless a layer has weights and numbers of a floating dtype."""
+    """Raises ValueError unless a layer computes and stores floating-point numbers."""
     for dtype in (layer.compute_dtype, layer.variable_dtype):
         if not tf.as_dtype(dtype).is_floating:
             raise ValueError(
@@ -54,18 +56,18 @@ def require_floating(layer: keras.layers.Layer) -> None:
 
 
 def real(name: str, tensor: Any, dtype: str) -> tf.Tensor:
-    """Returns a tensor of numbers in another dtype.
+    """Returns a tensor of real numbers, cast to a dtype.
 
-    Integers and booleans are numbers, as in Keras' layers. Complex numbers are refused,
-    because a cast drops their imaginary part, and so is text.
+    As in Keras' layers, integers and booleans count as numbers. Complex numbers are
+    refused, because a cast drops their imaginary part; so is text.
 
     Args:
         name: What the tensor is, for the message.
-        tensor: The tensor, or what TensorFlow makes one of.
+        tensor: A tensor, or an object that TensorFlow converts to one; any shape.
         dtype: The dtype to return it in.
 
     Raises:
-        ValueError: The tensor holds something else.
+        ValueError: The tensor does not hold real numbers, or is not dense.
     """
     try:
         tensor = tf.convert_to_tensor(tensor)
@@ -82,11 +84,39 @@ def real(name: str, tensor: Any, dtype: str) -> tf.Tensor:
     return tf.cast(tensor, dtype)
 
 
-def is_boolean(tensor: tf.Tensor) -> bool:
-    """Whether a tensor holds booleans, or integers, which count as such.
+def require_sequences(
+    layer: str, sequences: Any, features: int | None = None, unroll: bool = False
+) -> None:
+    """Raises ValueError unless an object has the shape of a layer's sequences.
 
-    Fractions count where they are known to be 0 and 1: the first versions of Keras 3
-    make them of a NumPy array of booleans.
+    Args:
+        layer: The layer's name, for the message.
+        sequences: The object, (batch, timesteps, features).
+        features: The number of features, if it is known.
+        unroll: Whether the number of timesteps must be known.
+    """
+    shape = getattr(sequences, "shape", None)
+    sizes = None if shape is None else tuple(shape)
+    known = sizes is not None and len(sizes) == 3
+    if not known or (features and sizes[2] not in (None, features)):
+        here = f", here (batch, timesteps, {features})" if features else ""
+        raise ValueError(
+            f"sequences of {layer} must have the shape (batch, timesteps, features)"
+            f"{here}; received {repr(sequences) if sizes is None else sizes}."
+        )
+    if unroll and sizes[1] is None:
+        raise ValueError(
+            f"{layer} cannot unroll an unknown number of timesteps: the shape of "
+            f"sequences is {sizes}. Give the timesteps in keras.Input(shape=("
+            "timesteps, features)), or pass unroll=False."
+        )
+
+
+def is_boolean(tensor: tf.Tensor) -> bool:
+    """Returns whether a tensor holds booleans, or integers, which count as booleans.
+
+    Floating-point numbers count if they are known to be 0 and 1: early versions of
+    Keras 3 convert a NumPy array of booleans to them.
     """
     if tensor.dtype.is_bool or tensor.dtype.is_integer:
         return True
@@ -100,11 +130,11 @@ def timestep_mask(name: str, mask: Any, sizes: tf.TensorShape) -> tf.Tensor | No
     Args:
         name: What the mask is, for the message.
         mask: None, or booleans or integers, (batch, timesteps) or (batch, timesteps,
-            1), or a list of it, be it with None for the masks of states.
+            1), or a list of one mask, which may go on with None for each state.
         sizes: Batch and timesteps of the sequences.
 
     Raises:
-        ValueError: The mask has another dtype or shape, or there are several.
+        ValueError: The mask has another dtype or shape, or there is more than one.
     """
     nested = isinstance(mask, list | tuple)
     if nested and not any(isinstance(row, list | tuple) for row in mask):
@@ -119,7 +149,7 @@ def timestep_mask(name: str, mask: Any, sizes: tf.TensorShape) -> tf.Tensor | No
     mask = tf.convert_to_tensor(mask)
     if not is_boolean(mask):
         raise ValueError(
-            f"{name} must hold booleans, or integers of which 0 is False; received a "
+            f"{name} must hold booleans, or integers where 0 means False; received a "
             f"tensor of the dtype {mask.dtype.name}. Compare it with a number, for "
             "instance mask > 0.5."
         )
@@ -135,9 +165,9 @@ def timestep_mask(name: str, mask: Any, sizes: tf.TensorShape) -> tf.Tensor | No
 
 
 def written_by_keras(config: dict[str, Any]) -> dict[str, Any]:
-    """Returns a config with what Keras wrote into it and the constructors refuse.
+    """Returns a config of Keras with values that the constructors here accept.
 
-    Keras takes 1 for True, and any integer for a seed, and writes what it was given.
+    Keras accepts 1 for True and a negative seed, and writes them into configs.
     """
     config = dict(config)
     for name in _BOOLEANS:

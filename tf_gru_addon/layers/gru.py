@@ -1,5 +1,8 @@
 """The GRU layer."""
 
+from __future__ import annotations
+
+import dataclasses
 import inspect
 from typing import Any
 
@@ -8,14 +11,21 @@ import tensorflow as tf
 
 from tf_gru_addon import arguments
 from tf_gru_addon._compat import refuse_legacy_keras
-from tf_gru_addon.layers.checks import part, real, timestep_mask, written_by_keras
+from tf_gru_addon.layers.checks import (
+    part,
+    real,
+    require_sequences,
+    timestep_mask,
+    written_by_keras,
+)
 from tf_gru_addon.layers.dropout_rnn_cell_mixin import resolve_training
 from tf_gru_addon.layers.gru_cell import GRUCell
 from tf_gru_addon.ops import engines
+from tf_gru_addon.ops.call import Call, Result
 from tf_gru_addon.ops.dropout import dropout_masks
 
 
-def _of_cell(name: str) -> property:
+def _of_cell(name: str) -> Any:
     return property(
         lambda layer: getattr(layer.cell, name), doc=f"The cell's `{name}`."
     )
@@ -25,18 +35,19 @@ def _of_cell(name: str) -> property:
 class GRU(keras.layers.RNN):
     """A gated recurrent unit over whole sequences.
 
-    Takes the place of `keras.layers.GRU`: the same arguments in the same order with the
-    same defaults, the same weights under the same names, the same numbers. What
-    differs:
+    A replacement for `keras.layers.GRU`: the same arguments in the same order with the
+    same defaults, the same weights under the same names, the same numbers. The
+    differences:
 
-    - The *name* "hard_sigmoid" is TensorFlow r2.0's function. Pass
-      `keras.activations.hard_sigmoid` for Keras 3's.
-    - Dropout draws other random numbers, and `implementation=2` stays 2 with
+    - The *name* "hard_sigmoid" is TensorFlow r2.0's function. For Keras 3's, pass
+      `keras.activations.hard_sigmoid`.
+    - Dropout draws different random numbers, and `implementation=2` stays 2 with
       `recurrent_dropout`.
-    - Wrong arguments are errors where Keras takes them: text for a boolean, rates
-      outside [0, 1], a mask of fractions, complex inputs, two initial states (of which
-      Keras takes the first).
-    - No timesteps are legal: the output is empty or zero, the state the initial one.
+    - Wrong arguments that Keras accepts are errors: text for a boolean, rates outside
+      [0, 1], a mask of fractions, complex inputs, two initial states (Keras takes the
+      first).
+    - Sequences may have no timesteps: the output is empty or zero, and the state is the
+      initial state.
 
     With x the inputs, h the state, z the update gate, r the reset gate and c the
     candidate, sigma the recurrent activation and phi the activation:
@@ -48,9 +59,9 @@ class GRU(keras.layers.RNN):
         h' = z * h + (1 - z) * c
 
     The layer holds a `GRUCell` as `cell`. An *engine* runs whole sequences: `native`,
-    in C++, wherever a CPU can take it; `cudnn` on GPUs; `portable`, in TensorFlow's
-    own ops, for the rest: inside XLA, in exports, in other dtypes, with other
-    activations. `explain` says which and why.
+    in C++, on CPUs; `cudnn` on GPUs; `portable`, in standard TensorFlow ops, in all
+    other cases: inside XLA, in exports, in other dtypes, with other activations.
+    `explain` tells which engine runs a call, and why.
 
     Args:
         units: Size of the state and of the output, a positive integer.
@@ -70,31 +81,29 @@ class GRU(keras.layers.RNN):
         dropout: Fraction of the inputs to drop in training, in [0, 1].
         recurrent_dropout: Fraction of the state to drop in training, in [0, 1].
         seed: None or an integer, not negative: the seed of the dropout masks.
-        return_sequences: Whether to return the output of every timestep, and not of the
-            last one alone.
+        return_sequences: Whether to return the output of every timestep instead of only
+            the last.
         return_state: Whether to return the last state too.
-        go_backwards: Whether to start at the last timestep; the outputs come in that
-            order.
-        stateful: Whether a batch starts from the states that the one before it ended
-            with.
-        unroll: Whether to build the timesteps side by side in place of a loop.
+        go_backwards: Whether to start at the last timestep. The outputs are in the
+            order of computation.
+        stateful: Whether a batch starts from the last states of the previous batch.
+        unroll: Whether to build the timesteps one after the other instead of a loop.
         reset_after: Whether the reset gate is applied after the recurrent product
             (True, the convention of cuDNN) or before it (False).
-        use_cudnn: "auto", True or False: as Keras has it. True demands the cuDNN
-            engine.
-        implementation: 1 for a dropout mask of its own for each gate, 2 for one mask
-            that the gates share. None is 2, or 1 with `recurrent_dropout`.
-        engine: "auto", or the name of the engine that every call is to take.
+        use_cudnn: "auto", True or False, as in Keras. True demands the cuDNN engine.
+        implementation: 1 for a separate dropout mask for each gate, 2 for one mask that
+            the gates share. None is 2, or 1 with `recurrent_dropout`.
+        engine: "auto", or the name of the engine that runs every call.
         **kwargs: `zero_output_for_mask` (whether the output of a masked timestep is 0
             and not the previous output), `name`, `dtype`, `trainable`.
 
     Call arguments:
-        sequences: x, (batch, timesteps, features); any number of timesteps, also 0.
-        initial_state: None for zeros, or h, (batch, units), or a list of it.
-        mask: None, or booleans (batch, timesteps), or integers of which 0 is False:
-            where False, the state is carried on, and the inputs are not looked at.
-        training: True to apply dropout, False not to, or a scalar boolean tensor; None
-            takes what the calling layer or model was told, or else False.
+        sequences: x, (batch, timesteps, features); timesteps may be 0.
+        initial_state: None for zeros, or h, (batch, units), or a list of one h.
+        mask: None, or booleans (batch, timesteps), or integers where 0 means False.
+            Where False, the state is carried on and the input is ignored.
+        training: Whether to apply dropout: a boolean or a scalar boolean tensor. None
+            takes the value of the calling layer or model, or else False.
 
     Returns:
         The output, (batch, timesteps, units) or (batch, units); with `return_state`
@@ -107,7 +116,7 @@ class GRU(keras.layers.RNN):
 
     Raises:
         ValueError: An argument is out of its range, or a shape at call time does not
-            fit; the message names the argument, what was expected and what came.
+            fit; the message names the argument, the expected and the received value.
 
     Reference:
         Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder for
@@ -151,12 +160,12 @@ class GRU(keras.layers.RNN):
         *,
         implementation: int | None = None,
         engine: str = "auto",
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         if kwargs.pop("time_major", False):
             raise ValueError(
-                "time_major=True is not supported (nor is it by Keras 3): transpose "
-                "the inputs to (batch, timesteps, features), and the outputs back."
+                "time_major=True is not supported, as in Keras 3: transpose the inputs "
+                "to (batch, timesteps, features), and the outputs back."
             )
         if not isinstance(use_cudnn, bool) and use_cudnn != "auto":
             raise ValueError(
@@ -222,74 +231,86 @@ class GRU(keras.layers.RNN):
     reset_after = _of_cell("reset_after")
     implementation = _of_cell("implementation")
 
-    @tf.autograph.experimental.do_not_convert  # which takes longer than to trace it
-    def __call__(self, *args, **kwargs):
-        """Calls the layer; a TypeError where a layer of Keras 2 is calling."""
+    @tf.autograph.experimental.do_not_convert  # converting takes longer than tracing
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the layer; a TypeError if the caller is a layer of Keras 2."""
         refuse_legacy_keras("tf_gru_addon.GRU", (args, kwargs))
         return super().__call__(*args, **kwargs)
 
-    def build(self, sequences_shape, initial_state_shape=None):
+    def build(
+        self,
+        sequences_shape: tuple[int | None, ...],
+        initial_state_shape: Any = None,
+    ) -> None:
         """Creates the weights for sequences of (batch, timesteps, features)."""
         if len(sequences_shape) != 3 or sequences_shape[2] is None:
             raise ValueError(
                 f"sequences of {self.name} must have the shape (batch, timesteps, "
                 f"features), the features known; received {tuple(sequences_shape)}. A "
-                "recurrent layer in front of it needs return_sequences=True."
+                "recurrent layer before it needs return_sequences=True."
             )
         super().build(sequences_shape, initial_state_shape)
 
-    def call(self, sequences, initial_state=None, mask=None, training=None):
-        """Runs the sequences; see the class."""
+    def call(
+        self,
+        sequences: Any,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: Any = None,
+    ) -> Any:
+        """Runs the sequences; the class docstring describes arguments and results."""
         sequences = real(f"sequences of {self.name}", sequences, self.compute_dtype)
-        self._check_inputs(sequences.shape)
-        h0 = self._initial_state(sequences, initial_state)
+        features = self.cell.kernel.shape[0]
+        require_sequences(self.name, sequences, features, self.unroll)
+        h0, resumes = self._initial_state(sequences, initial_state)
         mask = timestep_mask(f"mask of {self.name}", mask, sequences.shape[:2])
         training = resolve_training(training)
 
         if sequences.shape[1] == 0:
-            output, state = self._no_timesteps(h0), h0
+            (output, state), stores_state = self._no_timesteps(h0), True
         else:
             kernel, recurrent_kernel, bias = self.cell.tensors()
-            run = engines.engine_for(self.engine, self._engine_call(training))
-            output, state = run(
-                sequences,
-                h0,
-                kernel,
-                recurrent_kernel,
-                bias,
-                reset_after=self.cell.reset_after,
-                activation=self.cell.activation,
-                recurrent_activation=self.cell.recurrent_activation,
+            call = dataclasses.replace(
+                self._described_call(training),
+                inputs=sequences,
+                initial_state=h0,
+                kernel=kernel,
+                recurrent_kernel=recurrent_kernel,
+                bias=bias,
                 mask=mask,
                 input_masks=self._dropout_masks(
-                    self.cell.dropout, sequences[:, 0], training
+                    self.dropout, sequences[:, 0], training
                 ),
                 recurrent_masks=self._dropout_masks(
-                    self.cell.recurrent_dropout, h0, training
+                    self.recurrent_dropout, h0, training
                 ),
-                zero_output_for_mask=self.zero_output_for_mask,
-                go_backwards=self.go_backwards,
-                return_sequences=self.return_sequences,
-                unroll=self.unroll,
-                training=training is True,
+                resumes=resumes,
             )
-        if self.stateful:
+            engine = engines.choose(self.engine, call)
+            output, state = engine.run(call)
+            stores_state = engine.stores_state
+        if self.stateful and stores_state:
             self.states[0].assign(tf.cast(state, self.states[0].dtype))
         return (output, state) if self.return_state else output
 
     def explain(
         self, sequences: tf.Tensor | None = None, training: bool | None = None
     ) -> engines.Explanation:
-        """Returns the engine that a call here and now would take, and why no other.
+        """Returns which engine a call made here and now would take, and why.
+
+        The choice depends on the layer, its dtype, and the context of the call: XLA, an
+        export, a device scope, `use_engine`.
 
         Args:
-            sequences: The inputs of the call. They are not run; what decides is the
-                layer, its dtype, and where the call stands: inside XLA, an export, a
-                device scope or `use_engine`.
+            sequences: The inputs of the call, (batch, timesteps, features). Only their
+                rank is checked; nothing is computed.
             training: As in a call.
 
+        Returns:
+            The engine, and for each other engine the reasons against it.
+
         Raises:
-            ValueError: The layer's engine cannot run; the message has every reason.
+            ValueError: The engine asked for cannot run; the message has every reason.
 
         Example:
             >>> import tf_gru_addon
@@ -300,55 +321,62 @@ class GRU(keras.layers.RNN):
             'it lacks the activation selu'
         """
         if sequences is not None:
-            shape = getattr(sequences, "shape", None)
-            if shape is None or len(shape) != 3:
-                received = repr(sequences) if shape is None else tuple(shape)
-                raise ValueError(
-                    f"sequences of {self.name} must have the shape (batch, timesteps, "
-                    f"features); received {received}."
-                )
+            require_sequences(self.name, sequences)
         return engines.explain(
-            self.engine, self._engine_call(resolve_training(training))
+            self.engine, self._described_call(resolve_training(training))
         )
 
-    def _set_engine(self, use_cudnn, engine) -> None:
+    def _set_engine(self, use_cudnn: bool | str, engine: str) -> None:
         self.use_cudnn = use_cudnn
         self.engine = engine
-        # Keras compiles a model by itself where every layer allows it, and cuDNN, which
-        # is faster, cannot be compiled.
-        self.supports_jit = engine == "portable" or not engines.can_run(
-            "cudnn", self._engine_call(True)
+        # Keras compiles a model with XLA if every layer allows it. cuDNN is faster, and
+        # cannot be compiled.
+        cudnn = engines.ENGINES["cudnn"]
+        self.supports_jit = engine == "portable" or bool(
+            cudnn.why_not(self._described_call(True))
         )
 
-    def _engine_call(self, training) -> engines.Call:
-        def masks(rate):
-            return self.cell.mask_count if rate and training is not False else 0
-
-        return engines.Call(
-            dtype=self.compute_dtype,
+    def _described_call(self, training: bool | tf.Tensor) -> Call:
+        """Returns a call with all that engines choose by, but without tensors."""
+        tensor = tf.TensorSpec(None, self.compute_dtype)
+        recurrent_mask_count = self._mask_count(self.recurrent_dropout, training)
+        return Call(
+            inputs=tensor,
+            initial_state=tensor,
+            kernel=tensor,
+            recurrent_kernel=tensor,
+            bias=tensor if self.use_bias else None,
             reset_after=self.reset_after,
-            use_bias=self.use_bias,
             activation=self.activation,
             recurrent_activation=self.recurrent_activation,
-            input_masks=masks(self.dropout),
-            recurrent_masks=masks(self.recurrent_dropout),
+            input_masks=[tensor] * self._mask_count(self.dropout, training),
+            recurrent_masks=[tensor] * recurrent_mask_count,
+            zero_output_for_mask=self.zero_output_for_mask,
+            go_backwards=self.go_backwards,
+            return_sequences=self.return_sequences,
+            unroll=self.unroll,
+            training=training is True,
             use_cudnn=self.use_cudnn,
+            layer=self,
         )
 
-    def _dropout_masks(self, rate, inputs, training):
-        """Masks of this batch; made here, so that they are outside of every loop."""
-        if rate == 0 or training is False:
-            return None
-        return dropout_masks(
-            self.cell.seed_generator.next(),
-            tf.shape(inputs),
-            rate,
-            self.cell.mask_count,
-            inputs.dtype,
-            training,
-        )
+    def _mask_count(self, rate: float, training: bool | tf.Tensor) -> int:
+        return 0 if rate == 0 or training is False else self.cell.mask_count
 
-    def _initial_state(self, sequences, initial_state):
+    def _dropout_masks(
+        self, rate: float, inputs: tf.Tensor, training: bool | tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Returns this batch's masks, drawn outside of any time loop."""
+        count = self._mask_count(rate, training)
+        if count == 0:
+            return []
+        seed, shape = self.cell.seed_generator.next(), tf.shape(inputs)
+        return dropout_masks(seed, shape, rate, count, inputs.dtype, training)
+
+    def _initial_state(
+        self, sequences: tf.Tensor, initial_state: Any
+    ) -> tuple[tf.Tensor, bool]:
+        """Returns the initial state, and whether it is the previous batch's last."""
         if isinstance(initial_state, list | tuple):
             if len(initial_state) != 1:
                 raise ValueError(
@@ -356,54 +384,38 @@ class GRU(keras.layers.RNN):
                     f"{len(initial_state)}."
                 )
             initial_state = initial_state[0]
-        if initial_state is None and self.stateful:
+        resumes = initial_state is None and self.stateful
+        if resumes:
             initial_state = self.states[0]
         if initial_state is None:
             batch = sequences.shape[0]
             batch = tf.shape(sequences)[0] if batch is None else batch
-            return self.cell.get_initial_state(batch_size=batch)
+            return self.cell.get_initial_state(batch_size=batch), False
         h0 = real(f"initial_state of {self.name}", initial_state, self.compute_dtype)
         expected = [sequences.shape[0], self.units]
         if not h0.shape.is_compatible_with(expected):
-            cause = (
-                " A stateful layer keeps the batch size that it was built with."
-                if self.stateful
-                else ""
-            )
+            fixed = " A stateful layer keeps the batch size that it was built with."
             raise ValueError(
                 f"initial_state of {self.name} must have the shape (batch, units), "
-                f"here {tuple(expected)}; received {tuple(h0.shape)}.{cause}"
+                f"here {tuple(expected)}; received {tuple(h0.shape)}."
+                + fixed
+                * self.stateful
             )
-        return h0
+        return h0, resumes
 
-    def _check_inputs(self, sequences: tf.TensorShape) -> None:
-        features = self.cell.kernel.shape[0]
-        if sequences.rank != 3 or sequences[2] not in (None, features):
-            raise ValueError(
-                f"sequences of {self.name} must have the shape (batch, timesteps, "
-                f"features), here (batch, timesteps, {features}); received "
-                f"{tuple(sequences)}."
-            )
-        if self.unroll and sequences[1] is None:
-            raise ValueError(
-                f"{self.name} cannot unroll an unknown number of timesteps: the shape "
-                f"of sequences is {tuple(sequences)}. Give the timesteps in "
-                "keras.Input(shape=(timesteps, features)), or pass unroll=False."
-            )
-
-    def _no_timesteps(self, h0):
-        if not self.return_sequences:
-            return tf.zeros_like(h0)
-        return tf.zeros_like(h0)[:, tf.newaxis][:, :0]
+    def _no_timesteps(self, h0: tf.Tensor) -> Result:
+        outputs = tf.zeros_like(h0)  # [B, U]
+        if self.return_sequences:
+            outputs = outputs[:, tf.newaxis][:, :0]  # [B, 0, U]
+        return Result(outputs, h0)
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
         """Returns a list of one state of zeros, (batch, units)."""
-        # Keras before 3.8 cannot make the variable of a stateful layer from another
-        # dtype than the variable's.
+        # Before 3.8, Keras needs the variable's dtype here for a stateful layer.
         return [self.cell.get_initial_state(None, batch_size, self.variable_dtype)]
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments from which `from_config` makes the same layer."""
+        """Returns the constructor's arguments, for `from_config`."""
         config = super().get_config()
         del config["cell"]
         arguments = {
@@ -419,20 +431,21 @@ class GRU(keras.layers.RNN):
         return {**rest, **{name: arguments[name] for name in _ARGUMENTS}}
 
     @classmethod
-    def from_cell(cls, cell: GRUCell, **kwargs) -> "GRU":
-        """Returns a layer that runs the sequences of a cell, with the cell's weights.
+    def from_cell(cls, cell: GRUCell, **kwargs: Any) -> GRU:
+        """Returns a layer that runs sequences with a given cell.
 
-        It takes the place of `keras.layers.RNN(cell, **kwargs)`: same weights, same
-        numbers, but an engine runs the sequences.
+        A replacement for `keras.layers.RNN(cell, **kwargs)`: the same weights and the
+        same numbers, but an engine runs the sequences.
 
         Args:
-            cell: The cell, which the layer holds from then on: weights are shared.
-            **kwargs: Arguments of `GRU` that are not the cell's: `return_sequences`,
-                `return_state`, `go_backwards`, `stateful`, `unroll`, `engine`, ...
+            cell: The cell. The layer holds this object, so the weights are shared.
+            **kwargs: Arguments of `GRU` that are not arguments of the cell:
+                `return_sequences`, `return_state`, `go_backwards`, `stateful`,
+                `unroll`, `engine`, ...
 
         Raises:
-            TypeError: `cell` is no `tf_gru_addon.GRUCell`, or an argument is the
-                cell's to say.
+            TypeError: `cell` is not a `tf_gru_addon.GRUCell`, or `kwargs` has an
+                argument of the cell.
 
         Example:
             >>> import tensorflow as tf
@@ -454,7 +467,7 @@ class GRU(keras.layers.RNN):
             del config[name]
         if given := sorted(set(config) & set(kwargs)):
             raise TypeError(
-                f"{given[0]} is the cell's to say; leave it out of from_cell."
+                f"{given[0]} is an argument of the cell; leave it out of from_cell."
             )
         layer = cls(**config, trainable=cell.trainable, **kwargs)
         del layer.cell
@@ -462,11 +475,11 @@ class GRU(keras.layers.RNN):
         return layer
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "GRU":
+    def from_config(cls, config: dict[str, Any]) -> GRU:
         """Returns the layer of a config, of this class or of `keras.layers.GRU`."""
         config = written_by_keras(config)
         if config.get("implementation") == 0:
-            config["implementation"] = 1  # what Keras 2's layer makes of it
+            config["implementation"] = 1  # as Keras 2's layer does
         return cls(**config)
 
 

@@ -19,7 +19,7 @@ from tf_gru_addon import native
 from tf_gru_addon._compat import mask_of, set_mask
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.native.direct import Dense, Forward, Weights
-from tf_gru_addon.ops.gru_native import activation_name, has_activation
+from tf_gru_addon.ops.native import activation_name, has_activation
 from tf_gru_addon.streaming import numpy_layers
 from tf_gru_addon.streaming.steps import (
     CausalModel,
