@@ -83,22 +83,10 @@ def test_nothing_that_stood_there_is_touched(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["gru.npz"]
 
 
-def test_what_reads_differently_is_not_left_there(tmp_path, monkeypatch):
-    from tf_gru_addon.weights import write_files
-
-    def wrong(path, stack):
-        write_files._write_npz(path, (GRULayer(random_weights(seed=1)),))
-
-    monkeypatch.setitem(write_files._WRITERS, "npz", wrong)
-    with pytest.raises(WeightsError, match=r"gru.npz: what was written reads differ"):
-        write_weights(tmp_path / "gru.npz", AFTER, "npz")
-    assert not os.listdir(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("format", "stack", "message"),
     [
-        ("pt", AFTER, "format must be one of npz, torch, onnx, .*received: 'pt'"),
+        ("pt", AFTER, "format must be one of cudnn_gru, keras2, .*received: 'pt'"),
         ("torch", BEFORE, "PyTorch's GRU applies the reset gate after"),
         ("cudnn_gru", BEFORE, "CuDNNGRU applies the reset gate after"),
         (
@@ -216,7 +204,7 @@ def check_two_grus(path, model, whole):
         with pytest.raises(WeightsError, match="recurrent_activation is sigmoid in"):
             read_weights(path, name, recurrent_activation="hard_sigmoid")
         return
-    with pytest.raises(WeightsError, match="nothing in the file says what the ac"):
+    with pytest.raises(WeightsError, match="does not state the activations of"):
         read_weights(path, name)
     (read,) = read_weights(path, name, recurrent_activation="hard_sigmoid")
     assert read == GRULayer(cell.forward, None, "tanh", "hard_sigmoid")
@@ -278,7 +266,7 @@ class Evil:
 
 
 def canonical(**changes):
-    from tf_gru_addon.weights.npz_file import to_npz_arrays
+    from tf_gru_addon.weights.formats.npz import to_npz_arrays
 
     arrays = {**to_npz_arrays((LAYER,)), **changes}
     return {name: array for name, array in arrays.items() if array is not None}
@@ -290,8 +278,11 @@ NAN = np.where(np.arange(36).reshape(3, 12) == 5, np.nan, 1).astype("float32")
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": np.array([Evil()], object)}, "holds Python objects, which are never"),
-        ({"a": np.ones(3)}, "Expected the arrays of an nn.GRU .* received a"),
+        (
+            {"weight_hh_l0": np.array([Evil()], object)},
+            "holds Python objects, which are never",
+        ),
+        ({"a": np.ones(3)}, "no format recogn.* without an array weight_hh_l0"),
         (canonical(**{"0.forward.kernel": NAN}), r"kernel\[0, 5\] is nan"),
         (canonical(**{"0.forward.kernel": None}), "0.forward lacks kernel"),
         (canonical(**{"0.forward.kernel": np.ones((3, 12), int)}), "received int64"),
@@ -393,7 +384,8 @@ def test_files_with_wrong_bytes(tmp_path, format, name, stack):
 def test_files_of_something_else(tmp_path, content):
     (tmp_path / "gru.bin").write_bytes(content)
     with pytest.raises(
-        WeightsError, match=r"gru.bin: (the file is empty|a file of no known .*ONNX)"
+        WeightsError,
+        match=r"gru.bin: (the file is empty|no format recogni.*onnx: neit)",
     ):
         read_weights(tmp_path / "gru.bin")
 
@@ -409,7 +401,8 @@ def test_pickles_are_not_run(tmp_path, monkeypatch):
         pickle.dump(Evil(), stream)
     names = sorted(os.listdir())
     for name in names:
-        with pytest.raises(WeightsError, match=rf"^{name}: not a file of tensors"):
+        reason = "a pickle that torch.sa" if "pkl" in name else "not a file of tensors"
+        with pytest.raises(WeightsError, match=rf"^{name}: .*{reason}"):
             read_weights(name)
     assert sorted(os.listdir()) == names, "what was pickled has run"
 
