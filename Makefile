@@ -107,30 +107,37 @@ wheel: $(VENV)/demo.stamp
 	rm -rf build/lib build/bdist.* dist/*.whl
 	$(PIP) wheel --no-deps -w dist .
 
-# Each sanitizer is a build of its own; the address and undefined behaviour ones share.
-NATIVE := tf_gru_addon/native
-KERNELS := $(addprefix $(NATIVE)/,gru.cc panels.cc schedule.cc pool.cc dispatch.cc)
+# The kernels as a static library, without TensorFlow's ops: $(call kernels,FOLDER,FLAGS).
+# cell/kernels.cc is compiled once for each instruction set, as setup.py does.
 CXX ?= g++
+NATIVE := tf_gru_addon/native
+KERNELS := $(NATIVE)/cell/kernels.cc
+SOURCES := $(filter-out $(KERNELS) $(NATIVE)/tf/%,$(wildcard $(NATIVE)/*/*.cc))
+X86_SETS := avx2,-mavx2,-mfma avx512,-mavx512f,-mfma
+SETS = generic $(if $(findstring x86_64,$(shell $(CXX) -dumpmachine)),$(X86_SETS))
+define kernels
+  mkdir -p $(1) && rm -f $(1)/*.o $(1)/libgru.a; \
+  compile="$(CXX) -std=c++17 -ffp-contract=fast -Wall -Wextra -pthread $(2) -I$(NATIVE)"; \
+  for set in $(SETS); do \
+    isa=$${set%%,*}; \
+    flags=$$(echo "$${set#$$isa}" | tr , " "); \
+    $$compile -DGRU_ISA=$$isa $$flags -c $(KERNELS) -o $(1)/$$isa.o || exit 1; \
+  done; \
+  for source in $(SOURCES); do \
+    $$compile -c $$source -o $(1)/$$(basename $$source .cc).o || exit 1; \
+  done; \
+  ar rcs $(1)/libgru.a $(1)/*.o || exit 1
+endef
+
+# Each sanitizer needs its own build; address and undefined behaviour share one.
 sanitize:
-	@mkdir -p build
 	@for kind in address,undefined thread; do \
-	  flags="-g -O1 -std=c++17 -Wall -Wextra -pthread -fsanitize=$$kind \
-	    -fno-sanitize-recover=all -I$(NATIVE)"; \
-	  objects=; \
-	  for isa in generic avx2 avx512; do \
-	    case $$isa in \
-	      generic) architecture= ;; \
-	      avx2) architecture="-mavx2 -mfma" ;; \
-	      avx512) architecture="-mavx512f -mfma" ;; \
-	    esac; \
-	    $(CXX) $$flags $$architecture -c $(NATIVE)/kernels_$$isa.cc \
-	      -o build/kernels_$$isa.o || exit 1; \
-	    objects="$$objects build/kernels_$$isa.o"; \
-	  done; \
-	  $(CXX) $$flags tests/native/kernels_test.cc $(KERNELS) $$objects \
-	    -o build/kernels_test || exit 1; \
+	  folder=build/sanitize-$$kind; \
+	  flags="-g -O1 -fsanitize=$$kind -fno-sanitize-recover=all"; \
+	  $(call kernels,$$folder,$$flags); \
+	  $$compile tests/native/kernels_test.cc $$folder/libgru.a -o $$folder/kernels_test || exit 1; \
 	  echo "== $$kind"; \
-	  build/kernels_test || exit 1; \
+	  $$folder/kernels_test || exit 1; \
 	done
 
 lint: $(VENV)/test.stamp

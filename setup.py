@@ -1,10 +1,12 @@
-"""Build script: compiles the native engine. What is declarative is in pyproject.toml.
+"""Build script: compiles the native engine. Declarative settings are in pyproject.toml.
 
-It takes any C++17 compiler ($CXX, c++, g++ or clang++), also one for another machine,
-and no TensorFlow. Without a compiler the package installs all the same, the build says
-so in a line, and `tf_gru_addon.native.status()` says why. With the environment variable
-TF_GRU_ADDON_REQUIRE_NATIVE=1 the build fails instead.
+The build needs a C++17 compiler ($CXX, c++, g++ or clang++; a cross compiler works) and
+no TensorFlow. If the library cannot be compiled, the package still installs: the build
+prints one line, and `tf_gru_addon.native.status()` gives the reason. With the
+environment variable TF_GRU_ADDON_REQUIRE_NATIVE=1, the build fails instead.
 """
+
+from __future__ import annotations
 
 import contextlib
 import os
@@ -31,18 +33,25 @@ LIBRARY = "libtf_gru_addon.so"
 BUILD_LOG = "build_error.txt"
 
 FLAGS = ["-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", "-pthread"]
-# A product added to something is one operation, with one rounding.
+# Fuse a * b + c into one operation with one rounding.
 FLAGS += ["-ffp-contract=fast", "-Wall", "-Wextra"]
 
-#: Sources for instruction sets of x86-64 alone, and the flags that they need.
-X86_FLAGS = {
-    "kernels_avx2.cc": ["-mavx2", "-mfma"],
-    "kernels_avx512.cc": ["-mavx512f", "-mfma"],
+#: This source is compiled once for each instruction set.
+KERNELS = "cell/kernels.cc"
+#: The compiler flags of each instruction set. Only "generic" exists outside x86-64.
+INSTRUCTION_SETS = {
+    "generic": [],
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mfma"],
 }
 
 
-def compiler() -> list[str]:
-    """Returns the C++ compiler to call; OSError if there is none."""
+def find_compiler() -> list[str]:
+    """Returns the command of the C++ compiler.
+
+    Raises:
+        OSError: No compiler was found.
+    """
     if "CXX" in os.environ:
         return shlex.split(os.environ["CXX"])
     for name in ("c++", "g++", "clang++"):
@@ -51,10 +60,15 @@ def compiler() -> list[str]:
     raise OSError("no C++ compiler was found: neither $CXX nor c++, g++ or clang++")
 
 
-def call(command: list[str | pathlib.Path]) -> str:
-    """Runs a command; returns its output. OSError or CalledProcessError if it fails."""
+def call(command: list[str]) -> str:
+    """Runs a command and returns its output.
+
+    Raises:
+        OSError: The command could not be started.
+        subprocess.CalledProcessError: The command failed.
+    """
     return subprocess.run(
-        list(map(str, command)),
+        command,
         check=True,
         text=True,
         stdout=subprocess.PIPE,
@@ -63,43 +77,60 @@ def call(command: list[str | pathlib.Path]) -> str:
 
 
 def targets_x86(compiler: list[str]) -> bool:
-    """Returns whether a compiler compiles for x86-64, which this machine need not be.
+    """Returns whether the compiler produces code for x86-64.
 
-    The sources ask for the same macro.
+    The target decides, not the machine of the build. `runtime/dispatch.cc` tests the
+    same macro.
     """
     macros = call([*compiler, "-dM", "-E", "-x", "c++", os.devnull])
     return "#define __x86_64__ " in macros
 
 
+def compilations(compiler: list[str]) -> list[tuple[pathlib.Path, list[str]]]:
+    """Returns each source with its flags, the slowest compilations first."""
+    folder = ROOT / FOLDER
+    kernels = folder / KERNELS
+    sets = INSTRUCTION_SETS if targets_x86(compiler) else ["generic"]
+    once = [path for path in sorted(folder.glob("*/*.cc")) if path != kernels]
+    return [
+        *((kernels, [f"-DGRU_ISA={isa}", *INSTRUCTION_SETS[isa]]) for isa in sets),
+        *((path, []) for path in once),
+    ]
+
+
 def compile_library(target: pathlib.Path) -> None:
-    """Compiles the library; OSError or CalledProcessError if that fails."""
-    command = compiler()
-    sources = sorted((ROOT / FOLDER).glob("*.cc"))
-    if not targets_x86(command):
-        sources = [path for path in sources if path.name not in X86_FLAGS]
+    """Compiles and links the library.
+
+    Raises:
+        OSError: A command could not be started.
+        subprocess.CalledProcessError: A command failed.
+    """
+    compiler = find_compiler()
+    flags = [*FLAGS, f"-I{ROOT / FOLDER}"]
     with tempfile.TemporaryDirectory() as scratch:
-
-        def compile_source(source: pathlib.Path) -> str:
-            result = f"{scratch}/{source.stem}.o"
-            special = X86_FLAGS.get(source.name, [])
-            call([*command, *FLAGS, *special, "-c", source, "-o", result])
-            return result
-
+        jobs = compilations(compiler)
+        objects = [f"{scratch}/{number}.o" for number in range(len(jobs))]
+        commands = [
+            [*compiler, *flags, *own_flags, "-c", str(source), "-o", result]
+            for (source, own_flags), result in zip(jobs, objects, strict=True)
+        ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            objects = list(pool.map(compile_source, sources))
-        # The library needs TensorFlow's by its name; what is there need not be it.
+            list(pool.map(call, commands))
+        # Link against an empty library with the name of TensorFlow's. At run time, the
+        # loader finds the real one, which the process has already loaded.
         soname = "libtensorflow_framework.so.2"
         stub = f"{scratch}/{soname}"
-        source = ROOT / FOLDER / "stub.c"
-        shared = [*command, "-shared", "-fPIC"]
+        source = str(ROOT / FOLDER / "tf/stub.c")
+        shared = [*compiler, "-shared", "-fPIC"]
         call([*shared, f"-Wl,-soname,{soname}", "-x", "c", source, "-o", stub])
-        call([*shared, "-pthread", "-Wl,--no-as-needed", *objects, stub, "-o", target])
+        link = [*shared, "-pthread", "-Wl,--no-as-needed", *objects, stub]
+        call([*link, "-o", str(target)])
 
 
 def tell(line: str) -> None:
-    """Prints a line on the terminal too: of a build that succeeds, pip prints nothing.
+    """Prints a line to stderr and, if stderr is captured, to the terminal.
 
-    (With -v pip prints all of it.)
+    Without -v, pip shows no output of a build that succeeds.
     """
     print(line, file=sys.stderr, flush=True)
     if not sys.stderr.isatty():
@@ -108,16 +139,16 @@ def tell(line: str) -> None:
 
 
 class BuildNative(build_ext):
-    """Compiles the library into the build, or in place for an editable install."""
+    """Compiles the library: in place for an editable install, else for a wheel."""
 
     def run(self) -> None:
-        """Builds the library, or writes down why it could not be built."""
+        """Builds the library, or writes the reason for a failure to BUILD_LOG."""
         in_place = self.inplace or getattr(self, "editable_mode", False)
         folder = (ROOT if in_place else pathlib.Path(self.build_lib)) / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / BUILD_LOG
         log.unlink(missing_ok=True)
-        # Another file, never the same one written over: a process may have it loaded.
+        # Replace the file instead of overwriting it: a process may have it loaded.
         (folder / LIBRARY).unlink(missing_ok=True)
         try:
             compile_library(folder / LIBRARY)
@@ -135,21 +166,21 @@ class BuildNative(build_ext):
             )
 
     def get_outputs(self) -> list[str]:
-        """Returns what was built."""
+        """Returns the files that the build produced."""
         folder = pathlib.Path(self.build_lib) / FOLDER
         files = (folder / name for name in (LIBRARY, BUILD_LOG))
         return [str(path) for path in files if path.exists()]
 
     def get_output_mapping(self) -> dict[str, str]:
-        """Returns nothing: an editable install is built where it is used."""
+        """Returns an empty mapping: an editable install builds in place."""
         return {}
 
 
 class Wheel(bdist_wheel):
-    """A wheel for any Python of the platform: the library knows none."""
+    """A wheel for every Python version: the library does not use Python's C API."""
 
     def get_tag(self) -> tuple[str, str, str]:
-        """Returns the wheel's tags."""
+        """Returns the tags of the wheel: interpreter, ABI, platform."""
         return "py3", "none", super().get_tag()[2]
 
 

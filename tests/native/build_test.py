@@ -1,4 +1,4 @@
-"""What setup.py does where the library cannot be built."""
+"""setup.py: the compiler it calls, and what it reports when the build fails."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from support.harness import run_python
 
 from tf_gru_addon import native
 
-#: Runs the build as setuptools does, without what pyproject.toml asks of setuptools.
+#: Runs the build as setuptools does, without the settings of pyproject.toml.
 BUILD = """
 import runpy, sys
 import setuptools
@@ -34,7 +34,9 @@ SETUP = Path(__file__).parents[2] / "setup.py"
     ],
     ids=["not_found", "fails", "none"],
 )
-def test_without_a_compiler_that_works(environment, reason, tmp_path, monkeypatch):
+def test_a_failed_build_is_reported_and_the_package_installs(
+    environment, reason, tmp_path, monkeypatch
+):
     monkeypatch.delenv("CXX", raising=False)
     process = run_python(BUILD, SETUP, tmp_path, env=environment)
     assert process.stderr.count("the native engine was NOT built") == 1
@@ -51,7 +53,7 @@ def test_without_a_compiler_that_works(environment, reason, tmp_path, monkeypatc
     assert re.match("it could not be built: .*" + re.escape(reason), status.reason)
 
 
-def test_a_native_engine_that_is_required(tmp_path):
+def test_a_failed_build_is_an_error_if_the_native_engine_is_required(tmp_path):
     environment = {"CXX": "sh -c 'echo too old; exit 3' --"}
     environment["TF_GRU_ADDON_REQUIRE_NATIVE"] = "1"
     process = run_python(BUILD, SETUP, tmp_path, env=environment, check=False)
@@ -63,7 +65,8 @@ def test_a_native_engine_that_is_required(tmp_path):
     assert not any((tmp_path / "tf_gru_addon" / "native").iterdir())
 
 
-#: Runs Python in a terminal, its output taken away as pip does; prints what it shows.
+#: Runs Python in a terminal with its output captured, as pip does; prints what the
+#: terminal shows.
 TERMINAL = """
 import os, pty, subprocess, sys
 
@@ -75,13 +78,13 @@ said = b""
 try:
     while data := os.read(terminal, 1000):
         said += data
-except OSError:  # the end
+except OSError:  # end of file
     pass
 print(said.decode())
 """
 
 
-def test_the_terminal_shows_a_line_of_it_whatever_pip_hides(tmp_path):
+def test_the_terminal_shows_the_failure_although_pip_hides_it(tmp_path):
     environment = {"CXX": "no-such-compiler"}
     arguments = ["-c", BUILD, SETUP, tmp_path]
     (line,) = run_python(TERMINAL, *arguments, env=environment).stdout.split("\n\n")[:1]
@@ -89,7 +92,7 @@ def test_the_terminal_shows_a_line_of_it_whatever_pip_hides(tmp_path):
     assert "native.status() says why" in line
 
 
-#: Compiles for a machine of one macro; notes how it was called.
+#: A compiler whose target defines one macro; it logs its arguments.
 FAKE_COMPILER = """#!/bin/sh
 echo "$@" >> {log}
 case "$*" in *-dM*) echo "#define {macro} 1" ;; esac
@@ -101,14 +104,14 @@ done
 
 
 @pytest.mark.parametrize("macro", ["__x86_64__", "__aarch64__"])
-def test_what_the_compiler_targets_decides_and_not_the_machine(macro, tmp_path):
+def test_the_target_of_the_compiler_selects_the_instruction_sets(macro, tmp_path):
     fake, log = tmp_path / "c++", tmp_path / "log.txt"
     fake.write_text(FAKE_COMPILER.format(log=log, macro=macro))
     fake.chmod(0o755)
     process = run_python(BUILD, SETUP, tmp_path, env={"CXX": str(fake)})
     assert process.stdout.strip().endswith(native.LIBRARY)
     calls = log.read_text()
-    assert calls.count("kernels_generic.cc") == 1
+    assert calls.count("-DGRU_ISA=generic") == 1
     x86 = macro == "__x86_64__"
-    for special in ("kernels_avx2.cc", "kernels_avx512.cc", "-mavx2", "-mavx512f"):
+    for special in ("-DGRU_ISA=avx2", "-mavx2", "-DGRU_ISA=avx512", "-mavx512f"):
         assert calls.count(special) == x86, special

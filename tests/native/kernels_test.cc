@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-#include "gru.h"
+#include "include/gru.h"
 
 #if defined(__SANITIZE_THREAD__)
 // The test forks while threads sleep in the pool, which is what it is about.

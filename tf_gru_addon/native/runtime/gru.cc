@@ -1,6 +1,6 @@
 // A call from beginning to end: who does what, on which memory.
 
-#include "gru.h"
+#include "include/gru.h"
 
 #include <stdlib.h>
 
@@ -11,9 +11,9 @@
 #include <new>
 #include <vector>
 
-#include "call.h"
-#include "pool.h"
-#include "schedule.h"
+#include "runtime/call.h"
+#include "runtime/pool.h"
+#include "runtime/schedule.h"
 
 namespace tf_gru_addon {
 

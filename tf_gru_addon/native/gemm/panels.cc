@@ -1,4 +1,4 @@
-#include "panels.h"
+#include "gemm/panels.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 // What stands on the left of the products, and the memory of a thread.
-#ifndef TF_GRU_ADDON_NATIVE_OPERANDS_H_
-#define TF_GRU_ADDON_NATIVE_OPERANDS_H_
+#ifndef TF_GRU_ADDON_NATIVE_CELL_OPERANDS_H_
+#define TF_GRU_ADDON_NATIVE_CELL_OPERANDS_H_
 
-#include "call.h"
-#include "vector.h"
+#include "runtime/call.h"
+#include "gemm/vector.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -55,4 +55,4 @@ static INLINE void padded_masks(const Call& call, int64_t row, float* to) {
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_OPERANDS_H_
+#endif  // TF_GRU_ADDON_NATIVE_CELL_OPERANDS_H_

@@ -1,6 +1,6 @@
 // The threads that share a call's work.
-#ifndef TF_GRU_ADDON_NATIVE_POOL_H_
-#define TF_GRU_ADDON_NATIVE_POOL_H_
+#ifndef TF_GRU_ADDON_NATIVE_RUNTIME_POOL_H_
+#define TF_GRU_ADDON_NATIVE_RUNTIME_POOL_H_
 
 #include <stdint.h>
 
@@ -23,4 +23,4 @@ void parallel(int64_t count, int threads, Task task) {
 
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_POOL_H_
+#endif  // TF_GRU_ADDON_NATIVE_RUNTIME_POOL_H_

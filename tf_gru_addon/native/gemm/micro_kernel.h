@@ -2,11 +2,11 @@
 //
 // Whatever the size of the tile, every element adds up its products in the same order,
 // from the first k to the last: its value does not depend on how rows are grouped.
-#ifndef TF_GRU_ADDON_NATIVE_MULTIPLY_H_
-#define TF_GRU_ADDON_NATIVE_MULTIPLY_H_
+#ifndef TF_GRU_ADDON_NATIVE_GEMM_MICRO_KERNEL_H_
+#define TF_GRU_ADDON_NATIVE_GEMM_MICRO_KERNEL_H_
 
-#include "panels.h"
-#include "vector.h"
+#include "gemm/panels.h"
+#include "gemm/vector.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -181,4 +181,4 @@ static void multiply_transposed(int64_t rows, int vectors, const float* a,
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_MULTIPLY_H_
+#endif  // TF_GRU_ADDON_NATIVE_GEMM_MICRO_KERNEL_H_

@@ -1,10 +1,10 @@
 // The backward pass of one thread's rows, over the steps of one chunk.
-#ifndef TF_GRU_ADDON_NATIVE_BACKWARD_H_
-#define TF_GRU_ADDON_NATIVE_BACKWARD_H_
+#ifndef TF_GRU_ADDON_NATIVE_CELL_BACKWARD_H_
+#define TF_GRU_ADDON_NATIVE_CELL_BACKWARD_H_
 
-#include "equations.h"
-#include "operands.h"
-#include "sweep.h"
+#include "cell/equations.h"
+#include "cell/operands.h"
+#include "gemm/driver.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -327,4 +327,4 @@ static bool backward(const BackwardCall& call, const Share& share) {
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_BACKWARD_H_
+#endif  // TF_GRU_ADDON_NATIVE_CELL_BACKWARD_H_

@@ -1,6 +1,6 @@
 // Weights in panels: for each row of the matrix, a few vectors side by side.
-#ifndef TF_GRU_ADDON_NATIVE_PANELS_H_
-#define TF_GRU_ADDON_NATIVE_PANELS_H_
+#ifndef TF_GRU_ADDON_NATIVE_GEMM_PANELS_H_
+#define TF_GRU_ADDON_NATIVE_GEMM_PANELS_H_
 
 #include <stdint.h>
 
@@ -58,4 +58,4 @@ void pack_panel(const Packing& packing, int64_t panel, float* data);
 
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_PANELS_H_
+#endif  // TF_GRU_ADDON_NATIVE_GEMM_PANELS_H_

@@ -1,10 +1,10 @@
 // What the threads of one call share: plain data, so that every instruction set's build
 // may include it.
-#ifndef TF_GRU_ADDON_NATIVE_CALL_H_
-#define TF_GRU_ADDON_NATIVE_CALL_H_
+#ifndef TF_GRU_ADDON_NATIVE_RUNTIME_CALL_H_
+#define TF_GRU_ADDON_NATIVE_RUNTIME_CALL_H_
 
-#include "gru.h"
-#include "panels.h"
+#include "include/gru.h"
+#include "gemm/panels.h"
 
 namespace tf_gru_addon {
 
@@ -147,4 +147,4 @@ void release(float* floats);
 
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_CALL_H_
+#endif  // TF_GRU_ADDON_NATIVE_RUNTIME_CALL_H_

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call.h"
+#include "runtime/call.h"
 
 namespace tf_gru_addon {
 

@@ -1,4 +1,4 @@
-#include "schedule.h"
+#include "runtime/schedule.h"
 
 #include <algorithm>
 

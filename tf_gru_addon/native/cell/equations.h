@@ -8,10 +8,10 @@
 //
 // Where there is a recurrent dropout mask, the h in products is the masked one; that in
 // h' never is.
-#ifndef TF_GRU_ADDON_NATIVE_EQUATIONS_H_
-#define TF_GRU_ADDON_NATIVE_EQUATIONS_H_
+#ifndef TF_GRU_ADDON_NATIVE_CELL_EQUATIONS_H_
+#define TF_GRU_ADDON_NATIVE_CELL_EQUATIONS_H_
 
-#include "activations.h"
+#include "cell/activations.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -43,4 +43,4 @@ static INLINE Vector reset_gradient(const Sigma& sigma, Vector d, Vector r,
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_EQUATIONS_H_
+#endif  // TF_GRU_ADDON_NATIVE_CELL_EQUATIONS_H_

@@ -1,9 +1,9 @@
 // The chunk's part in the gradients of the weights and of the bias.
-#ifndef TF_GRU_ADDON_NATIVE_WEIGHTS_H_
-#define TF_GRU_ADDON_NATIVE_WEIGHTS_H_
+#ifndef TF_GRU_ADDON_NATIVE_CELL_WEIGHT_GRADIENTS_H_
+#define TF_GRU_ADDON_NATIVE_CELL_WEIGHT_GRADIENTS_H_
 
-#include "call.h"
-#include "multiply.h"
+#include "runtime/call.h"
+#include "gemm/micro_kernel.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -68,4 +68,4 @@ static void weights(const BackwardCall& call, int plane, int64_t panel) {
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_WEIGHTS_H_
+#endif  // TF_GRU_ADDON_NATIVE_CELL_WEIGHT_GRADIENTS_H_

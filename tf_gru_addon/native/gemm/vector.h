@@ -4,8 +4,8 @@
 // to something becomes a fused multiply-add where the machine has one. Everything is in
 // a namespace of the instruction set's own, so that the linker cannot put one build's
 // code in another's place.
-#ifndef TF_GRU_ADDON_NATIVE_VECTOR_H_
-#define TF_GRU_ADDON_NATIVE_VECTOR_H_
+#ifndef TF_GRU_ADDON_NATIVE_GEMM_VECTOR_H_
+#define TF_GRU_ADDON_NATIVE_GEMM_VECTOR_H_
 
 #include <stdint.h>
 #include <string.h>
@@ -82,4 +82,4 @@ static INLINE Vector divide(Vector x, Vector d) {
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_VECTOR_H_
+#endif  // TF_GRU_ADDON_NATIVE_GEMM_VECTOR_H_

@@ -3,12 +3,12 @@
 // The timesteps go by in chunks. A chunk's inputs are first multiplied by the kernel, as
 // many rows at once as there are, into a buffer that stays in the cache; then the
 // recurrent part runs step by step.
-#ifndef TF_GRU_ADDON_NATIVE_FORWARD_H_
-#define TF_GRU_ADDON_NATIVE_FORWARD_H_
+#ifndef TF_GRU_ADDON_NATIVE_CELL_FORWARD_H_
+#define TF_GRU_ADDON_NATIVE_CELL_FORWARD_H_
 
-#include "equations.h"
-#include "operands.h"
-#include "sweep.h"
+#include "cell/equations.h"
+#include "cell/operands.h"
+#include "gemm/driver.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -327,4 +327,4 @@ static bool forward(const ForwardCall& call, const Share& share) {
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_FORWARD_H_
+#endif  // TF_GRU_ADDON_NATIVE_CELL_FORWARD_H_

@@ -9,8 +9,8 @@
  * Any number of threads may call at once. The numbers depend neither on the number of
  * threads nor on the other rows of the batch.
  */
-#ifndef TF_GRU_ADDON_NATIVE_GRU_H_
-#define TF_GRU_ADDON_NATIVE_GRU_H_
+#ifndef TF_GRU_ADDON_NATIVE_INCLUDE_GRU_H_
+#define TF_GRU_ADDON_NATIVE_INCLUDE_GRU_H_
 
 #include <stdint.h>
 
@@ -127,4 +127,4 @@ GRU_EXPORT int gru_threads(void);
 }
 #endif
 
-#endif /* TF_GRU_ADDON_NATIVE_GRU_H_ */
+#endif /* TF_GRU_ADDON_NATIVE_INCLUDE_GRU_H_ */

@@ -1,9 +1,9 @@
 // The activations and their derivatives, on vectors.
-#ifndef TF_GRU_ADDON_NATIVE_ACTIVATIONS_H_
-#define TF_GRU_ADDON_NATIVE_ACTIVATIONS_H_
+#ifndef TF_GRU_ADDON_NATIVE_CELL_ACTIVATIONS_H_
+#define TF_GRU_ADDON_NATIVE_CELL_ACTIVATIONS_H_
 
-#include "gru.h"
-#include "vector.h"
+#include "include/gru.h"
+#include "gemm/vector.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -84,4 +84,4 @@ static INLINE void with_activations(const GruOptions& options, F f) {
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_ACTIVATIONS_H_
+#endif  // TF_GRU_ADDON_NATIVE_CELL_ACTIVATIONS_H_

@@ -1,7 +1,7 @@
 // The shape functions of the ops.
 
-#include "gru.h"
-#include "op.h"
+#include "include/gru.h"
+#include "tf/op.h"
 
 namespace tf_gru_addon {
 

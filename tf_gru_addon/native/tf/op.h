@@ -1,11 +1,11 @@
 // What the ops and their shape functions agree on.
-#ifndef TF_GRU_ADDON_NATIVE_OP_H_
-#define TF_GRU_ADDON_NATIVE_OP_H_
+#ifndef TF_GRU_ADDON_NATIVE_TF_OP_H_
+#define TF_GRU_ADDON_NATIVE_TF_OP_H_
 
 #include <string>
 #include <vector>
 
-#include "c_api.h"
+#include "tf/c_api.h"
 
 namespace tf_gru_addon {
 
@@ -64,4 +64,4 @@ void gradient_shape(TF_ShapeInferenceContext* context, TF_Status* status);
 
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_OP_H_
+#endif  // TF_GRU_ADDON_NATIVE_TF_OP_H_

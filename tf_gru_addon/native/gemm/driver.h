@@ -1,8 +1,8 @@
 // All tiles of a product of many rows and many panels.
-#ifndef TF_GRU_ADDON_NATIVE_SWEEP_H_
-#define TF_GRU_ADDON_NATIVE_SWEEP_H_
+#ifndef TF_GRU_ADDON_NATIVE_GEMM_DRIVER_H_
+#define TF_GRU_ADDON_NATIVE_GEMM_DRIVER_H_
 
-#include "multiply.h"
+#include "gemm/micro_kernel.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -70,4 +70,4 @@ static INLINE void sweep(const float* const* rows, int64_t count, int64_t depth,
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_SWEEP_H_
+#endif  // TF_GRU_ADDON_NATIVE_GEMM_DRIVER_H_

@@ -1,10 +1,10 @@
 // Who runs which rows.
-#ifndef TF_GRU_ADDON_NATIVE_SCHEDULE_H_
-#define TF_GRU_ADDON_NATIVE_SCHEDULE_H_
+#ifndef TF_GRU_ADDON_NATIVE_RUNTIME_SCHEDULE_H_
+#define TF_GRU_ADDON_NATIVE_RUNTIME_SCHEDULE_H_
 
 #include <vector>
 
-#include "call.h"
+#include "runtime/call.h"
 
 namespace tf_gru_addon {
 
@@ -30,4 +30,4 @@ class Schedule {
 
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_SCHEDULE_H_
+#endif  // TF_GRU_ADDON_NATIVE_RUNTIME_SCHEDULE_H_

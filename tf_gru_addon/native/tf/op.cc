@@ -1,12 +1,12 @@
 // The ops: they check what they are given and hand it on.
 
-#include "op.h"
+#include "tf/op.h"
 
 #include <algorithm>
 #include <array>
 #include <memory>
 
-#include "gru.h"
+#include "include/gru.h"
 
 namespace tf_gru_addon {
 namespace {

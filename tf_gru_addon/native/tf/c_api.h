@@ -1,8 +1,8 @@
 // The part of TensorFlow's C API (tensorflow/c: ops.h, kernels.h, tf_tensor.h,
 // tf_status.h) that the op uses. It is stable: what is declared here has been the same
 // from TensorFlow 2.16 on, so that one build serves all of them and needs none.
-#ifndef TF_GRU_ADDON_NATIVE_C_API_H_
-#define TF_GRU_ADDON_NATIVE_C_API_H_
+#ifndef TF_GRU_ADDON_NATIVE_TF_C_API_H_
+#define TF_GRU_ADDON_NATIVE_TF_C_API_H_
 
 #include <stddef.h>
 #include <stdint.h>
@@ -95,4 +95,4 @@ TF_Tensor* TF_AllocateOutput(TF_OpKernelContext*, int index, TF_DataType,
 
 }  // extern "C"
 
-#endif  // TF_GRU_ADDON_NATIVE_C_API_H_
+#endif  // TF_GRU_ADDON_NATIVE_TF_C_API_H_

@@ -1,9 +1,9 @@
 // A Dense layer for a few rows, one after the other.
-#ifndef TF_GRU_ADDON_NATIVE_DENSE_H_
-#define TF_GRU_ADDON_NATIVE_DENSE_H_
+#ifndef TF_GRU_ADDON_NATIVE_CELL_DENSE_H_
+#define TF_GRU_ADDON_NATIVE_CELL_DENSE_H_
 
-#include "activations.h"
-#include "call.h"
+#include "cell/activations.h"
+#include "runtime/call.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -53,4 +53,4 @@ static void dense(const GruDense& d) {
 }  // namespace GRU_ISA
 }  // namespace tf_gru_addon
 
-#endif  // TF_GRU_ADDON_NATIVE_DENSE_H_
+#endif  // TF_GRU_ADDON_NATIVE_CELL_DENSE_H_
