@@ -41,8 +41,6 @@ ORDER = [
     "export",
     "training",
     "quiet_start",
-    "cli_weights",
-    "cli_export",
     "cli",
     "__main__",
 ]

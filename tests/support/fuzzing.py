@@ -13,7 +13,7 @@ from support.legacy_files import FIXTURES
 from support.random_weights import random_stack, random_weights
 
 from tf_gru_addon import load_legacy_model
-from tf_gru_addon.cli_export import _file as load_keras_file
+from tf_gru_addon.cli.export import _file as load_keras_file
 from tf_gru_addon.config import ConfigError, load_config
 from tf_gru_addon.datasets import DataError, load_csv, load_npz
 from tf_gru_addon.export.errors import ExportError

@@ -10,7 +10,7 @@ from support.random_weights import random_weights
 import tf_gru_addon
 from tf_gru_addon.weights import read_weights, write_tf1_checkpoint, write_weights
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 @pytest.fixture

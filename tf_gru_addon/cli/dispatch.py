@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from absl import flags
 
-from tf_gru_addon import cli_export, cli_weights
+from tf_gru_addon.cli import export, weights
 from tf_gru_addon.errors import RunError, TfGruAddonError, did_you_mean
 from tf_gru_addon.quiet_start import hide_notices
 from tf_gru_addon.version import __version__
@@ -104,29 +104,29 @@ COMMANDS = {
     ),
     "export": Command(
         "Write a trained model for where it runs, and compare the two.",
-        cli_export.define_export,
+        export.define_export,
         ("output",),
-        cli_export.export,
+        export.export,
     ),
     "deploy": Command(
         "Write a trained model in every form, and measure each on the test data.",
-        cli_export.define_deploy,
+        export.define_deploy,
         ("workdir", "output"),
-        cli_export.deploy,
+        export.deploy,
     ),
     "inspect": Command(
         "Say what GRUs a file of weights holds.",
-        cli_weights.define_inspect,
+        weights.define_inspect,
         (),
-        cli_weights.inspect,
+        weights.inspect,
         ("FILE",),
         is_light=True,
     ),
     "convert": Command(
         "Write the weights of a GRU in another format, or an old model as .keras.",
-        cli_weights.define_convert,
+        weights.define_convert,
         (),
-        cli_weights.convert,
+        weights.convert,
         ("IN", "OUT"),
         is_light=True,
     ),
@@ -193,14 +193,14 @@ def _dispatch(arguments: Sequence[str]) -> int:
         problem = str(error)
         stop = "" if problem.endswith((".", "?")) else "."
         raise UsageError(
-            f"{problem}{stop} See `{_program()} {name} --help`."
+            f"{problem}{stop} See `{program_name()} {name} --help`."
         ) from error
     count = len(command.arguments)
     missing = [*command.arguments[len(given) :]]
     missing += [f"--{flag}" for flag in command.required if values[flag].value is None]
     if given[count:] or missing:
         wrong = f"takes no {given[count]!r}" if given[count:] else f"needs {missing[0]}"
-        raise UsageError(f"{name} {wrong}. See `{_program()} {name} --help`.")
+        raise UsageError(f"{name} {wrong}. See `{program_name()} {name} --help`.")
     if not command.is_light:
         # Registers them for the models to load, or says what must be installed.
         from tf_gru_addon import layers as layers
@@ -220,14 +220,14 @@ def _exit_code(error: Exception) -> int | None:
     return 2 if getattr(error, "report", None) is None else 1
 
 
-def _program() -> str:
+def program_name() -> str:
     """Returns what was typed to start this process."""
     is_module = os.path.basename(sys.argv[0]) == "__main__.py"
     return "python -m tf_gru_addon" if is_module else "tf-gru-addon"
 
 
 def _help() -> str:
-    program = _program()
+    program = program_name()
     lines = [f"usage: {program} COMMAND [--flag ...]", "", "commands:"]
     lines += [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join([*lines, "", f"{program} COMMAND --help lists a command's flags."])
@@ -236,7 +236,7 @@ def _help() -> str:
 def _command_help(name: str, command: Command, values: flags.FlagValues) -> str:
     usage = " ".join([name, *command.arguments])
     lines = [
-        f"usage: {_program()} {usage} [--flag ...]",
+        f"usage: {program_name()} {usage} [--flag ...]",
         "",
         command.summary,
         "",

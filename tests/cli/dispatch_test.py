@@ -11,9 +11,10 @@ from absl import flags
 
 import tf_gru_addon
 from tf_gru_addon import cli
+from tf_gru_addon.cli.dispatch import program_name
 from tf_gru_addon.packages import install_command
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = ["--config", str(ROOT / "configs" / "tiny.yaml")]
 QUICK = [*TINY, "--set", "training.epochs=1", "--set", "model.layers[0].GRU.units=2"]
 
@@ -260,7 +261,7 @@ def test_what_cannot_be_done(call, tmp_path, arguments, message):
     code, out, err = call(*arguments)
     assert code == 2
     assert err.startswith("error: ")
-    assert message.replace("{program}", cli._program()) in err
+    assert message.replace("{program}", program_name()) in err
     assert not out
     assert not os.listdir(tmp_path)
 
