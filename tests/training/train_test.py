@@ -44,7 +44,7 @@ LAYERS = [
     "BatchNormalization",
     {"Dense": {"units": 3}},
 ]
-SM
+SMALL = [{"GRU": {"units": 2, "dropout": 0.1}}, {"Dense": {"units": 3}}]
 
 
 def state(path):
