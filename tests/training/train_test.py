@@ -31,14 +31,7 @@ LAYERS = [
     },
     {
         "RNN": {
-            "cell": {
-                "StackedRNNCells": {
-                    "cells": [
-                        {"GRUCell": {"units": 4, "dropout": 0.2}},
-                        {"GRUCell": {"units": 3, "recurrent_dropout": 0.2}},
-                    ]
-                }
-            }
+            "cell": {"GRUCell": {"units": 3, "dropout": 0.2, "recurrent_dropout": 0.2}}
         }
     },
     "BatchNormalization",
