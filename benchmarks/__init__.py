@@ -1,1 +1,1 @@
-"""Measurements, one script a question."""
+"""Benchmarks: one script per question."""

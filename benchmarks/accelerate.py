@@ -1,11 +1,11 @@
-"""How much faster does `accelerate` make models that exist?
+"""How much faster does `accelerate` make existing models?
 
     python -m benchmarks.accelerate [--repeats N]
 
-Two copies of each model, of Keras' own layers and compiled, one of them accelerated,
-take turns in one process: an epoch of `fit`, then a `predict` of the same data. What is
-printed are the medians of seconds, and how many times as fast the accelerated one is.
-The first turn of each, in which Keras traces the model, is left out.
+Two compiled copies of each model, one with Keras' layers and one accelerated, alternate
+in one process: an epoch of `fit`, then a `predict` on the same data. The script prints
+the median seconds and the speed-up. It excludes the first round, in which Keras traces
+the model.
 """
 
 import argparse
@@ -27,7 +27,7 @@ layers = keras.layers
 
 
 def japanese_vowels():
-    """Masked speech: the model of configs/japanese_vowels.yaml, and its data."""
+    """Masked speech: the model and the data of configs/japanese_vowels.yaml."""
     train, _ = datasets.load_japanese_vowels()
     model = keras.Sequential([keras.Input((None, train.features)), layers.Masking()])
     for sequences in (True, False):
@@ -50,7 +50,7 @@ def frames():
 
 
 def words():
-    """Text: 1,024 rows of up to 120 words, an embedding and a masked GRU both ways."""
+    """Text: 1,024 rows of up to 120 words, for an embedding and a bidirectional GRU."""
     rng = np.random.default_rng(0)
     x = rng.integers(1, 10_000, (1024, 120))
     x[np.arange(120) >= rng.integers(20, 121, (1024, 1))] = 0
@@ -69,7 +69,7 @@ MODELS = {
 
 
 def compare(make, repeats):
-    """Returns the median seconds of `fit` before and after, and of `predict`."""
+    """Returns the median seconds of `fit` and `predict`, before and after."""
     models = []
     for _ in range(2):
         model, x, y, batch_size = make()

@@ -1,9 +1,11 @@
-"""How exact is the native engine beside keras.layers.GRU?
+"""How accurate is the native engine, compared with keras.layers.GRU?
+
+    python -m benchmarks.accuracy [--seeds N]
 
 Both run the same sequences in float32 with the same weights, forward and backward. The
-reference is keras.layers.GRU in float64, whose values and gradients are those of
-`tests/support/oracles.py`. For every result the script prints the native engine's
-error divided by Keras': root mean squares over all seeds, then the largest errors.
+reference is keras.layers.GRU in float64, which agrees with `tests/support/oracles.py`
+in values and gradients. For every result, the script prints the native engine's error
+divided by Keras': first the root mean square over all seeds, then the largest error.
 """
 
 import argparse
@@ -31,7 +33,7 @@ RESULTS = ("outputs", "state", "dx", "dh0", "dW", "dU", "db")
 
 
 def weights(units, features, reset_after, seed):
-    """Returns a layer's initial weights, with a bias that is not zero."""
+    """Returns a layer's initial weights, with a non-zero bias."""
     keras.utils.set_random_seed(seed)
     layer = keras.layers.GRU(units, reset_after=reset_after)
     layer.build((None, None, features))
@@ -59,7 +61,7 @@ def run(make, dtype, values, arrays):
 
 
 def errors(shape, reset_after, seed):
-    """Returns the squared errors' means and the largest errors, [engine, result]."""
+    """Returns the mean squared and the largest errors, as [engine, result]."""
     B, T, F, U = shape
     values = weights(U, F, reset_after, seed)
     arrays = [
@@ -86,7 +88,7 @@ def errors(shape, reset_after, seed):
 
 
 def compare(shape, reset_after, seeds):
-    """Prints the lines of a shape: ratios of the errors, native to Keras'."""
+    """Prints the lines of a shape: the native engine's errors divided by Keras'."""
     each = [errors(shape, reset_after, seed) for seed in range(seeds)]
     native_square, keras_square = np.mean([squares for squares, _ in each], axis=0)
     native_most, keras_most = np.max([largest for _, largest in each], axis=0)
@@ -100,7 +102,7 @@ def compare(shape, reset_after, seeds):
 
 
 def main():
-    """Compares all shapes and both places of the reset gate."""
+    """Compares all shapes, with the reset gate before and after the product."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     seeds = parser.parse_args().seeds

@@ -1,14 +1,14 @@
-"""How fast is every engine beside every peer, and what does each option cost?
+"""How fast are the engines and their peers, and what does each option cost?
 
     python -m benchmarks.engines [--only SECTION ...] [--rounds N] [--quick]
 
 One run measures this package's engines, `keras.layers.GRU`, the same compiled by XLA,
 tf_keras, PyTorch, ONNX Runtime, OpenVINO and flax on the same shapes, with the same
-weights and threads; each result is compared with Keras' before it is measured. What is
-printed are medians of rounds in which all take turns (`timing.py` says how). From the
-time of what runs in a `tf.function` the time of one that does nothing is taken off. A
-training step is the forward pass in training mode and the gradients of inputs and
-weights, without an optimiser.
+weights and number of threads. It checks each result against Keras' before measuring.
+The tables hold medians over rounds in which all candidates alternate (see `timing.py`).
+For candidates in a `tf.function`, the time of an empty one is subtracted. A training
+step is the forward pass in training mode and the gradients of inputs and weights,
+without an optimizer.
 
 A complete run also writes `benchmarks/results/engines.json` and `engines.png`.
 """
@@ -44,7 +44,7 @@ def by_shape(measure: Callable, training: bool, quick: bool, rounds: int) -> dic
 
 
 def sections(quick: bool, rounds: int) -> dict[str, Callable[[], dict]]:
-    """Returns by name what measures a section."""
+    """Returns the function that measures each section, by name."""
 
     def both(measure):
         return {
@@ -87,7 +87,7 @@ def show(name: str, results: dict) -> None:
 
 
 def main():
-    """Measures, prints, and writes what a complete run found."""
+    """Measures and prints; a complete run also writes its results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

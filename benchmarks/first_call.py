@@ -1,4 +1,4 @@
-"""How long the first call takes, which traces: `tf.function` of a layer, fresh each."""
+"""The duration of the first call of a layer's `tf.function`, which traces it."""
 
 import gc
 import statistics
@@ -11,7 +11,7 @@ SHAPE = Shape(32, 100, 64, 128)
 
 
 def measure(training: bool, rounds: int) -> dict[str, float]:
-    """Returns by layer the median milliseconds; building the layer is not in them."""
+    """Returns the median milliseconds by layer, without building the layer."""
     given = problem(SHAPE)
     arguments = layers.arguments(given, training)
     seconds = {}

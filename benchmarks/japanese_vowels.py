@@ -1,9 +1,9 @@
-"""How well does configs/japanese_vowels.yaml do, whatever the seed?
+"""How accurate is configs/japanese_vowels.yaml over several seeds?
 
     python -m benchmarks.japanese_vowels [--epochs N]
 
-Trains it with the seeds 0 to 4 into a temporary folder; what is printed are the
-accuracy on the test data and the seconds of training for each, and the median accuracy.
+The script trains it with the seeds 0 to 4 in a temporary folder. It prints the test
+accuracy and the training seconds of each run, and the median accuracy.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Candidates that are TensorFlow: this package's engines, Keras' layers, and nothing.
+"""Candidates in TensorFlow: this package's engines, Keras' layers, and an identity.
 
-All are called as a `tf.function`, traced beforehand. `identity` is one that has as many
-inputs and outputs and computes nothing: what it takes is taken off the others' times.
+Each is a `tf.function`, traced before it is measured. `identity` has the same inputs
+and outputs but computes nothing; its time is subtracted from the others'.
 """
 
 import keras
@@ -17,11 +17,11 @@ def layer(name: str, problem: Problem, **options):
 
     Args:
         name: "native", "portable", "Keras", "Keras XLA" or "tf_keras".
-        problem: What it is built for.
+        problem: The problem, which has the weights.
         **options: Arguments of the layer.
 
     Raises:
-        ImportError: What it needs is not there.
+        ImportError: The layer is not available here.
     """
     options = {"return_sequences": True, **options}
     units = problem.shape.units
@@ -44,12 +44,12 @@ def layer(name: str, problem: Problem, **options):
 
 
 def function(made, training: bool, jit_compile: bool = False):
-    """Returns a `tf.function` of `arguments` that is not traced yet.
+    """Returns an untraced `tf.function` that takes `arguments`.
 
     Args:
         made: The layer.
-        training: Whether it is a training step: a forward pass as in training, and the
-            gradients of inputs and weights; or else a forward pass as in inference.
+        training: True for a training step: a forward pass in training mode, and the
+            gradients of inputs and weights. False for a forward pass in inference mode.
         jit_compile: Whether XLA compiles it.
     """
 
@@ -68,7 +68,7 @@ def function(made, training: bool, jit_compile: bool = False):
 
 
 def arguments(given: Problem, training: bool, mask=None) -> list[tf.Tensor]:
-    """Returns what the functions are called with: inputs, upstream, mask."""
+    """Returns the arguments of the functions: inputs, upstream gradient, mask."""
     arrays = [given.inputs]
     if training:
         arrays.append(given.upstream)
@@ -80,7 +80,7 @@ def arguments(given: Problem, training: bool, mask=None) -> list[tf.Tensor]:
 def candidate(
     name: str, given: Problem, training: bool, mask=None, **options
 ) -> Candidate:
-    """Returns a layer's forward pass or training step; arguments as `layer`'s."""
+    """Returns a layer's forward pass or training step; for `options`, see `layer`."""
     made = layer(name, given, **options)
     run = _traced(
         function(made, training, jit_compile=name.endswith("XLA")),
@@ -96,23 +96,23 @@ def candidate(
 def identity(
     given: Problem, training: bool, mask=None, jit_compile: bool = False
 ) -> Candidate:
-    """Returns a function of as many inputs and outputs that only hands them on."""
+    """Returns a function with as many inputs and outputs that computes nothing."""
     inputs = arguments(given, training, mask) + list(map(tf.constant, given.weights))
     outputs = 4 if training else 1
 
-    def hand_on(*inputs):
+    def pass_on(*inputs):
         return [tf.identity(tensor) for tensor in inputs[:outputs]]
 
-    run = _traced(tf.function(hand_on, jit_compile=jit_compile), inputs)
+    run = _traced(tf.function(pass_on, jit_compile=jit_compile), inputs)
     return Candidate(run, None)
 
 
 def overhead_of(name: str) -> str:
-    """Returns the name of the identity whose time is in a layer's."""
+    """Returns the name of the identity to subtract from a layer's time."""
     return "identity XLA" if name.endswith("XLA") else "identity"
 
 
 def _traced(function, arguments):
-    """Returns a call without arguments, traced here."""
+    """Traces a function, and returns it as a call without arguments."""
     function.get_concrete_function(*arguments)
     return lambda: function(*arguments)

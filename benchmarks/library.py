@@ -1,4 +1,4 @@
-"""The native engine's library called directly, without TensorFlow around it."""
+"""The native engine's library, called directly without TensorFlow."""
 
 import ctypes
 from pathlib import Path
@@ -14,7 +14,7 @@ def forward(problem: Problem, threads: int) -> Candidate:
     """Returns `gru_forward` of gru.h, called through ctypes.
 
     Raises:
-        ImportError: The library is not there.
+        ImportError: The library is not available.
     """
     status = native.status()
     if not status.available:
@@ -36,5 +36,5 @@ def forward(problem: Problem, threads: int) -> Candidate:
             raise MemoryError("gru_forward ran out of memory.")
         return outputs
 
-    run.arrays = [*arrays, last]  # must live as long as their addresses are used
+    run.arrays = [*arrays, last]  # keep them alive while their addresses are in use
     return Candidate(run, lambda outputs: [outputs.copy()])

@@ -1,10 +1,11 @@
-"""How large and how fast is a GRU in LiteRT, beside Keras' GRU unrolled?
+"""How large and how fast is a GRU in LiteRT, compared with Keras' unrolled GRU?
 
     python -m benchmarks.litert [--repeats N]
 
-Keras' own GRU has no LiteRT form of built-in ops but one unrolled for a fixed number of
-timesteps. Of each file ai-edge-litert's interpreter runs a batch of one with one
-thread; what is printed are kilobytes, and medians of milliseconds, the files in turn.
+Keras' own GRU converts to LiteRT's built-in ops only if it is unrolled for a fixed
+number of timesteps. The interpreter of ai-edge-litert runs each file at batch 1 with
+one thread, alternating between files. The script prints kilobytes and median
+milliseconds.
 """
 
 import argparse

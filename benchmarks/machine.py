@@ -1,4 +1,4 @@
-"""What the measurements were made on, and its speed at multiplying matrices."""
+"""Describes the machine, and measures its speed at multiplying matrices."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_gru_addon import native
 
-#: Rows and columns of the matrices whose product measures the machine.
+#: The number of rows and columns of the matrices to multiply.
 SIZE = 2048
 
 DISTRIBUTIONS = (
@@ -30,20 +30,20 @@ DISTRIBUTIONS = (
 
 
 def threads() -> int:
-    """Returns the number of threads that every candidate takes: the usable cores."""
+    """Returns the number of threads for every candidate: the usable cores."""
     return len(os.sched_getaffinity(0))
 
 
 def configure() -> None:
-    """Lets TensorFlow, and so the engines, take `threads`; before anything runs."""
+    """Limits TensorFlow and the engines to `threads`; call it before anything runs."""
     import tensorflow as tf
 
-    tf.get_logger().setLevel("ERROR")  # that first calls are traced is what is wanted
+    tf.get_logger().setLevel("ERROR")  # no warnings about retracing
     tf.config.threading.set_intra_op_parallelism_threads(threads())
 
 
 def describe() -> dict:
-    """Returns the machine and the versions of what was measured."""
+    """Returns the machine and the versions of the measured packages."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists() and (found := re.search(r"model name\s*: (.*)", info.read_text())):
@@ -63,7 +63,7 @@ def describe() -> dict:
 
 
 def sgemm() -> dict[str, Callable]:
-    """Returns by library a product of two square matrices in float32."""
+    """Returns the product of two float32 square matrices, by library."""
     random = np.random.default_rng(0)
     a, b = (random.standard_normal((SIZE, SIZE)).astype(np.float32) for _ in range(2))
     out = np.empty_like(a)
@@ -84,18 +84,18 @@ def sgemm() -> dict[str, Callable]:
 
 
 def gflops(milliseconds: float, flops: float = 2 * SIZE**3) -> float:
-    """Returns a rate; by default that of a product of `sgemm`."""
+    """Returns GFLOP/s; by default for a product of `sgemm`."""
     return flops / milliseconds / 1e6
 
 
 class OtherLoad:
-    """How busy the machine was with what is not this process, since this was made."""
+    """Measures how busy other processes keep the machine, from construction on."""
 
     def __init__(self):
         self._start = self._read()
 
     def fraction(self) -> float | None:
-        """Returns the fraction of the cores' time, None where the system hides it."""
+        """Returns the fraction of the cores' time, or None if the system hides it."""
         if self._start is None:
             return None
         others, elapsed = np.subtract(self._read(), self._start)

@@ -1,11 +1,11 @@
-"""How much memory a training step needs at its peak.
+"""How much memory does a training step need at its peak?
 
     python -m benchmarks.memory NAME
 
-prints the MiB by which the peak of the resident memory exceeds what is resident before
-the process' first step of this size. Each candidate has a process of its own. Inputs,
-weights and the upstream gradient are there before; the step is traced or compiled, and
-a tiny one has run.
+The script prints by how many MiB the peak of the resident memory exceeds the resident
+memory before the process' first step of this size. Each candidate has its own process.
+Before the measurement, inputs, weights and the upstream gradient are allocated, the
+step is traced or compiled, and a tiny step has run.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ NAMES = ("native", "portable", "Keras", "tf_keras", "torch", "flax")
 
 
 def measure() -> dict[str, float | None]:
-    """Returns by name the MiB, each from a fresh process; None if not installed."""
+    """Returns the MiB by name, each from a new process; None if not installed."""
     result = {}
     for name in NAMES:
         process = subprocess.run(
@@ -36,7 +36,7 @@ def measure() -> dict[str, float | None]:
 
 
 def _resident(field: str) -> float:
-    """Returns VmRSS, what is resident, or VmHWM, its peak, in MiB."""
+    """Returns VmRSS (resident memory) or VmHWM (its peak) in MiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) / 1024

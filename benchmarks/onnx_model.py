@@ -1,4 +1,4 @@
-"""A GRU as an ONNX model: one node."""
+"""A GRU as an ONNX model of one node."""
 
 import numpy as np
 import onnx
@@ -10,8 +10,8 @@ from benchmarks.problem import Problem
 def onnx_model(problem: Problem) -> bytes:
     """Returns the model of a problem, from `x` (T, B, F) to `y` (T, 1, B, U).
 
-    The gates stand in the order z, r, h here too; weights are (1, 3U, ...), and one
-    bias (1, 6U) holds the inputs' and the state's.
+    The gates have the same order: z, r, h. The weights are (1, 3U, ...); one bias (1,
+    6U) holds the input and the recurrent biases.
     """
     B, T, F, U = problem.shape
     arrays = {

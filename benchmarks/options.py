@@ -1,4 +1,4 @@
-"""What masks, dropout and the other options make of a layer's time."""
+"""The cost of masks, dropout and the other options of a layer."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from benchmarks.timing import in_turn, summary
 from tf_gru_addon import native
 
 PLAIN = "plain"
-#: By name: a layer's arguments.
+#: The layer's arguments, by name of the option.
 FORWARD = {
     PLAIN: {},
     "reset_after=False": {"reset_after": False},
@@ -16,7 +16,7 @@ FORWARD = {
     "full mask": {"mask": "full"},
     "half-full mask": {"mask": "half"},
 }
-#: With dropout each gate has a mask of its own, or all share one.
+#: With dropout, each gate has its own mask, or all gates share one.
 TRAINING = {
     **FORWARD,
     "dropout, 3 masks": {"dropout": 0.2, "implementation": 1},
@@ -24,12 +24,12 @@ TRAINING = {
     "recurrent dropout, 3 masks": {"recurrent_dropout": 0.2, "implementation": 1},
     "recurrent dropout, 1 mask": {"recurrent_dropout": 0.2, "implementation": 2},
 }
-#: What the other layers are measured with.
+#: The options that are measured for the other layers, too.
 FOR_ALL = (PLAIN, "reset_after=False", "recurrent dropout, 3 masks")
 
 
 def lengths(batch: int, timesteps: int) -> np.ndarray:
-    """Returns lengths that are half the timesteps in the mean, one of them all."""
+    """Returns lengths with a mean of half the timesteps; one has all timesteps."""
     if batch == 1:
         return np.array([(timesteps + 1) // 2])
     spread = np.linspace(timesteps, 0, batch).round().astype(int)
@@ -45,7 +45,7 @@ def _mask(kind: str | None, given: Problem) -> np.ndarray | None:
 
 
 def measure(shape: Shape, training: bool, rounds: int) -> dict:
-    """Returns by layer and option what `timing.summary` says."""
+    """Returns `timing.summary` by layer and option."""
     given = problem(shape)
     functions = {
         "identity": layers.identity(given, training).run,

@@ -1,9 +1,8 @@
-"""Candidates of other frameworks, each at its best as far as its options go.
+"""Candidates of other frameworks, each with its fastest options.
 
-The inputs lie with the timesteps first, which all of them prefer; they need not
-transpose them, as the Keras layers must. Weights, inputs and outputs stay in the
-frameworks' own arrays. A framework is imported by the function that needs it, which
-raises ImportError where it is not installed.
+Their inputs have the layout that they prefer, timesteps first; Keras' layers must
+transpose theirs. Weights, inputs and outputs stay in the frameworks' own arrays. Each
+function imports its framework, and raises ImportError if it is not installed.
 """
 
 import numpy as np
@@ -12,12 +11,12 @@ from benchmarks.problem import Candidate, Problem
 
 
 def _time_first(array):
-    """Swaps batch and timesteps, both ways."""
+    """Swaps the axes of batch and timesteps."""
     return np.ascontiguousarray(np.swapaxes(array, 0, 1))
 
 
 def _swap_gates(array):
-    """Swaps z and r along the last axis, both ways: PyTorch has r, z, n."""
+    """Swaps z and r along the last axis: PyTorch's order is r, z, n."""
     z, r, h = np.split(array, 3, axis=-1)
     return np.concatenate([r, z, h], axis=-1)
 
@@ -73,7 +72,7 @@ def torch_training(problem: Problem, threads: int) -> Candidate:
 
 
 def onnxruntime_forward(problem: Problem, threads: int) -> Candidate:
-    """Returns a GRU node in ONNX Runtime, inputs and outputs bound beforehand."""
+    """Returns a GRU node in ONNX Runtime, with inputs and outputs bound in advance."""
     import onnxruntime
 
     from benchmarks.onnx_model import onnx_model
@@ -99,7 +98,7 @@ def onnxruntime_forward(problem: Problem, threads: int) -> Candidate:
 
 
 def openvino_forward(problem: Problem, threads: int) -> Candidate:
-    """Returns the ONNX model in OpenVINO, in float32: its default is bfloat16."""
+    """Returns the ONNX model in OpenVINO, in float32; its default is bfloat16."""
     import openvino
 
     from benchmarks.onnx_model import onnx_model
@@ -127,7 +126,8 @@ def openvino_forward(problem: Problem, threads: int) -> Candidate:
 def _flax(problem):
     """Returns a flax RNN, its parameters and the inputs.
 
-    A cell has one kernel a gate. Its z and r have one bias: the sum of the two.
+    The cell has one kernel per gate. The gates z and r have one bias each, the sum of
+    the input and the recurrent bias.
     """
     import jax
     from flax import linen
@@ -147,7 +147,7 @@ def _flax(problem):
 
 
 def flax_forward(problem: Problem, threads: int) -> Candidate:
-    """Returns a compiled `flax.linen.RNN`; XLA takes the threads that there are."""
+    """Returns a compiled `flax.linen.RNN`; XLA uses every available thread."""
     del threads
     import jax
 
@@ -161,7 +161,7 @@ def flax_forward(problem: Problem, threads: int) -> Candidate:
 
 
 def flax_training(problem: Problem, threads: int) -> Candidate:
-    """Returns a compiled `flax.linen.RNN` and its gradients; threads as above."""
+    """Returns a compiled `flax.linen.RNN` and its gradients; XLA uses every thread."""
     del threads
     import jax
 
@@ -188,7 +188,7 @@ def flax_training(problem: Problem, threads: int) -> Candidate:
     return Candidate(run, read)
 
 
-#: By name; how to make a forward pass, and a training step where there is one.
+#: By name: the functions that make a forward pass, and a training step if any.
 PEERS = {
     "torch": (torch_forward, torch_training),
     "ONNX Runtime": (onnxruntime_forward, None),

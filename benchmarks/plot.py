@@ -1,4 +1,4 @@
-"""The results as a picture: how many times as fast as Keras each candidate is."""
+"""Plots the speed-up of each candidate over Keras."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _TITLES = {"forward": "Forward pass", "training": "Training step"}
 
 
 def plot(results: dict, path: Path) -> None:
-    """Writes the picture of a run's results: a cell for each shape and candidate."""
+    """Writes the plot of a run's results: one cell per shape and candidate."""
     columns = {kind: _columns(results[kind]) for kind in _TITLES}
     figure = Figure(figsize=(13, 5), dpi=120, layout="constrained")
     axes = figure.subplots(
@@ -36,7 +36,7 @@ def plot(results: dict, path: Path) -> None:
 
 
 def _columns(results: dict) -> list[str]:
-    """Returns the candidates that were measured, but for Keras itself."""
+    """Returns the measured candidates, without Keras itself."""
     measured = next(iter(results.values()))["times"]
     return [name for name in NAMES if name in measured and name != "Keras"]
 
@@ -46,7 +46,7 @@ def _table(axis: Axes, results: dict, names: list[str]) -> None:
         [ratio(found["times"]["Keras"], found["times"].get(name)) for name in names]
         for found in results.values()
     ]
-    values = np.array(speeds, float)  # NaN where there is none
+    values = np.array(speeds, float)  # NaN if it was not measured
     axis.imshow(
         np.log2(values),
         cmap="PiYG",

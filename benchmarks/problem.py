@@ -1,4 +1,4 @@
-"""What all candidates of a comparison compute: one GRU, on one batch of sequences."""
+"""The problem that every candidate solves: one GRU on one batch of sequences."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,12 +18,12 @@ class Shape(NamedTuple):
         return ", ".join(map(str, self))
 
     def flops(self) -> int:
-        """Returns the floating point operations in a forward pass' matrix products."""
+        """Returns the floating-point operations in a forward pass' matrix products."""
         B, T, F, U = self
         return 2 * B * T * (F + U) * 3 * U
 
 
-#: Those on which matrix products take most of the time.
+#: The shapes for which matrix products take most of the time.
 LARGE = [Shape(32, 100, 64, 128), Shape(64, 100, 128, 256), Shape(128, 50, 256, 512)]
 SHAPES = [
     *LARGE,
@@ -36,11 +36,11 @@ SHAPES = [
 
 
 class Problem(NamedTuple):
-    """A GRU with `reset_after`, sigmoid and tanh, and what it is given.
+    """A GRU with `reset_after`, sigmoid and tanh, and its inputs.
 
     Attributes:
         inputs: (batch, timesteps, features).
-        kernel: (features, 3 * units), the gates in the order z, r, h, as in Keras.
+        kernel: (features, 3 * units), with the gates in Keras' order z, r, h.
         recurrent_kernel: (units, 3 * units).
         bias: (2, 3 * units): input biases, recurrent biases.
         upstream: The gradient of the outputs, (batch, timesteps, units).
@@ -64,7 +64,7 @@ class Problem(NamedTuple):
 
 
 def problem(shape: Shape) -> Problem:
-    """Returns the problem of a shape, the same at every call."""
+    """Returns the problem of a shape; it is the same in every call."""
     B, T, F, U = shape
     random = np.random.default_rng(1729)
 
@@ -84,11 +84,11 @@ class Candidate(NamedTuple):
     """One way of computing a problem's outputs, or its gradients.
 
     Attributes:
-        run: Computes; this is what is measured. Nothing is left to be compiled.
-        read: Returns what `run` returned as arrays of a problem's layouts: the outputs,
-            or the gradients of inputs, kernel and recurrent kernel. None for one that
-            computes nothing.
-        overhead: Name of the candidate, one that does nothing, whose time is taken off.
+        run: The computation to measure; it is already compiled.
+        read: Converts the result of `run` to arrays in the problem's layouts: the
+            outputs, or the gradients of inputs, kernel and recurrent kernel. None if
+            the candidate computes nothing.
+        overhead: The name of the empty candidate whose time is subtracted.
     """
 
     run: Callable[[], Any]

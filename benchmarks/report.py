@@ -1,4 +1,4 @@
-"""The results as tables in Markdown, which also read well where they are printed."""
+"""The results as Markdown tables, which are also readable in a terminal."""
 
 from benchmarks import options
 from benchmarks.machine import SIZE, gflops
@@ -9,7 +9,7 @@ Rows = list[list[str]]
 
 
 def table(head: list[str], rows: Rows) -> str:
-    """Returns a table; numbers are on the right of their columns."""
+    """Returns a table with right-aligned numbers."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
 
     def line(cells):
@@ -22,7 +22,7 @@ def table(head: list[str], rows: Rows) -> str:
 
 
 def number(value: float | None) -> str:
-    """Returns three digits or more; a dash for what is not known."""
+    """Returns a number with at least three digits, or a dash for None."""
     if value is None:
         return "-"
     digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
@@ -30,14 +30,14 @@ def number(value: float | None) -> str:
 
 
 def ratio(of: dict | None, to: dict | None) -> float | None:
-    """Returns the ratio of two candidates' net times, None where one is not known."""
+    """Returns the ratio of two candidates' net times, or None if one is unknown."""
     if of is None or to is None or of["net"] is None or to["net"] is None:
         return None
     return of["net"] / to["net"]
 
 
 def speed(results: dict, passes: int) -> str:
-    """Returns the tables of one kind of pass: milliseconds, ratios, part of sgemm.
+    """Returns the tables of one kind of pass: milliseconds, ratios, share of sgemm.
 
     Args:
         results: By shape, as `speed.compare` returns them.
@@ -81,7 +81,7 @@ def speed(results: dict, passes: int) -> str:
 
 
 def sgemm(results: dict, passes: int) -> str:
-    """Returns what part of sgemm's rate the native engine reaches on large shapes.
+    """Returns the native engine's share of sgemm's rate on large shapes.
 
     Args:
         results: Of one kind of pass.
@@ -102,7 +102,7 @@ def sgemm(results: dict, passes: int) -> str:
 
 
 def of_options(results: dict) -> str:
-    """Returns by layer and option the time as a multiple of the plain one's."""
+    """Returns the time by layer and option, as a multiple of the plain layer's."""
     shapes = list(results)
     rows = []
     for layer, measured in results[shapes[0]].items():
@@ -121,7 +121,7 @@ def of_options(results: dict) -> str:
 
 
 def single_step(results: dict) -> str:
-    """Returns microseconds, and as multiples of the identity's."""
+    """Returns the times in microseconds, and as multiples of the identity's."""
     identity = results["identity"]["raw"]
     rows = [
         [name, number(1000 * found["raw"]), number(found["raw"] / identity)]
@@ -131,7 +131,7 @@ def single_step(results: dict) -> str:
 
 
 def beside_keras(results: dict, unit: str) -> str:
-    """Returns numbers by name, and as parts of Keras'."""
+    """Returns the numbers by name, and as fractions of Keras'."""
     rows = [
         [
             name,

@@ -1,4 +1,4 @@
-"""How long one timestep at batch 1 takes in a `tf.function` that is given the state."""
+"""The duration of one timestep at batch 1, in a `tf.function` that takes the state."""
 
 import keras
 import tensorflow as tf
@@ -13,7 +13,7 @@ SHAPE = Shape(1, 1, 64, 128)
 
 
 def measure(rounds: int) -> dict:
-    """Returns by name what `timing.summary` says; `identity` hands on x and h."""
+    """Returns `timing.summary` by name; `identity` only returns x and h."""
     given = problem(SHAPE)
     sequences, state = tf.constant(given.inputs), tf.zeros([1, SHAPE.units])
     x = sequences[:, 0]

@@ -1,4 +1,4 @@
-"""How long a forward pass and a training step take in every engine and every peer."""
+"""The durations of a forward pass and a training step, in all engines and peers."""
 
 import functools
 from collections.abc import Callable
@@ -11,18 +11,18 @@ from benchmarks.problem import LARGE, Candidate, Problem, Shape, problem
 from benchmarks.timing import in_turn, summary
 
 LAYERS = ("native", "portable", "Keras", "Keras XLA", "tf_keras")
-#: The native engine's library without TensorFlow around it; it has no training step.
+#: The native engine's library without TensorFlow; it has no training step.
 LIBRARY = "native library"
-#: What only hands on its arguments, by XLA or not.
+#: The functions that only return their arguments, with and without XLA.
 IDENTITIES = {"identity": False, "identity XLA": True}
 NAMES = ("native", LIBRARY, "portable", *LAYERS[2:], *PEERS)
 
-#: What candidates' results may differ from Keras', relative to the largest number.
+#: The largest difference from Keras' results, relative to their largest number.
 TOLERANCE = 3e-5
 
 
 def makers(given: Problem, training: bool) -> dict[str, Callable[[], Candidate]]:
-    """Returns by name what makes each candidate that has a pass of this kind."""
+    """Returns the functions that make the candidates with this kind of pass."""
     made = {}
     for name in NAMES:
         if name in LAYERS:
@@ -33,7 +33,7 @@ def makers(given: Problem, training: bool) -> dict[str, Callable[[], Candidate]]
 
 
 def candidates(given: Problem, training: bool) -> dict[str, Candidate | None]:
-    """Returns the candidates by name; None for one that is not installed.
+    """Returns the candidates by name; None if one is not installed.
 
     Raises:
         RuntimeError: One computes something else than Keras.
@@ -52,7 +52,7 @@ def candidates(given: Problem, training: bool) -> dict[str, Candidate | None]:
 
 
 def check(name: str, results: list[np.ndarray], expected: list[np.ndarray]) -> None:
-    """Raises RuntimeError unless a candidate's results are those expected."""
+    """Raises RuntimeError unless a candidate's results are as expected."""
     for result, array in zip(results, expected, strict=True):
         if result.shape != array.shape:
             raise RuntimeError(

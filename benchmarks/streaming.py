@@ -1,14 +1,14 @@
-"""How long does one frame take: a `Stream` beside the step in other runtimes?
+"""How long does one frame take in a `Stream`, compared with other runtimes?
 
     python -m benchmarks.streaming [--repeats N] [--batch N]
 
-All run the same model from the same states, in one process; what is printed are medians
-of microseconds of a call that takes NumPy arrays and gives NumPy arrays, and how many
-times the time of `Stream.push`: once for calls one right after the other, and once for
-calls in turn, each of which finds the caches full of the others' data. The runtimes are
-called as their documentation has it: `InferenceSession.run` and a LiteRT signature
-runner with the frame and the states, each with one thread; and the `tf.function` of a
-`StreamingModel`. What is not installed is left out.
+All runtimes run the same model from the same states in one process. A call takes and
+returns NumPy arrays. The script prints median microseconds, and the ratio to
+`Stream.push`: first for repeated calls of one runtime, then for alternating calls,
+which find the caches full of the others' data. The runtimes are called as documented:
+`InferenceSession.run` and a LiteRT signature runner with the frame and the states, each
+with one thread; and the `tf.function` of a `StreamingModel`. Runtimes that are not
+installed are left out.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import tf_gru_addon
 from tf_gru_addon import native
 from tf_gru_addon.export import StreamingModel, export_streaming
 
-#: Features; the units of the GRUs; the units of a Dense layer behind them, or none.
+#: Features; the units of each GRU; the units of a final Dense layer, if any.
 MODELS = [
     (64, [128], None),
     (64, [128], 10),
@@ -70,7 +70,7 @@ def litert_call(path, frame, states):
 
 
 def calls(model, batch, folder):
-    """Returns what each runtime is to do, by its name."""
+    """Returns the call of each runtime, by name."""
     features = model.inputs[0].shape[-1]
     frame = np.random.default_rng(0).normal(size=(batch, 1, features))
     frame = frame.astype("float32")
@@ -90,9 +90,9 @@ def calls(model, batch, folder):
 
 
 def medians(functions, repeats):
-    """Returns the median microseconds of each of the functions, run in turn."""
+    """Returns the median microseconds of each function, in alternating calls."""
     seconds = [[] for _ in functions]
-    for i in range(repeats + 20):  # the first to warm up
+    for i in range(repeats + 20):  # the first 20 warm up
         for function, times in zip(functions, seconds, strict=True):
             start = time.perf_counter()
             function()
@@ -102,7 +102,7 @@ def medians(functions, repeats):
 
 
 def in_bursts(functions, repeats):
-    """Returns the median microseconds of each, run one right after the other."""
+    """Returns the median microseconds of each function, in repeated calls."""
     bursts = [[] for _ in functions]
     for _ in range(5):
         for function, times in zip(functions, bursts, strict=True):

@@ -1,17 +1,17 @@
-"""Times of functions that are called in turn.
+"""Times functions in alternating blocks of calls.
 
-What the libraries' idle threads do decides how to measure. For a while after a call
-they wait in a loop for the next one: those of OpenBLAS for 100 ms, of ONNX Runtime for
-20 ms, of PyTorch's OpenMP for 5 ms (found by reading the process' CPU time while it
-slept). On two cores whoever comes next would run on one and a half. To forbid it, where
-that can be done, would measure a library at less than its best. So a function is called
-for a block of some 30 ms, one call before it unmeasured, and each block begins only
-when the process has come to rest.
+The method must handle the spinning of idle threads. After a call, a library's threads
+poll for the next one: OpenBLAS' for 100 ms, ONNX Runtime's for 20 ms, PyTorch's OpenMP
+threads for 5 ms (found from the process' CPU time during a sleep). On two cores, the
+next library would have only one and a half. Disabling the spinning, where possible,
+would slow the library down. So a function is called for a block of about 30 ms, after
+one unmeasured call, and each block starts only when the process is idle.
 
-The functions take blocks in turn, so that a machine that slows down does so for all,
-and in another order each round, so that none always follows the same one. Measured so,
-a forward pass at (32, 100, 64, 128) takes what it takes in a process of its own to 5 %,
-and PyTorch's to 10 %; without the rest, OpenVINO's takes 3.2 ms for 2.5.
+Blocks of all functions alternate, so that a slow phase of the machine affects all. The
+order changes every round, so that no function always follows the same one. With this
+method, a forward pass at (32, 100, 64, 128) takes the same time as in its own process,
+within 5 % for the native engine and 10 % for PyTorch. Without waiting for idleness,
+OpenVINO takes 3.2 ms instead of 2.5.
 """
 
 import random
@@ -19,17 +19,17 @@ import statistics
 import time
 from collections.abc import Callable
 
-#: Seconds that a block takes, and how many calls at most.
+#: The seconds that a block takes, and its largest number of calls.
 BLOCK = 0.03
 CALLS = 200
-#: Seconds to sleep while looking whether a thread is busy (a clock tick of the kernel's
-#: accounting, 4 ms, must be short beside it), and for how long to look at most.
+#: The seconds to sleep between checks for busy threads (much longer than the clock tick
+#: of the kernel's accounting, 4 ms), and the longest time to wait for them.
 LOOK = 0.01
 PATIENCE = 0.5
 
 
 def settle() -> None:
-    """Waits until no thread of this process is busy, half a second at most."""
+    """Waits until no thread of this process is busy, for at most half a second."""
     deadline = time.perf_counter() + PATIENCE
     while time.perf_counter() < deadline:
         busy = time.process_time()
@@ -46,7 +46,7 @@ def call(function: Callable) -> float:
 
 
 def in_turn(functions: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Returns by name the milliseconds of each round: the median of a block's calls."""
+    """Returns the milliseconds of each round by name: the median call of a block."""
     calls = {}
     for name, function in functions.items():
         function()
@@ -66,15 +66,15 @@ def in_turn(functions: dict[str, Callable], rounds: int) -> dict[str, list[float
 
 
 def summary(times: list[float], overhead: list[float] | None = None) -> dict:
-    """Returns what the times of a function's rounds say, in milliseconds.
+    """Summarises the times of a function's rounds, in milliseconds.
 
     Args:
-        times: A round each.
-        overhead: What to take off, in the same rounds.
+        times: One time per round.
+        overhead: The times to subtract, of the same rounds.
 
     Returns:
-        `raw`, the median; `net`, the median without the overhead, or None where it
-        cannot be told from 0; `spread`, between the quartiles of what `net` is of.
+        `raw`, the median; `net`, the median minus the overhead, or None if it is not
+        distinguishable from 0; `spread`, the interquartile range of the net times.
     """
     nets = times
     if overhead is not None:

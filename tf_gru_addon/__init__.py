@@ -1,4 +1,6 @@
-"""The GRU for TensorFlow and Keras: TF r2.0's cell and a fast layer, on Keras 3."""
+"""A GRU for TensorFlow and Keras 3: TensorFlow r2.0's cell and a fast layer."""
+
+from __future__ import annotations
 
 import importlib
 import os
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_gru_addon.version import __version__ as __version__
 
-if TYPE_CHECKING:  # what `__getattr__` gives, for editors and type checkers
+if TYPE_CHECKING:  # the names that `__getattr__` resolves, for type checkers
     from tf_gru_addon import activations as activations
     from tf_gru_addon import config as config
     from tf_gru_addon import datasets as datasets
@@ -21,10 +23,11 @@ if TYPE_CHECKING:  # what `__getattr__` gives, for editors and type checkers
     from tf_gru_addon import weights as weights
     from tf_gru_addon.config import build_model as build_model
     from tf_gru_addon.config import load_config as load_config
+    from tf_gru_addon.errors import Error as Error
     from tf_gru_addon.layers import GRU as GRU
     from tf_gru_addon.layers import DropoutRNNCellMixin as DropoutRNNCellMixin
     from tf_gru_addon.layers import GRUCell as GRUCell
-    from tf_gru_addon.migrate import accelerate as accelerate
+    from tf_gru_addon.migrate.accelerate import accelerate as accelerate
     from tf_gru_addon.migrate.legacy import load_legacy_model as load_legacy_model
     from tf_gru_addon.ops.engines import use_engine as use_engine
     from tf_gru_addon.streaming import Stream as Stream
@@ -32,6 +35,7 @@ if TYPE_CHECKING:  # what `__getattr__` gives, for editors and type checkers
 __all__ = [
     "GRU",
     "DropoutRNNCellMixin",
+    "Error",
     "GRUCell",
     "Stream",
     "__version__",
@@ -42,10 +46,11 @@ __all__ = [
     "use_engine",
 ]
 
-#: The module that each public name comes from.
+#: The module that defines each public name.
 _MODULES = {
     "GRU": "layers",
     "DropoutRNNCellMixin": "layers",
+    "Error": "errors",
     "GRUCell": "layers",
     "Stream": "streaming",
     "accelerate": "migrate",
@@ -61,10 +66,10 @@ _SUBMODULES = (
 )
 
 
-if not TYPE_CHECKING:  # where it would make every attribute a known one
+if not TYPE_CHECKING:  # a type checker would accept any attribute
 
     def __getattr__(name: str) -> Any:
-        # When asked for: not everybody needs all, or has the packages of the extras.
+        # Import on first use: few users need everything, or have every extra.
         if name in _MODULES:
             return getattr(
                 importlib.import_module(f"{__name__}.{_MODULES[name]}"), name
@@ -88,9 +93,9 @@ def _is_command_line() -> bool:
     return os.path.basename(program) == "tf-gru-addon"
 
 
-# Importing the package registers its layers, so that a saved model that holds one
-# loads, and says what is missing where TensorFlow or Keras 3 is. Both take TensorFlow,
-# which takes seconds: the command line answers `--help` without it, and imports the
-# layers itself before it loads a model.
+# Importing the package registers its layers, so that saved models load, and reports a
+# missing TensorFlow or Keras 3. This imports TensorFlow, which takes seconds. The
+# command line answers `--help` without it, and imports the layers before it loads a
+# model.
 if not _is_command_line():
     from tf_gru_addon import layers as layers

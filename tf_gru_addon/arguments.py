@@ -1,8 +1,8 @@
-"""Checks of arguments, with one form of error.
+"""Checks of arguments, with uniform error messages.
 
 Each check returns the argument as a plain Python value, or raises a ValueError that
-names the argument, what was expected and what was received. NumPy scalars count as the
-numbers and booleans that they are; text never counts as either.
+names the argument, what was expected and what was received. NumPy scalars are accepted
+as numbers and booleans; text never is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-#: Shows no more of a value than a line.
+#: Truncates the repr of a value to about a line.
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxlong = _REPR.maxother = 200
 
@@ -43,16 +43,16 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def integer(name: str, value: Any, minimum: int, expected: str | None = None) -> int:
-    """Returns an integer of at least `minimum`; a boolean is none.
+    """Returns an integer of at least `minimum`; booleans are refused.
 
     Args:
-        name: What the argument is called.
+        name: The argument's name, for the error.
         value: The argument.
-        minimum: The smallest that is allowed.
-        expected: What the error says instead of "an integer of at least ...".
+        minimum: The smallest value allowed.
+        expected: Replaces "an integer of at least ..." in the error.
     """
     result = None
-    if not isinstance(value, bool | np.bool_):  # which NumPy 1 warns of as an index
+    if not isinstance(value, bool | np.bool_):  # NumPy 1 warns of it as an index
         with contextlib.suppress(TypeError):
             result = operator.index(value)
     if result is None or result < minimum:
@@ -67,14 +67,14 @@ def number(
     maximum: float = float("inf"),
     expected: str | None = None,
 ) -> float:
-    """Returns a finite number between two bounds, which are allowed themselves.
+    """Returns a finite number between two inclusive bounds.
 
     Args:
-        name: What the argument is called.
+        name: The argument's name, for the error.
         value: The argument.
-        minimum: The smallest that is allowed.
-        maximum: The largest.
-        expected: What the error says instead of "a finite number of at least ...".
+        minimum: The smallest value allowed.
+        maximum: The largest value allowed.
+        expected: Replaces "a finite number of at least ..." in the error.
     """
     plain = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
     if not (plain and minimum <= value <= maximum and abs(value) != float("inf")):
@@ -85,27 +85,27 @@ def number(
 
 
 def converted(name: str, convert: Callable[[Any], Any], value: Any, what: str) -> Any:
-    """Returns what `convert` makes of the argument, such as `keras.initializers.get`.
+    """Returns `convert(value)`, where `convert` is like `keras.initializers.get`.
 
     Args:
-        name: What the argument is called.
-        convert: Raises a ValueError or a TypeError on what it does not understand.
+        name: The argument's name, for the error.
+        convert: The conversion; it raises a ValueError or a TypeError.
         value: The argument.
-        what: What the argument may be the name, the config or an object of.
+        what: What the argument describes, for the error: "a Keras initializer".
     """
     try:
         return convert(value)
     except (TypeError, ValueError) as error:
         expected = f"the name or the config of {what}, or one itself"
         refusal = _refuse(name, expected, value)
-        # Only the library knows what is wrong within a config.
+        # Only the library knows what is wrong in a config.
         raise (
             ValueError(f"{refusal} {error}") if isinstance(value, dict) else refusal
         ) from error
 
 
 def path(name: str, value: Any) -> Path:
-    """Returns a path, of text or of a path object."""
+    """Returns a path, given text or a path object."""
     if isinstance(value, str | os.PathLike) and os.fspath(value) != "":
         result = os.fspath(value)
         if isinstance(result, str) and "\0" not in result:
@@ -114,12 +114,12 @@ def path(name: str, value: Any) -> Path:
 
 
 def mapping(name: str, value: Any, expected: str) -> Mapping[Any, Any]:
-    """Returns a dict, or what is like one.
+    """Returns a dict, or another mapping.
 
     Args:
-        name: What the argument is called.
+        name: The argument's name, for the error.
         value: The argument.
-        expected: What the error says that it must be.
+        expected: What the argument must be, for the error.
     """
     if not isinstance(value, Mapping):
         raise _refuse(name, expected, value)
@@ -127,12 +127,12 @@ def mapping(name: str, value: Any, expected: str) -> Mapping[Any, Any]:
 
 
 def sequence(name: str, value: Any, expected: str) -> Sequence[Any]:
-    """Returns a list, or what is like one; text is not.
+    """Returns a list, or another sequence; text is refused.
 
     Args:
-        name: What the argument is called.
+        name: The argument's name, for the error.
         value: The argument.
-        expected: What the error says that it must be.
+        expected: What the argument must be, for the error.
     """
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise _refuse(name, expected, value)
@@ -140,22 +140,22 @@ def sequence(name: str, value: Any, expected: str) -> Sequence[Any]:
 
 
 def text(name: str, value: Any) -> str:
-    """Returns a text that is not empty."""
+    """Returns non-empty text."""
     if not isinstance(value, str) or not value:
         raise _refuse(name, "text that is not empty", value)
     return value
 
 
 def array(name: str, value: Any, dtype: Any) -> np.ndarray:
-    """Returns an array of a dtype that holds the numbers given.
+    """Returns an array converted to a dtype.
 
-    Numbers keep their kind: fractions become no integers, and complex numbers no real
-    ones. As booleans count booleans, and integers that are 0 or 1.
+    A conversion that loses information in kind is refused: from fractions to integers,
+    or from complex to real. Integers convert to booleans if they are all 0 or 1.
 
     Args:
-        name: What the argument is called.
-        value: The argument: an array, or what `numpy.asarray` takes.
-        dtype: The dtype.
+        name: The argument's name, for the error.
+        value: The argument: an array, or an object that `numpy.asarray` accepts.
+        dtype: The dtype to convert to.
     """
     dtype = np.dtype(dtype)
     try:
@@ -167,7 +167,7 @@ def array(name: str, value: Any, dtype: Any) -> np.ndarray:
     truths = dtype.kind == "b" and result.dtype.kind in "iu"
     holds = np.can_cast(result.dtype, dtype, "same_kind")
     if truths:
-        holds = np.isin(result, (0, 1)).all()
+        holds = bool(np.isin(result, (0, 1)).all())
     if result.dtype.kind in "OSUMmc" or not holds:
         raise ValueError(
             f"{name} must be an array of {dtype.name}; received one of "

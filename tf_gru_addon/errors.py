@@ -1,4 +1,4 @@
-"""The errors of the whole package, and how their messages are written."""
+"""The base of the package's errors, and helpers for their messages."""
 
 from __future__ import annotations
 
@@ -8,15 +8,30 @@ from collections.abc import Iterable
 from typing import Any
 
 
-class TfGruAddonError(Exception):
-    """The base of every error of this package: the message says what to do."""
+class Error(Exception):
+    """The base class of this package's errors; the message says what to do.
+
+    A wrong argument of a layer or a function is a plain `ValueError` or `TypeError`.
+
+    Example:
+        >>> import tf_gru_addon
+        >>> try:
+        ...     tf_gru_addon.load_config("configs/tiny.yaml", ["training.epohcs=1"])
+        ... except tf_gru_addon.Error as error:
+        ...     print(type(error).__name__)
+        ConfigError
+    """
 
 
-class RunError(TfGruAddonError, RuntimeError):
-    """Work that began well and cannot go on: a full disk, a loss that is NaN."""
+#: The name of `Error` in earlier versions.
+TfGruAddonError = Error
 
 
-class ExportError(TfGruAddonError, ValueError):
+class RunError(Error, RuntimeError):
+    """Work that started and cannot continue: a full disk, say, or a loss of NaN."""
+
+
+class ExportError(Error, ValueError):
     """A model cannot be exported or streamed, or its export computes other numbers.
 
     Args:
@@ -30,12 +45,12 @@ class ExportError(TfGruAddonError, ValueError):
         self.report = report
 
 
-#: What colours a terminal's text.
+#: A terminal's colour codes.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def without_colours(text: str) -> str:
-    """Returns a text without the codes that Keras and PyTorch put in for terminals."""
+    """Returns a text without the colour codes that Keras and PyTorch write."""
     return _COLOURS.sub("", text)
 
 
@@ -54,15 +69,19 @@ def printable(text: str) -> str:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Returns the names that were meant, as a sentence and all of them.
+    """Returns a hint for an unknown name: the closest known name, and all of them.
+
+    Args:
+        word: What was received; it need not be text.
+        known: The names that are allowed.
 
     Example:
         >>> did_you_mean("epohcs", ["epochs", "seed"])
         "Did you mean 'epochs'? Known: epochs, seed."
     """
-    known = list(known)
-    lowered = {name.lower(): name for name in reversed(known)}
-    word = word.lower() if isinstance(word, str) else ""
-    close = difflib.get_close_matches(word, lowered, n=1)
+    names = list(known)
+    lowered = {name.lower(): name for name in reversed(names)}
+    lower = word.lower() if isinstance(word, str) else ""
+    close = difflib.get_close_matches(lower, lowered, n=1)
     guess = f"Did you mean {lowered[close[0]]!r}? " if close else ""
-    return f"{guess}Known: {', '.join(known)}."
+    return f"{guess}Known: {', '.join(names)}."

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Writing files atomically: a file is complete, or unchanged."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,67 +15,74 @@ from tf_gru_addon.errors import RunError
 
 try:
     import fcntl
-except ImportError:  # on Windows, which has no such locks
-    fcntl = None
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 _UNFINISHED = ".unfinished-"
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Says what a user can do when something cannot be written.
+    """Turns errors of writing, such as a full disk, into one that says what to do.
 
     Args:
-        path: what is being written.
+        path: The file or folder that is written inside.
 
     Raises:
-        RunError: it cannot be: a full disk, say.
+        RunError: It cannot be written.
     """
-    import tensorflow as tf
-
     try:
         yield
-    except (OSError, tf.errors.OpError) as error:
+    except Exception as error:
+        tensorflow = sys.modules.get(
+            "tensorflow"
+        )  # if it is not loaded, it cannot fail
+        kinds = (OSError, tensorflow.errors.OpError) if tensorflow else OSError
+        if not isinstance(error, kinds):
+            raise
         raise RunError(
-            f"{path}: cannot be written ({error}). What was there before is untouched. "
-            "Make room or choose another place; a training run goes on with --resume."
+            f"{path}: cannot be written ({error}). An earlier version is unchanged. "
+            "Free disk space or choose another path; --resume continues a training run."
         ) from error
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Gives a path to write a file or folder to, and moves it to `path` when done.
+    """Yields a path to write a file or folder to, and moves it to `path` afterwards.
 
-    What stood at `path` stays as it was until the new one is whole and on the disk,
-    and stays if writing fails. The path given has the name of `path`, in a locked
-    folder beside it. The lock ends with the process, so that the next call for the
-    same path removes what a killed process left, and nothing that is still written.
+    `path` is unchanged until the new file is complete and on disk, and if writing
+    fails. The yielded path has the same name, in a locked folder beside `path`. The
+    lock ends with the process, so the next call for the same path removes the leftovers
+    of a killed process, but no folder that is still in use.
 
     Args:
-        path: where the file or folder is to be in the end.
+        path: The final path of the file or folder.
+
+    Yields:
+        The path to write to.
 
     Raises:
-        RunError: it cannot be written: a full disk, say.
+        RunError: It cannot be written, for instance because the disk is full.
     """
     with writing(path), unfinished_folder(path) as folder:
         unfinished = folder / path.name
         yield unfinished
         _sync(unfinished)
         if path.is_dir():
-            remove(path)  # a folder cannot be replaced; the new one is whole
+            remove(path)  # `os.replace` cannot replace a folder
         os.replace(unfinished, path)
         _sync(path.parent)
 
 
 @contextlib.contextmanager
 def unfinished_folder(path: Path) -> Iterator[Path]:
-    """Gives a new, locked folder beside a path, and removes it afterwards.
+    """Yields a new, locked folder beside a path, and removes it afterwards.
 
     Args:
-        path: what is being written. What a killed process left of it is removed.
+        path: The file or folder to write. Leftovers of a killed process are removed.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: The folder cannot be created.
     """
     remove_unfinished(path.parent, path.name)
     folder, descriptor = _new_locked_folder(path)
@@ -87,19 +95,19 @@ def unfinished_folder(path: Path) -> Iterator[Path]:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Tells whether a path is a folder of `whole`: in use, or left by a killed one."""
+    """Whether a path is a folder of `whole`, in use or left by a killed process."""
     return path.name.startswith(_UNFINISHED)
 
 
 def remove_unfinished(folder: Path, name: str = "") -> None:
-    """Removes what killed processes left of `whole`; live ones keep theirs.
+    """Removes the folders that killed processes left in `whole`.
 
     Args:
-        folder: where they were writing.
-        name: begins the names of the files that they were writing.
+        folder: The folder to clean up.
+        name: Only for files whose name begins so.
     """
     for left in folder.glob(f"{_UNFINISHED}*"):
-        # Earlier versions repeated the prefix, and locked nothing.
+        # Earlier versions repeated the prefix, and did not lock.
         if not left.name.replace(_UNFINISHED, "").startswith(name):
             continue
         with contextlib.suppress(OSError):  # it is gone, or belongs to another user
@@ -112,17 +120,17 @@ def remove_unfinished(folder: Path, name: str = "") -> None:
 
 
 def size(path: Path) -> int:
-    """Returns the bytes in a file, or in all the files of a folder."""
+    """Returns the size in bytes of a file, or of all files in a folder."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size
 
 
 def digest(path: Path) -> str:
-    """Returns the SHA-256 of a file, or of the files of a folder and their names.
+    """Returns the SHA-256 of a file, or of the names and contents in a folder.
 
     Raises:
-        OSError: there is nothing, or it cannot be read.
+        OSError: It does not exist, or cannot be read.
     """
     if not path.is_dir():
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -135,11 +143,11 @@ def take_lock(descriptor: int) -> bool | None:
     """Locks an open file or folder, until it is closed or the process ends.
 
     Args:
-        descriptor: its file descriptor.
+        descriptor: Its file descriptor.
 
     Returns:
-        Whether it is locked now; False if another process, or another descriptor of
-        this one, holds the lock; None where the system or the file system has no locks.
+        True if it is locked now; False if another process, or another descriptor of
+        this process, holds the lock; None if the file system has no locks.
     """
     if fcntl is None:
         return None
@@ -153,7 +161,7 @@ def take_lock(descriptor: int) -> bool | None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a folder, if it is there."""
+    """Removes a file or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -169,7 +177,7 @@ def _new_locked_folder(path: Path) -> tuple[Path, int | None]:
             return folder, None
         with contextlib.suppress(OSError):  # another process removed it: try again
             descriptor = os.open(folder, os.O_RDONLY)
-            # Where the file system has no locks, nobody takes the folder for left.
+            # Without locks, `remove_unfinished` leaves the folder alone.
             locked = take_lock(descriptor)
             if locked is None or (locked and folder.exists()):
                 return folder, descriptor
@@ -177,7 +185,7 @@ def _new_locked_folder(path: Path) -> tuple[Path, int | None]:
 
 
 def _sync(path: Path) -> None:
-    """Waits until a file, or a folder and the files in it, are on the disk."""
+    """Flushes a file, or a folder and everything in it, to disk."""
     inside = path.rglob("*") if path.is_dir() else ()
     for each in (path, *inside):
         descriptor = os.open(each, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""How to install what is missing, from where this package itself came."""
+"""The commands that install missing packages."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import importlib.metadata
 from pathlib import Path
 
 _NAME = "tf_gru_addon"
-#: The distributions whose name is not that of the module.
+#: Distributions whose name differs from the module's.
 _DISTRIBUTIONS = {"yaml": "pyyaml"}
 
 
 def install_command(*packages: str, extra: str | None = None) -> str:
-    """Returns the command that installs packages, or all that an extra names.
+    """Returns the command that installs packages, or an extra of this package.
 
-    No index has this package, so `pip install "tf_gru_addon[train]"` finds nothing. In
-    a clone, the command installs the clone with the extra; elsewhere, the packages that
-    the extra requires.
+    This package is on no index, so `pip install "tf_gru_addon[train]"` would fail. If
+    the package is imported from a clone, the command installs the clone with the extra;
+    otherwise it installs the packages that the extra requires.
 
     Args:
-        *packages: The modules that are missing.
-        extra: The extra of this package that they belong to, if any.
+        *packages: The missing modules.
+        extra: The extra that they belong to, if any.
 
     Example:
         >>> install_command("torch")
@@ -33,7 +33,7 @@ def install_command(*packages: str, extra: str | None = None) -> str:
 
 
 def _clone() -> Path | None:
-    """Returns the folder of the sources, if this package is imported from them."""
+    """Returns the root of the clone that this package is imported from, or None."""
     folder = Path(__file__).parents[1]
     try:
         text = (folder / "pyproject.toml").read_text("utf-8")
@@ -43,7 +43,7 @@ def _clone() -> Path | None:
 
 
 def _required(extra: str) -> list[str]:
-    """Returns what the installed package requires for an extra, each in quotes."""
+    """Returns the quoted requirements of an extra of the installed package."""
     try:
         lines = importlib.metadata.requires(_NAME) or []
     except importlib.metadata.PackageNotFoundError:

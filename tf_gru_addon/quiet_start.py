@@ -1,4 +1,4 @@
-"""Hides the notices that TensorFlow's libraries print while they load."""
+"""Hides the log messages that TensorFlow's libraries print while they load."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
-#: Copies what is no notice. It ignores Ctrl-C, which reaches it too, and ends when the
-#: last writer has closed the pipe.
+#: Copies everything but notices. It ignores Ctrl-C, and ends when the last writer has
+#: closed the pipe.
 _FILTER = r"""
 import re, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -25,10 +25,10 @@ for line in sys.stdin.buffer:
 
 
 def hide_notices() -> None:
-    """Hides TensorFlow's notices (level I) from this process, as a command line does.
+    """Hides TensorFlow's notices (log level I) in this process.
 
-    Warnings and errors are shown. The environment variable TF_CPP_MIN_LOG_LEVEL still
-    says otherwise: 0 shows all.
+    Warnings and errors are still shown. TF_CPP_MIN_LOG_LEVEL=0 in the environment shows
+    everything.
     """
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     if level != "0" and "tensorflow" not in sys.modules:
@@ -36,7 +36,7 @@ def hide_notices() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as Python does, and hides its notices while it is imported."""
+    """Finds TensorFlow, with a loader that hides notices during the import."""
 
     def find_spec(
         self,
@@ -55,17 +55,17 @@ class _Finder(importlib.abc.MetaPathFinder):
             with _notices_hidden():
                 execute(module)
 
-        spec.loader.exec_module = exec_module
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
 @contextlib.contextmanager
 def _notices_hidden() -> Iterator[None]:
-    """Sends the standard error of this process through a filter.
+    """Pipes file descriptor 2, standard error, through a filter.
 
-    The libraries print their first notices before they read TF_CPP_MIN_LOG_LEVEL, to
-    the file descriptor 2. The filter is a process of its own, so that the message of a
-    library that aborts is still shown.
+    The libraries print their first notices before they read TF_CPP_MIN_LOG_LEVEL. The
+    filter is a separate process, so that it still shows the last message of a library
+    that aborts.
     """
     try:
         terminal = os.dup(2)
@@ -73,9 +73,11 @@ def _notices_hidden() -> Iterator[None]:
         yield
         return
     command = [sys.executable, "-I", "-S", "-c", _FILTER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=terminal) as process:
-        os.dup2(process.stdin.fileno(), 2)
-        process.stdin.close()
+    read_end, write_end = os.pipe()
+    with subprocess.Popen(command, stdin=read_end, stdout=terminal):
+        os.close(read_end)
+        os.dup2(write_end, 2)
+        os.close(write_end)
         try:
             yield
         finally:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import tf_gru_addon
 from tf_gru_addon.config import ConfigError, build_model, load_config, parse_config
-from tf_gru_addon.config.parts import LAYERS
+from tf_gru_addon.config.catalogs import LAYERS
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -147,16 +147,16 @@ def test_optimizers(name, arguments):
     [
         (
             [LAST, LAST],
-            "model.layers[1].GRU: cannot be built on what comes before, of the sha",
+            "model.layers[1].GRU: cannot be applied to its input, of sha",
         ),
         (
             [{"Dense": {"units": 3}}],
-            "the last layer must give (batch, classes); it gives the shape "
-            "(None, None, 4). The",
+            "the last layer must give (batch, classes); its output has the shape "
+            "(None, None, 4). Set",
         ),
         (
             [{"LayerNormalization": {"axis": 7}}, LAST],
-            "model.layers[0].LayerNormalization: cannot be built on what comes before",
+            "model.layers[0].LayerNormalization: cannot be applied to its input",
         ),
         (
             [{"Bidirectional": {"layer": {"Dense": {"units": 3}}}}],

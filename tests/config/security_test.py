@@ -42,7 +42,7 @@ def content(**layer):
 def test_no_layer_but_those_listed(layer, nested):
     part = {layer: {"function": "print"}}
     outer = {"TimeDistributed": {"layer": part}} if nested else part
-    with pytest.raises(ConfigError, match="is no layer that a config can name"):
+    with pytest.raises(ConfigError, match="a config cannot name the layer"):
         parse_config(content(**outer))
 
 
@@ -124,7 +124,7 @@ def test_yaml_makes_no_objects(tmp_path, tag, as_override):
 
 @pytest.mark.parametrize("name", ["GRU.__init__", "__class__", "names"])
 def test_names_are_not_attributes(name):
-    with pytest.raises(ConfigError, match="is no layer that a config can name"):
+    with pytest.raises(ConfigError, match="a config cannot name the layer"):
         parse_config(content(**{name: {}}))
 
 

@@ -45,7 +45,7 @@ def test_columns_by_other_names_in_any_order(write):
     ("text", "message"),
     [
         ("", "the column 'sequence' is missing; the first line has nothing"),
-        (HEADER, "expected one line a frame; there are none"),
+        (HEADER, "expected one line per frame; there are none"),
         (
             "label,f0\n0,1\n",
             "the column 'sequence' is missing; the first line has label",
@@ -54,7 +54,7 @@ def test_columns_by_other_names_in_any_order(write):
         ("sequence,label\na,0\n", "at least one column of features"),
         (
             "sequence,label,f,f\na,0,1,1\n",
-            "two columns of the first line have one name",
+            "two columns have the same name",
         ),
         (
             HEADER + "a,0,1\n",
@@ -76,8 +76,11 @@ def test_columns_by_other_names_in_any_order(write):
             "column 'label': expected an integer of at most 64 bits; got 'zero'",
         ),
         (HEADER + "a,0.5,1,2\n", "got '0.5'"),
-        (HEADER + "a,0,1,2\na,1,1,2\n", "line 3: a sequence has one label; 'a' had 0"),
-        (HEADER + "a,0,1,2\nb,1,1,2\na,0,1,2\n", "line 4: sequence 'a' began before"),
+        (HEADER + "a,0,1,2\na,1,1,2\n", "line 3: a sequence has one label; 'a' has 0"),
+        (
+            HEADER + "a,0,1,2\nb,1,1,2\na,0,1,2\n",
+            "line 4: the frames of sequence 'a'",
+        ),
         (HEADER + "a,-1,1,2\n", "labels must be in 0.."),
         (HEADER + "a,0,nan,2\n", "sequence 0, timestep 0 holds a NaN"),
         (HEADER + "a,0,0,0\n", "consists of the padding value"),

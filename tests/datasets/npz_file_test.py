@@ -78,7 +78,7 @@ def test_missing_file(path):
 )
 def test_not_an_npz_file(path, content):
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"not an \.npz file, or one cut short"):
+    with pytest.raises(DataError, match=r"not an \.npz file, or a truncated one"):
         load_npz(path)
 
 
@@ -101,7 +101,7 @@ def test_a_member_that_is_no_array(path):
     np.savez(path, **{key: value for key, value in PACKED.items() if key != "labels"})
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("labels", "0 1")
-    with pytest.raises(DataError, match="'labels' is a file of another kind"):
+    with pytest.raises(DataError, match="'labels' is not in NumPy's format"):
         load_npz(path)
 
 
@@ -121,7 +121,7 @@ def test_cut_short(path, fraction):
     np.savez(path, **PACKED)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * fraction)])
-    with pytest.raises(DataError, match="cut short"):
+    with pytest.raises(DataError, match="truncated"):
         load_npz(path)
 
 

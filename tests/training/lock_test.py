@@ -5,17 +5,21 @@ import subprocess
 import sys
 
 import pytest
+from support.harness import LIGHT
 
 from tf_gru_addon.training import RunError, WorkdirError
 from tf_gru_addon.training.lock import NAME, holder, locked, require_free
 
-HOLD = """
+HOLD = (
+    LIGHT
+    + """
 import pathlib, sys, time
 from tf_gru_addon.training.lock import locked
 with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
+)
 
 
 def test_a_folder_is_locked_once(tmp_path):
@@ -47,7 +51,9 @@ def test_a_killed_process_holds_nothing(tmp_path):
         assert (tmp_path / NAME).read_text().split()[0] == str(os.getpid())
 
 
-FORK = """
+FORK = (
+    LIGHT
+    + """
 import os, pathlib, signal, sys, time
 from tf_gru_addon.training.lock import locked
 with locked(pathlib.Path(sys.argv[1])):
@@ -56,6 +62,7 @@ with locked(pathlib.Path(sys.argv[1])):
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)
 """
+)
 
 
 def test_a_forked_child_holds_nothing(tmp_path):

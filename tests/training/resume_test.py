@@ -12,18 +12,19 @@ import keras
 import numpy as np
 import pytest
 
-from tf_gru_addon.config import save_config
+from tf_gru_addon.config import load_config, save_config
+from tf_gru_addon.training import train
 
 EPOCHS = 12
 
 # Runs the command line, and dies when a named function is called for the n-th time:
-# before it does anything ("before"), or when it has written half ("half").
+# `savez` when it has written half a file, any other before it does anything.
 DYING = """
-import importlib, os, signal, sys
+import os, pkgutil, signal, sys
 from tf_gru_addon import cli
-module, name, count, *arguments = sys.argv[1:]
-module = importlib.import_module(module)
-function, left = getattr(module, name), int(count)
+owner, name, count, *arguments = sys.argv[1:]
+owner = pkgutil.resolve_name(owner)
+function, left = getattr(owner, name), int(count)
 def dying(*args, **kwargs):
     global left
     left -= 1
@@ -33,7 +34,7 @@ def dying(*args, **kwargs):
         args[0].write(b"half a file")
         args[0].flush()
     os.kill(os.getpid(), signal.SIGKILL)
-setattr(module, name, dying)
+setattr(owner, name, dying)
 sys.exit(cli.main(arguments))
 """
 
@@ -69,11 +70,12 @@ def die(when, *arguments):
     assert process.returncode == -signal.SIGKILL
 
 
-def finish(*arguments):
-    process = python("-m", "tf_gru_addon", *arguments)
-    output, _ = process.communicate()
-    assert process.returncode == 0
-    return output
+def fill_disk(limit, refused, arguments):
+    """Runs the command line where no file can be larger than `limit`."""
+    process = python("-c", FULL, limit, *arguments, stderr=subprocess.PIPE)
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert f"error: {refused}: cannot be written" in errors
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +89,6 @@ def config_path(tmp_path_factory, make_config):
         learning_rate_schedule="cosine",
     )
     save_config(config, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def never_killed(tmp_path_factory, config_path):
-    path = tmp_path_factory.mktemp("runs") / "never_killed"
-    finish("train", "--config", config_path, "--workdir", path)
     return path
 
 
@@ -113,43 +108,25 @@ def assert_same_end(one, two):
         np.testing.assert_array_equal(x, y)
 
 
-def test_killed_at_every_step(tmp_path, config_path, never_killed):
-    path = tmp_path / "killed"
-    train = ["train", "--config", config_path, "--workdir", path, "--resume"]
-    die(["tf_gru_addon.training.workdir", "save_config", 1], *train)
-    die(["numpy", "savez", 3], *train)  # while it writes the state of the third epoch
+def test_killed_at_every_step(tmp_path, config_path):
+    whole, path = tmp_path / "never_killed", tmp_path / "killed"
+    train(load_config(config_path), whole)
+    state = (whole / "resume.npz").stat().st_size
+    command = ["train", "--config", config_path, "--workdir", path, "--resume"]
+    die(["tf_gru_addon.training.workdir", "save_config", 1], *command)
+    fill_disk(state // 2, path / "resume.npz", command)
+    die(["numpy", "savez", 3], *command)  # while it writes the state of the third epoch
     assert len((path / "history.csv").read_text().split()) == 1 + 2
-    die(["tf_gru_addon.training.train", "_run_epoch", 3], *train)
-    die(["tf_gru_addon.training.train", "plot_history", 1], *train)
-    assert not (path / "metrics.json").exists()
-    output = finish(*train)
-    assert "epoch" in output
-    assert_same_end(path, never_killed)
-
-
-def test_killed_at_any_moment(tmp_path, config_path, never_killed):
-    path = tmp_path / "killed"
-    train = ["train", "--config", config_path, "--workdir", path, "--resume"]
-    for _ in range(2):
-        process = python("-m", "tf_gru_addon", *train)
-        process.stdout.readline()  # an epoch is done, or all is
-        time.sleep(random.SystemRandom().uniform(0, 0.4))  # whatever the seed
-        process.kill()
-        process.communicate()
-    finish(*train)
-    assert_same_end(path, never_killed)
-
-
-def test_a_full_disk(tmp_path, config_path, never_killed):
-    path = tmp_path / "full"
-    train = ["train", "--config", config_path, "--workdir", path, "--resume"]
-    state = (never_killed / "resume.npz").stat().st_size
-    for limit, refused in ((state // 2, "resume.npz"), (state + 2000, "model.keras")):
-        process = python("-c", FULL, limit, *train, stderr=subprocess.PIPE)
-        _, errors = process.communicate()
-        assert process.returncode == 1
-        assert f"error: {path / refused}: cannot be written" in errors
+    die(["keras:Model", "fit", 3], *command)
+    process = python("-m", "tf_gru_addon", *command)
+    process.stdout.readline()  # an epoch is finished, or all are
+    time.sleep(random.SystemRandom().uniform(0, 0.1))  # whatever the seed
+    process.kill()
+    process.communicate()
+    fill_disk(state + 2000, path / "model.keras", command)
     with np.load(path / "resume.npz") as kept:
         assert len(kept["model/0000"])
-    finish(*train)
-    assert_same_end(path, never_killed)
+    die(["tf_gru_addon.training.train", "plot_history", 1], *command)
+    assert not (path / "metrics.json").exists()
+    train(load_config(config_path), path, resume=True)
+    assert_same_end(path, whole)

@@ -4,8 +4,8 @@ import itertools
 import json
 import math
 import re
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -18,25 +18,26 @@ from tf_gru_addon.datasets import DataError
 from tf_gru_addon.training import RunError, WorkdirError, evaluate, train
 
 DEMO = Path(__file__).parents[2] / "configs" / "japanese_vowels.yaml"
-CELLS = [
+#: Every source of random numbers, and state that is not trained.
+LAYERS = [
     {"GaussianNoise": {"stddev": 0.1}},
     {
+        "GRU": {
+            "units": 3,
+            "dropout": 0.2,
+            "recurrent_dropout": 0.2,
+            "return_sequences": True,
+        }
+    },
+    {
         "RNN": {
-            "cell": {
-                "StackedRNNCells": {
-                    "cells": [
-                        {"GRUCell": {"units": 4, "dropout": 0.2}},
-                        {"GRUCell": {"units": 3, "recurrent_dropout": 0.2}},
-                    ]
-                }
-            }
+            "cell": {"GRUCell": {"units": 3, "dropout": 0.2, "recurrent_dropout": 0.2}}
         }
     },
     "BatchNormalization",
     {"Dense": {"units": 3}},
 ]
 SMALL = [{"GRU": {"units": 2, "dropout": 0.1}}, {"Dense": {"units": 3}}]
-ALL = [{"GRU": {"units": 3, "dropout": 0.2, "recurrent_dropout": 0.2}}, *CELLS[2:]]
 
 
 def state(path):
@@ -88,41 +89,51 @@ def test_tensorboard(run):
     assert [event.step for event in events.Tensors("val_loss")] == list(range(1, 9))
 
 
-def test_a_finished_run_is_not_trained_again(run, run_config, monkeypatch):
-    monkeypatch.setattr(sys.modules[train.__module__], "build_model", None)
+@pytest.fixture
+def before_epoch(monkeypatch):
+    """Has an action run in place of, or before, the n-th call of `fit`."""
+
+    def before(number, action):
+        fit, calls = keras.Model.fit, itertools.count(1)
+
+        def spied(*arguments, **options):
+            instead = action() if next(calls) == number else None
+            return instead or fit(*arguments, **options)
+
+        monkeypatch.setattr(keras.Model, "fit", spied)
+
+    return before
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_a_finished_run_is_not_trained_again(run, run_config, before_epoch):
+    before_epoch(1, interrupt)
     assert train(run_config, run[0], resume=True) == run[1]
 
 
-@pytest.mark.parametrize("layers", [CELLS, ALL], ids=["cells", "all dropouts"])
-def test_resumed_is_never_stopped(tmp_path, make_config, layers):
+def test_resumed_is_never_stopped(tmp_path, make_config):
     """Bit for bit, here within a process; `resume_test.py` kills for real."""
-    whole, parted = tmp_path / "whole", tmp_path / "parted"
-    train(make_config(layers, epochs=3), whole)
-    train(make_config(layers, epochs=1), parted)
-    keras.utils.set_random_seed(99)  # what the process drew since is of no account
-    metrics = train(make_config(layers, epochs=3), parted, resume=True)
-    assert_same_state(whole, parted)
-    assert metrics["epochs"] == 3
-    assert len((parted / "history.csv").read_text().split()) == 4
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    train(make_config(LAYERS, epochs=2), whole)
+    train(make_config(LAYERS, epochs=1), halves)
+    keras.utils.set_random_seed(99)  # the process's own random state does not matter
+    metrics = train(make_config(LAYERS, epochs=2), halves, resume=True)
+    assert_same_state(whole, halves)
+    assert metrics["epochs"] == 2
+    assert len((halves / "history.csv").read_text().split()) == 3
 
 
-def test_resumed_under_a_schedule(tmp_path, make_config, monkeypatch):
+def test_resumed_under_a_schedule(tmp_path, make_config, before_epoch):
     config = make_config(SMALL, epochs=3, learning_rate_schedule="cosine")
     train(config, tmp_path / "whole")
-    module = sys.modules[train.__module__]
-    run_epoch = module._run_epoch
-
-    def stop_in_epoch_3(*arguments):
-        if arguments[-1] == 2:
-            raise KeyboardInterrupt
-        return run_epoch(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_run_epoch", stop_in_epoch_3)
-        with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path / "parted")
-    train(config, tmp_path / "parted", resume=True)
-    assert_same_state(tmp_path / "whole", tmp_path / "parted")
+    before_epoch(3, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "halves")
+    train(config, tmp_path / "halves", resume=True)
+    assert_same_state(tmp_path / "whole", tmp_path / "halves")
 
 
 def test_the_seed_decides_everything(tmp_path, make_config):
@@ -152,13 +163,11 @@ def test_a_loss_that_is_not_finite(tmp_path, make_config):
     assert load_config(tmp_path / "mine" / "config.yaml") == config
 
 
-def test_a_loss_that_is_not_finite_later(tmp_path, make_config, monkeypatch):
-    train(make_config(SMALL, epochs=1), tmp_path / "mine")
-    module = sys.modules[train.__module__]
-    monkeypatch.setattr(module, "_run_epoch", lambda *_: {"loss": math.nan})
+def test_a_loss_that_is_not_finite_later(tmp_path, make_config, before_epoch):
+    before_epoch(2, lambda: SimpleNamespace(history={"loss": [math.nan]}))
     message = r"the loss is nan in epoch 2\. Lower .* Use another --workdir"
     with pytest.raises(RunError, match=message):
-        train(make_config(SMALL, epochs=2), tmp_path / "mine", resume=True)
+        train(make_config(SMALL, epochs=2), tmp_path / "mine")
 
 
 def test_a_model_that_cannot_be_trained_blocks_nothing(tmp_path, make_config):
@@ -173,30 +182,27 @@ def test_a_model_that_cannot_be_trained_blocks_nothing(tmp_path, make_config):
     assert load_config(tmp_path / "mine" / "config.yaml") == config
 
 
-@pytest.mark.parametrize("name", ["saved_model/saved_model.pb", "metrics.json"])
-def test_what_was_destroyed_is_written_again(tmp_path, make_config, name):
+def test_what_was_destroyed_is_written_again(tmp_path, make_config):
     config = make_config(SMALL, epochs=1, formats=["saved_model"])
     metrics = train(config, tmp_path)
-    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:50])
+    files = tmp_path / "saved_model" / "saved_model.pb", tmp_path / "metrics.json"
+    for file in files:
+        file.write_bytes(file.read_bytes()[:50])
     again = train(config, tmp_path, resume=True)
-    assert (tmp_path / name).stat().st_size > 50
+    assert all(file.stat().st_size > 50 for file in files)
     assert again["parts"] == metrics["parts"]
 
 
-def test_a_folder_that_is_replaced(tmp_path, make_config, monkeypatch):
-    module = sys.modules[train.__module__]
-    run_epoch, path = module._run_epoch, tmp_path / "mine"
+def test_a_folder_that_is_replaced(tmp_path, make_config, before_epoch):
+    path = tmp_path / "mine"
 
-    def replaced(*arguments):
-        if arguments[-1] == 1:
-            path.rename(tmp_path / "moved")
-            path.mkdir()
-        return run_epoch(*arguments)
+    def replace():
+        path.rename(tmp_path / "moved")
+        path.mkdir()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_run_epoch", replaced)
-        with pytest.raises(RunError, match=r"mine: the folder, or \S+lock in it, was "):
-            train(make_config(SMALL), path)
+    before_epoch(2, replace)
+    with pytest.raises(RunError, match=r"mine: the folder, or \S+lock in it, was "):
+        train(make_config(SMALL), path)
     assert not list(path.iterdir())
     assert train(make_config(SMALL), tmp_path / "moved", resume=True)["epochs"] == 2
 
@@ -250,8 +256,7 @@ def test_a_tolerance_that_was_too_strict(tmp_path, make_config):
     assert metrics["saved_model"]["tolerance"] == 1e-4
 
 
-@pytest.mark.parametrize("name", ["train_frames", "train_labels", "test_frames"])
-def test_other_data_is_refused(tmp_path, make_config, data_file, name):
+def test_other_data_is_refused(tmp_path, make_config, data_file):
     path = tmp_path / "mine.npz"
     with np.load(data_file) as file:
         arrays = dict(file)
@@ -259,11 +264,11 @@ def test_other_data_is_refused(tmp_path, make_config, data_file, name):
     content["data"] |= {"train": str(path), "test": str(path)}
     np.savez(path, **arrays)
     train(parse_config(content), tmp_path / "run")
-    arrays[name] = arrays[name][::-1]
-    np.savez(path, **arrays)
     content["training"]["epochs"] = 2
-    with pytest.raises(WorkdirError, match="the data is not what the run was begun w"):
-        train(parse_config(content), tmp_path / "run", resume=True)
+    for name in ("train_frames", "train_labels", "test_frames"):
+        np.savez(path, **arrays | {name: arrays[name][::-1]})
+        with pytest.raises(WorkdirError, match="data has changed since the run began"):
+            train(parse_config(content), tmp_path / "run", resume=True)
 
 
 def test_a_mistake_in_the_data_makes_no_folder(tmp_path, make_config):

@@ -43,7 +43,7 @@ def test_a_folder_with_anything_in_it_is_refused(tmp_path, make_config):
     (tmp_path / "thesis.tex").write_text("")
     before = tree(tmp_path)
     with pytest.raises(
-        WorkdirError, match=r"not empty\. Go on .* with --resume, or choos"
+        WorkdirError, match=r"not empty\. Resume .* with --resume, or choos"
     ):
         Workdir(tmp_path).check(make_config(), resume=False)
     with pytest.raises(

@@ -1,156 +1,46 @@
-"""The command line: `tf-gru-addon train --config ... --workdir ...`.
+"""Parses a command line and runs its command.
 
-A command is an entry of `COMMANDS`: its flags and what it does. Flags live in a
-`FlagValues` of their own, so that importing this module leaves absl's global one alone.
-What a command needs is imported when it runs, so that help is quick and needs no extra.
+A command imports what it needs when it runs, so help starts fast and needs no extra.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from absl import flags
 
-from tf_gru_addon.cli import export, weights
-from tf_gru_addon.errors import RunError, TfGruAddonError, did_you_mean
+from tf_gru_addon.cli.command import COMMANDS, MODULES, Command
+from tf_gru_addon.cli.errors import UsageError
+from tf_gru_addon.errors import Error, RunError, did_you_mean
 from tf_gru_addon.quiet_start import hide_notices
 from tf_gru_addon.version import __version__
 
-
-@dataclass(frozen=True)
-class Command:
-    """A command.
-
-    Attributes:
-        summary: what it does, in a sentence.
-        define: defines its flags.
-        required: the flags that must be given.
-        run: does it: takes the flags, and the arguments.
-        arguments: the names of what stands on the command line without a flag.
-        is_light: whether it starts without TensorFlow and the layers, and imports them
-            itself where it needs them.
-    """
-
-    summary: str
-    define: Callable[[flags.FlagValues], None]
-    required: tuple[str, ...]
-    run: Callable[..., None]
-    arguments: tuple[str, ...] = ()
-    is_light: bool = False
-
-
-class UsageError(TfGruAddonError, ValueError):
-    """The command line is not understood."""
-
-
-def _define_train(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "config", None, "the config file; with --resume, that of the run", values
-    )
-    flags.DEFINE_multi_string(
-        "set", [], "change a key: --set training.epochs=5", values
-    )
-    flags.DEFINE_string("workdir", None, "the folder to write to", values)
-    flags.DEFINE_boolean("resume", False, "go on with the run in --workdir", values)
-
-
-def _train(values: flags.FlagValues) -> None:
-    from tf_gru_addon.config import load_config
-    from tf_gru_addon.config.load import named
-
-    path, overrides = values["config"].value, values["set"].value
-    if path is None and values.resume:
-        path = os.path.join(values.workdir, "config.yaml")
-        if not os.path.exists(path):
-            raise UsageError(
-                f"{values.workdir}: there is no run to resume. Give --config."
-            )
-    elif path is None:
-        raise UsageError("train needs --config (or --resume).")
-    config = load_config(path, overrides)
-    from tf_gru_addon.training import train
-    from tf_gru_addon.training.report import print_report
-
-    with named(path, overrides):
-        metrics = train(config, values.workdir, resume=values.resume)
-    print_report(metrics, values.workdir)
-
-
-def _define_evaluate(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("workdir", None, "the folder of a finished run", values)
-
-
-def _evaluate(values: flags.FlagValues) -> None:
-    from tf_gru_addon.training import evaluate
-    from tf_gru_addon.training.report import print_report
-
-    print_report(evaluate(values.workdir), values.workdir)
-
-
-COMMANDS = {
-    "train": Command(
-        "Train what a config describes.",
-        _define_train,
-        ("workdir",),
-        _train,
-        is_light=True,
-    ),
-    "evaluate": Command(
-        "Measure a trained model again.", _define_evaluate, ("workdir",), _evaluate
-    ),
-    "export": Command(
-        "Write a trained model for where it runs, and compare the two.",
-        export.define_export,
-        ("output",),
-        export.export,
-    ),
-    "deploy": Command(
-        "Write a trained model in every form, and measure each on the test data.",
-        export.define_deploy,
-        ("workdir", "output"),
-        export.deploy,
-    ),
-    "inspect": Command(
-        "Say what GRUs a file of weights holds.",
-        weights.define_inspect,
-        (),
-        weights.inspect,
-        ("FILE",),
-        is_light=True,
-    ),
-    "convert": Command(
-        "Write the weights of a GRU in another format, or an old model as .keras.",
-        weights.define_convert,
-        (),
-        weights.convert,
-        ("IN", "OUT"),
-        is_light=True,
-    ),
-}
+for _module in MODULES:
+    importlib.import_module(f"tf_gru_addon.cli.{_module}")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does what a command line says.
+    """Runs a command line.
 
     Args:
-        arguments: the command line, without the program's name.
+        arguments: The command line, without the program's name.
 
     Returns:
-        The exit code: 0 if all went well, 1 if a run failed, 2 if what was asked for
-        cannot be done.
+        The exit code: 0 on success, 1 if a run failed, 2 if the request cannot be
+        carried out as given, 130 if the user interrupted it.
     """
     try:
         return _dispatch(arguments)
     except KeyboardInterrupt:
-        hint = "; `train --resume` goes on" if arguments[:1] == ["train"] else ""
+        hint = "; `train --resume` continues it" if arguments[:1] == ["train"] else ""
         print(f"interrupted{hint}", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        return 0  # what reads the output, such as `head`, has seen enough
+        return 0  # the reader of the output, such as `head`, has closed the pipe
     except Exception as error:
         code = _exit_code(error)
         if code is None:
@@ -162,13 +52,19 @@ def main(arguments: Sequence[str]) -> int:
 def run() -> None:
     """Runs the command line of this process, and exits."""
     hide_notices()
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+    warnings.formatwarning = lambda message, *_args, **_kwargs: f"warning: {message}\n"
     code = main(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # which Python would report when it exits
+    except BrokenPipeError:  # Python would report it on exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def program_name() -> str:
+    """Returns what the user typed to start this process."""
+    is_module = os.path.basename(sys.argv[0]) == "__main__.py"
+    return "python -m tf_gru_addon" if is_module else "tf-gru-addon"
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
@@ -183,28 +79,30 @@ def _dispatch(arguments: Sequence[str]) -> int:
         raise UsageError(f"{name!r} is not a command. {did_you_mean(name, COMMANDS)}")
     command = COMMANDS[name]
     values = flags.FlagValues()
-    command.define(values)
+    for flag in command.flags:
+        flag.add_to(values)
     if "--help" in rest or "-h" in rest:
         print(_command_help(name, command, values))
         return 0
+    see = f"See `{program_name()} {name} --help`."
     try:
         _, *given = values([name, *rest])
     except flags.Error as error:
         problem = str(error)
         stop = "" if problem.endswith((".", "?")) else "."
-        raise UsageError(
-            f"{problem}{stop} See `{program_name()} {name} --help`."
-        ) from error
-    count = len(command.arguments)
+        raise UsageError(f"{problem}{stop} {see}") from error
+    chosen = {flag.name: values[flag.name].value for flag in command.flags}
     missing = [*command.arguments[len(given) :]]
-    missing += [f"--{flag}" for flag in command.required if values[flag].value is None]
-    if given[count:] or missing:
-        wrong = f"takes no {given[count]!r}" if given[count:] else f"needs {missing[0]}"
-        raise UsageError(f"{name} {wrong}. See `{program_name()} {name} --help`.")
+    required = (flag.name for flag in command.flags if flag.required)
+    missing += [f"--{flag}" for flag in required if chosen[flag] is None]
+    if extra := given[len(command.arguments) :]:
+        raise UsageError(f"{name} takes no {extra[0]!r}. {see}")
+    if missing:
+        raise UsageError(f"{name} needs {missing[0]}. {see}")
     if not command.is_light:
-        # Registers them for the models to load, or says what must be installed.
+        # Registers the layers for models to load, or says what must be installed.
         from tf_gru_addon import layers as layers
-    command.run(values, *given)
+    command.run(*given, **chosen)
     return 0
 
 
@@ -214,16 +112,10 @@ def _exit_code(error: Exception) -> int | None:
         return 2
     if isinstance(error, (RunError, OSError)):
         return 1
-    if not isinstance(error, TfGruAddonError):
+    if not isinstance(error, Error):
         return None
-    # An export that was written, and differs from its model, has a report.
+    # An export that was written but differs from its model carries a report.
     return 2 if getattr(error, "report", None) is None else 1
-
-
-def program_name() -> str:
-    """Returns what was typed to start this process."""
-    is_module = os.path.basename(sys.argv[0]) == "__main__.py"
-    return "python -m tf_gru_addon" if is_module else "tf-gru-addon"
 
 
 def _help() -> str:
@@ -234,17 +126,11 @@ def _help() -> str:
 
 
 def _command_help(name: str, command: Command, values: flags.FlagValues) -> str:
-    usage = " ".join([name, *command.arguments])
-    lines = [
-        f"usage: {program_name()} {usage} [--flag ...]",
-        "",
-        command.summary,
-        "",
-        "flags:",
-    ]
-    width = max((len(flag) for flag in values), default=0)
-    for flag in values:
-        text = " ".join(values[flag].help.split())  # absl breaks some into lines
-        needed = " (required)" if flag in command.required else ""
-        lines.append(f"  --{flag:{width}}  {text}{needed}")
+    usage = " ".join([program_name(), name, *command.arguments])
+    lines = [f"usage: {usage} [--flag ...]", "", command.summary, "", "flags:"]
+    width = max((len(flag.name) for flag in command.flags), default=0)
+    for flag in command.flags:
+        text = " ".join(str(values[flag.name].help).split())  # absl wraps lines
+        needed = " (required)" if flag.required else ""
+        lines.append(f"  --{flag.name:{width}}  {text}{needed}")
     return "\n".join(lines)

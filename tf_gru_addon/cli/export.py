@@ -1,4 +1,4 @@
-"""The commands that write a trained model for where it runs."""
+"""The commands that write a trained model for deployment."""
 
 from __future__ import annotations
 
@@ -8,89 +8,104 @@ from typing import Any
 
 from absl import flags
 
-from tf_gru_addon.reading import boundary
-from tf_gru_addon.reading.zip_file import open_npz
+from tf_gru_addon.cli.command import Flag, command
 
 if typing.TYPE_CHECKING:
     import keras
+    import numpy as np
 
 
-def define_export(values: flags.FlagValues) -> None:
-    """Defines the flags of `export`."""
-    flags.DEFINE_string("workdir", None, "the folder of a finished run, or", values)
-    flags.DEFINE_string("model", None, "a .keras file", values)
-    flags.DEFINE_string(
-        "format", "saved_model", "what to write: saved_model, onnx, litert", values
-    )
-    flags.DEFINE_boolean(
-        "streaming", False, "one step, whose states go in and out", values
-    )
-    flags.DEFINE_string("output", None, "the file or folder to write", values)
-    text = "an .npz file of inputs to compare on: arrays named as the model's inputs"
-    flags.DEFINE_string("examples", None, f"{text}, or one array an example", values)
-    text = "compare on --examples instead of random inputs"
-    flags.DEFINE_boolean("only_examples", False, text, values)
-    text = "the largest error allowed where rounding does not explain more"
-    flags.DEFINE_float("tolerance", None, text, flag_values=values)
-
-
-def export(values: flags.FlagValues) -> None:
-    """Writes a model, and prints how it compares with what it was made of."""
+@command(
+    Flag("workdir", "the folder of a finished run, or"),
+    Flag("model", "a .keras file"),
+    Flag("format", "what to write: saved_model, onnx, litert", default="saved_model"),
+    Flag(
+        "streaming",
+        "write one timestep, with its states as inputs and outputs",
+        flags.DEFINE_boolean,
+        False,
+    ),
+    Flag("output", "the file or folder to write", required=True),
+    Flag(
+        "examples",
+        "an .npz file of inputs to compare on: arrays named as the model's inputs, or "
+        "one array per example",
+    ),
+    Flag(
+        "only_examples",
+        "compare on --examples instead of random inputs",
+        flags.DEFINE_boolean,
+        False,
+    ),
+    Flag(
+        "tolerance",
+        "the largest error allowed where rounding does not explain more",
+        flags.DEFINE_float,
+    ),
+)
+def export(
+    *,
+    workdir: str | None,
+    model: str | None,
+    format: str,
+    streaming: bool,
+    output: str,
+    examples: str | None,
+    only_examples: bool,
+    tolerance: float | None,
+) -> None:
+    """Write a trained model for where it runs, and compare the two."""
     from tf_gru_addon.export.errors import ExportError
     from tf_gru_addon.export.parity import require_new
     from tf_gru_addon.export.targets import target_of
 
-    if (values.workdir is None) == (values.model is None):
+    if (workdir is None) == (model is None):
         raise ExportError("export needs either --workdir or --model.")
-    target = target_of(values.format, streaming=values.streaming)
-    require_new(values.output)
-    model, options = _run(values.workdir) if values.workdir else _file(values.model)
-    if values.examples is not None:
-        given = _examples(values.examples, model)
-        keep = {} if values.only_examples else options.get("examples", {})
-        options["examples"] = {**keep, **given}
-    options["only_examples"] = values.only_examples
-    if values.tolerance is not None:
-        options["tolerance"] = values.tolerance
+    target = target_of(format, streaming=streaming)
+    require_new(output)
+    loaded, options = _load_run(workdir) if workdir else _load_file(model or "")
+    if examples is not None:
+        keep = {} if only_examples else options.get("examples", {})
+        options["examples"] = {**keep, **_examples(examples, loaded)}
+    options["only_examples"] = only_examples
+    if tolerance is not None:
+        options["tolerance"] = tolerance
     try:
-        report = target.export(model, values.output, **options)
+        report = target.export(loaded, output, **options)
     except ExportError as error:
         if error.report is not None:
             print(error.report)
         raise
     print(report)
     print(
-        f"{values.output}: written; it differs from the trained model by "
+        f"{output}: written; it differs from the trained model by "
         f"{report.max_error:.1e} (allowed: {report.allowed:.0e})"
     )
 
 
-def define_deploy(values: flags.FlagValues) -> None:
-    """Defines the flags of `deploy`."""
-    flags.DEFINE_string("workdir", None, "the folder of a finished run", values)
-    flags.DEFINE_string("output", None, "the folder to write", values)
+@command(
+    Flag("workdir", "the folder of a finished run", required=True),
+    Flag("output", "the folder to write", required=True),
+)
+def deploy(*, workdir: str, output: str) -> None:
+    """Write a trained model in every form, and measure each on the test data."""
+    from tf_gru_addon.training import deploy
+
+    deploy.print_deployment(deploy.deploy(workdir, output), output)
 
 
-def deploy(values: flags.FlagValues) -> None:
-    """Writes a run's model in every form, and prints how each does on the test data."""
-    from tf_gru_addon.training.deploy import deploy as write_all
-    from tf_gru_addon.training.deploy import print_deployment
-
-    print_deployment(write_all(values.workdir, values.output), values.output)
-
-
-def _run(workdir: str) -> tuple[keras.Model, dict[str, Any]]:
+def _load_run(workdir: str) -> tuple[keras.Model, dict[str, Any]]:
     """Returns the model of a run, and the options to export it with."""
     from tf_gru_addon.training.evaluate import load_run
     from tf_gru_addon.training.workdir import Workdir
 
-    config, model, parts = load_run(Workdir(workdir))
-    examples = {"the test data": [parts["test"].frames]}
+    config, model, splits = load_run(Workdir(workdir))
+    examples = {"the test data": [splits["test"].frames]}
     return model, {"examples": examples, "tolerance": config.export.tolerance}
 
 
-def _file(path: str) -> tuple[keras.Model, dict[str, Any]]:
-    """Returns the model in a file, and no options."""
+def _load_file(path: str) -> tuple[keras.Model, dict[str, Any]]:
+    """Returns the model in a .keras file, and no options; warns of what it drops."""
     from tf_gru_addon.export.keras_files import load_keras_file
 
     model, left_out = load_keras_file(path)
@@ -103,10 +118,12 @@ def _file(path: str) -> tuple[keras.Model, dict[str, Any]]:
     return model, {}
 
 
-def _examples(path: str, model: keras.Model) -> dict[str, list]:
-    """Returns the examples in an .npz file, as the exports take them."""
+def _examples(path: str, model: keras.Model) -> dict[str, list[np.ndarray]]:
+    """Returns the examples in an .npz file, in the form that the exports take."""
     from tf_gru_addon.export.errors import ExportError
     from tf_gru_addon.export.parity import flat_model
+    from tf_gru_addon.reading import boundary
+    from tf_gru_addon.reading.zip_file import open_npz
 
     what = "--examples must be an .npz file of arrays"
     with boundary(path, ExportError, what), open_npz(path) as file:

@@ -1,4 +1,4 @@
-"""The commands for files of weights, and for models of older frameworks."""
+"""The commands for weight files, and for models of older frameworks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import os
 import re
 import typing
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
+from tf_gru_addon.cli.command import Flag, command
 from tf_gru_addon.errors import printable
 
 if typing.TYPE_CHECKING:
@@ -29,69 +31,86 @@ _COLUMNS = (
 )
 
 
-def define_inspect(values: flags.FlagValues) -> None:
-    """Defines the flags of `inspect`."""
-    _define_reset_after(values)
+def _formats() -> list[str]:
+    """Returns the formats that can be written."""
+    from tf_gru_addon.weights.formats import written
+
+    return sorted(written())
 
 
-def inspect(values: flags.FlagValues, path: str) -> None:
-    """Prints what GRUs a file holds."""
+_RESET_AFTER = Flag(
+    "reset_after",
+    "the convention of a Keras GRU without a bias, whose file does not show it",
+    flags.DEFINE_boolean,
+)
+
+
+@command(_RESET_AFTER, arguments=["FILE"], is_light=True)
+def inspect(path: str, *, reset_after: bool | None) -> None:
+    """Show the GRUs in a file of weights."""
     from tf_gru_addon.weights import inspect_weights
     from tf_gru_addon.weights.errors import arguments_as_flags
 
     with arguments_as_flags():
-        file = inspect_weights(path, reset_after=values.reset_after)
+        file = inspect_weights(path, reset_after=reset_after)
     order = f"gates in the order {file.gate_order}"
     print(f"{printable(path)}: {file.format}, {order if file.grus else 'no GRU'}")
     if file.grus:
         print(_table(file))
     if unknown := sorted({key for keys in file.unstated.values() for key in keys}):
-        flags_ = " and ".join(f"--{key}" for key in unknown)
-        print(f"?: the file does not state it; convert takes {flags_}.")
+        names = " and ".join(f"--{key}" for key in unknown)
+        print(f"?: the file does not state it; convert takes {names}.")
 
 
-def define_convert(values: flags.FlagValues) -> None:
-    """Defines the flags of `convert`."""
-    from tf_gru_addon.weights.formats import written
-
-    text = "which GRU, if there are several; given again, or with *, joined to a stack"
-    flags.DEFINE_multi_string("name", [], text, values)
-    flags.DEFINE_enum(
+@command(
+    Flag(
+        "name",
+        "which GRU, if there are several; repeated, or with *, several form a stack",
+        flags.DEFINE_multi_string,
+        [],
+    ),
+    Flag(
         "format",
-        None,
-        sorted(written()),
         "what to write, if the name of OUT does not say it",
-        values,
-    )
-    text = "the file of model.to_json(), where IN is an old Keras' weights alone"
-    flags.DEFINE_string("architecture", None, text, values)
-    text = "of the candidate, where IN does not state it (tanh)"
-    flags.DEFINE_string("activation", None, text, values)
-    text = "of the gates, where IN does not state it"
-    flags.DEFINE_string("recurrent_activation", None, text, values)
-    _define_reset_after(values)
+        flags.DEFINE_enum,
+        choices=_formats,
+    ),
+    Flag("architecture", "the file of model.to_json(), if IN has only weights"),
+    Flag("activation", "of the candidate, if IN does not state it (tanh)"),
+    Flag("recurrent_activation", "of the gates, if IN does not state it"),
+    _RESET_AFTER,
+    arguments=["IN", "OUT"],
+    is_light=True,
+)
+def convert(
+    source: str,
+    target: str,
+    *,
+    name: list[str],
+    format: str | None,
+    architecture: str | None,
+    **given: Any,
+) -> None:
+    """Write the weights of a GRU in another format, or an old model as .keras.
 
-
-def convert(values: flags.FlagValues, source: str, target: str) -> None:
-    """Writes GRUs of a file in another format, and reads what was written back.
-
-    Where OUT contains `{name}`, each GRU is written to a file of its own.
+    The command reads the written file back and compares. If OUT contains `{name}`, each
+    GRU gets a file of its own.
     """
     from tf_gru_addon.weights import WeightsError, inspect_weights
     from tf_gru_addon.weights.errors import arguments_as_flags
     from tf_gru_addon.weights.files import chosen
 
-    if Path(target).suffix == ".keras" and values.format is None:
+    if Path(target).suffix == ".keras" and format is None:
         from tf_gru_addon import layers as layers  # registers them
 
-        _convert_model(source, target, values.architecture)
+        _convert_model(source, target, architecture)
         return
-    if values.architecture is not None:
+    if architecture is not None:
         raise WeightsError(
             f"--architecture is for a whole model, and {target} is to hold weights. "
             "End its name with .keras."
         )
-    form = values.format or _format_of(target)
+    form = format or _format_of(target)
     if form is None:
         raise WeightsError(
             f"{target}: its name does not say what to write. End it with one of "
@@ -100,24 +119,23 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
     if os.path.lexists(target):  # before a long conversion, and again after it
         raise FileExistsError(f"{target} exists already. Choose another name.")
     with arguments_as_flags():
-        file = inspect_weights(source, reset_after=values.reset_after)
-        names = values["name"].value
+        file = inspect_weights(source, reset_after=given["reset_after"])
         if "{name}" not in target:
-            _write(values, source, file, names or None, target, form)
+            _write(given, source, file, name or None, target, form)
             return
         try:
-            names = chosen(file, names or ["*"])
+            names = chosen(file, name or ["*"])
         except WeightsError as error:
             raise WeightsError(f"{source}: {error}") from error
-        targets = [target.replace("{name}", _file_name(name)) for name in names]
+        targets = [target.replace("{name}", _file_name(each)) for each in names]
         for path in targets:
             if targets.count(path) > 1 or os.path.lexists(path):
                 raise FileExistsError(
                     f"{path} exists already, or two GRUs would be written to it. "
                     "Choose another name, or write them one by one with --name."
                 )
-        for name, path in zip(names, targets, strict=True):
-            _write(values, source, file, name, path, form)
+        for each, path in zip(names, targets, strict=True):
+            _write(given, source, file, each, path, form)
 
 
 def _suffixes() -> dict[str, str]:
@@ -134,12 +152,12 @@ def _format_of(target: str) -> str | None:
 
 
 def _file_name(name: str) -> str:
-    """Returns a GRU's name without what cannot stand in a file's."""
+    """Returns a GRU's name without the characters that a file's name cannot have."""
     return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _write(
-    values: flags.FlagValues,
+    given: dict[str, Any],
     source: str,
     file: WeightsFile,
     name: str | list[str] | None,
@@ -150,8 +168,6 @@ def _write(
     from tf_gru_addon.weights.files import chosen, stack_of
     from tf_gru_addon.weights.write_files import write_and_read_back
 
-    keys = ("activation", "recurrent_activation", "reset_after")
-    given = {key: values[key].value for key in keys}
     try:
         names = chosen(file, name)
         stack = stack_of(file, names, given)
@@ -163,13 +179,13 @@ def _write(
         f"{target}: {form}, {layers}; read back by {reader}, it holds the same weights"
     )
     assumed = any("activation" in file.unstated.get(each, ()) for each in names)
-    if assumed and values.activation is None:
+    if assumed and given["activation"] is None:
         print("  activation: tanh, as IN does not state one and none is given")
     _print_activations_left_out(stack, form)
 
 
 def _print_activations_left_out(stack: tuple[GRULayer, ...], form: str) -> None:
-    """Prints the activations that the file does not state."""
+    """Prints the activations that the user must give when loading the file."""
     from tf_gru_addon.weights.formats import FORMATS
 
     if FORMATS[form].activations != "unstated":
@@ -183,7 +199,7 @@ def _print_activations_left_out(stack: tuple[GRULayer, ...], form: str) -> None:
 
 
 def _convert_model(source: str, target: str, architecture: str | None) -> None:
-    """Writes a whole model of an older Keras as a Keras 3 file, and runs both."""
+    """Writes a whole model of an older Keras as a Keras 3 file, and compares them."""
     from tf_gru_addon.export.examples import example_inputs, run_model
     from tf_gru_addon.export.keras_files import load_keras_file
     from tf_gru_addon.export.parity import compare, flat_model, new_output, require_new
@@ -213,13 +229,8 @@ def _convert_model(source: str, target: str, architecture: str | None) -> None:
     )
 
 
-def _define_reset_after(values: flags.FlagValues) -> None:
-    text = "the convention of a Keras GRU without a bias, whose file does not show it"
-    flags.DEFINE_boolean("reset_after", None, text, values)
-
-
 def _table(file: WeightsFile) -> str:
-    rows = [_COLUMNS]
+    rows: list[tuple[str, ...]] = [_COLUMNS]
     for name, stack in file.grus.items():
         for index, layer in enumerate(stack):
             for way in ("forward", "backward"):

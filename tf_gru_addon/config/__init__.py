@@ -1,6 +1,6 @@
-"""Models described by a YAML file: read, checked, built.
+"""Read, check and build models described by a YAML file.
 
-Needs the packages of the extra `[train]`.
+This needs the extra `[train]`.
 """
 
 from tf_gru_addon.config.build import build_model as build_model

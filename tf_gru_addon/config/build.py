@@ -1,11 +1,11 @@
-"""From a config to a Keras model."""
+"""Builds a Keras model from a config."""
 
 from __future__ import annotations
 
 import typing
 
+from tf_gru_addon.config.catalogs import LAYERS, OPTIMIZERS
 from tf_gru_addon.config.errors import ConfigError, refused
-from tf_gru_addon.config.parts import LAYERS, OPTIMIZERS
 from tf_gru_addon.config.schema import Config, require_config
 
 if typing.TYPE_CHECKING:
@@ -15,22 +15,23 @@ if typing.TYPE_CHECKING:
 def build_model(config: Config) -> keras.Model:
     """Builds the model that a config describes, compiled and ready for `fit`.
 
-    The model takes `(batch, timesteps, features)`, any number of both, shorter
-    sequences padded with `data.padding_value`; it begins by masking the padding. The
-    loss is sparse categorical cross-entropy, on probabilities if the last layer's
-    activation is softmax, else on logits; the metric is accuracy. The weights are drawn
-    with `training.seed`, which sets the random state of Python, NumPy and TensorFlow.
+    The model takes float32 `(batch, timesteps, features)` with any batch size and any
+    number of timesteps. Pad shorter sequences with `data.padding_value`; the model's
+    first layer masks the padding. The loss is sparse categorical cross-entropy, on
+    probabilities if the last layer's activation is softmax, otherwise on logits. The
+    metric is accuracy. `training.seed` sets the random state of Python, NumPy and
+    TensorFlow before the weights are drawn.
 
     Args:
-        config: what `load_config` returns.
+        config: The config, from `load_config` or `parse_config`.
 
     Returns:
-        The model.
+        The model, with output shape `(batch, classes)`.
 
     Raises:
-        ConfigError: `config` is none, Keras refuses a layer or the optimizer, or the
-            last layer does not give `(batch, classes)`. The message names the place:
-            `model.layers[2].GRU`.
+        ConfigError: `config` is not a config, Keras refuses a layer or the optimizer,
+            or the last layer's output is not `(batch, classes)`. The message names the
+            key: `model.layers[2].GRU`.
 
     Example:
         >>> from tf_gru_addon import build_model, load_config
@@ -45,18 +46,19 @@ def build_model(config: Config) -> keras.Model:
     tensor = inputs = keras.Input((None, config.model.features), name="sequences")
     tensor = keras.layers.Masking(config.data.padding_value, name="masking")(tensor)
     layer = None
-    for index, part in enumerate(config.model.layers):
+    for index, entry in enumerate(config.model.layers):
         where = f"model.layers[{index}]"
-        layer = LAYERS.make(part, where)
-        (name,) = part
-        problem = f"cannot be built on what comes before, of the shape {tensor.shape}"
+        layer = LAYERS.make(entry, where)
+        (name,) = entry
+        problem = f"cannot be applied to its input, of shape {tensor.shape}"
         with refused(f"{where}.{name}", problem):
             tensor = layer(tensor)
     if len(tensor.shape) != 2:
         raise ConfigError(
             where,
-            "the last layer must give (batch, classes); it gives the shape "
-            f"{tensor.shape}. The last recurrent layer returns no sequences.",
+            "the last layer must give (batch, classes); its output has the shape "
+            f"{tensor.shape}. Set `return_sequences: false` in the last recurrent "
+            "layer.",
         )
     model = keras.Model(inputs, tensor, name="model")
     gives_logits = getattr(layer, "activation", None) is not keras.activations.softmax

@@ -1,4 +1,4 @@
-"""Things that a config writes as a name with arguments: `{GRU: {units: 64}}`."""
+"""Classes that a config names, with arguments: `{GRU: {units: 64}}`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tf_gru_addon.errors import did_you_mean
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """A fixed set of classes that a config can name, and what their arguments may be.
+    """A fixed set of classes that a config can name, with the kinds of their arguments.
 
     Attributes:
-        what: what the classes are: "layer".
-        names: the names in the config, and where a name's class comes from.
-        arguments: the kinds of the arguments, by name. A class takes those of them that
-            its constructor has; an argument not listed here cannot be given.
-        hints: what to say of a name that is left out on purpose.
+        what: What the classes are, for errors: "layer".
+        names: By name in the config, a function that returns the class.
+        arguments: Returns the kinds of the arguments, by name. A class takes those that
+            its constructor has; a config cannot give an argument that is not listed.
+        hints: By name, why a class is deliberately not in the catalog.
     """
 
     what: str
@@ -31,15 +31,19 @@ class Catalog:
     hints: Mapping[str, str]
 
     def check(self, value: Any, where: str) -> dict[str, dict[str, Any]]:
-        """Returns `{name: {argument: value}}`, however it was written.
+        """Returns a value of the config as `{name: {argument: value}}`.
+
+        Args:
+            value: `Name` or `{Name: {argument: value}}`.
+            where: The key of the value, for errors.
 
         Raises:
-            ConfigError: the name, or an argument's name or value, is not known.
+            ConfigError: The name, an argument's name or its value is not allowed.
         """
         name, given = self._split(value, where)
         where = f"{where}.{name}"
         signature = self.signature(name)
-        checked = {}
+        checked: dict[str, Any] = {}
         for key, argument in given.items():
             if key not in signature:
                 known = did_you_mean(key, signature)
@@ -57,10 +61,14 @@ class Catalog:
         return {name: checked}
 
     def make(self, value: Any, where: str) -> Any:
-        """Returns the object that a value checked before describes.
+        """Returns the object that a checked value describes.
+
+        Args:
+            value: The value, as `check` returns it.
+            where: The key of the value, for errors.
 
         Raises:
-            ConfigError: the class refuses the arguments.
+            ConfigError: The class refuses the arguments.
         """
         ((name, given),) = value.items()
         where = f"{where}.{name}"
@@ -74,14 +82,15 @@ class Catalog:
         with refused(where, f"{name} refuses its arguments"):
             return self.names[name]()(**arguments)
 
-    @functools.cache  # noqa: B019  (catalogs live for ever)
+    @functools.cache  # noqa: B019  (catalogs are never freed)
     def signature(self, name: str) -> dict[str, tuple[Kind, inspect.Parameter]]:
-        """Returns the kind and the parameter of each argument that `name` takes."""
+        """Returns the kind and the parameter of each argument of a class."""
         kinds = self.arguments()
         taken = inspect.signature(self.names[name]()).parameters
         return {key: (kinds[key], taken[key]) for key in taken if key in kinds}
 
     def _split(self, value: Any, where: str) -> tuple[str, dict[str, Any]]:
+        given: Any
         if isinstance(value, str):
             name, given = value, {}
         elif isinstance(value, dict) and len(value) == 1:
@@ -96,7 +105,7 @@ class Catalog:
         if name not in self.names:
             hint = self.hints.get(name) or did_you_mean(name, self.names)
             raise ConfigError(
-                where, f"{short(name)} is no {self.what} that a config can name. {hint}"
+                where, f"a config cannot name the {self.what} {short(name)}. {hint}"
             )
         if not isinstance(given, dict):
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""The error of this package, and the words of its messages."""
+"""The error for configs, and helpers for its messages."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import contextlib
 import reprlib
 from collections.abc import Iterator
 
-from tf_gru_addon.errors import TfGruAddonError
+from tf_gru_addon.errors import Error
 
 
-class ConfigError(TfGruAddonError, ValueError):
-    """Something in a config that cannot be used.
+class ConfigError(Error, ValueError):
+    """A config that cannot be used.
 
     Args:
-        where: the place, as a path of keys: `model.layers[2].GRU.units`.
-        problem: what was expected, what was received, what to do.
-        source: the file that the place is in, where that is known.
+        where: The key concerned, as a path: `model.layers[2].GRU.units`.
+        problem: What was expected, what was received, what to do.
+        source: The config's file, if known.
     """
 
     def __init__(self, where: str, problem: str, source: str = ""):
@@ -26,7 +26,7 @@ class ConfigError(TfGruAddonError, ValueError):
 
 
 def refusals() -> tuple[type[Exception], ...]:
-    """Returns what Keras and TensorFlow raise for a model that they cannot run."""
+    """Returns the exceptions that Keras and TensorFlow raise for an invalid model."""
     import tensorflow as tf
 
     plain = (TypeError, ValueError, LookupError, ArithmeticError, MemoryError)
@@ -35,14 +35,14 @@ def refusals() -> tuple[type[Exception], ...]:
 
 @contextlib.contextmanager
 def refused(where: str, problem: str) -> Iterator[None]:
-    """Names the place when Keras or TensorFlow refuses what a config asks for.
+    """Turns errors of Keras and TensorFlow into a `ConfigError` that names the key.
 
     Args:
-        where: the place, as a path of keys.
-        problem: what is refused; the reason follows.
+        where: The key concerned, as a path.
+        problem: What failed; the library's reason follows it in the message.
 
     Raises:
-        ConfigError: it was refused.
+        ConfigError: Keras or TensorFlow raised an error.
     """
     try:
         yield
@@ -51,15 +51,15 @@ def refused(where: str, problem: str) -> Iterator[None]:
 
 
 class _Repr(reprlib.Repr):
-    """Looks at no more of a value than it shows."""
+    """Formats only as much of a value as it shows, however large the value is."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.maxlevel = self.maxdict = 3
         self.maxstring = self.maxlong = self.maxother = 60
 
     def repr_int(self, x: int, level: int) -> str:
-        # Python refuses to write thousands of decimal digits, but not hexadecimal ones.
+        # Python limits the length of decimal numbers, but not of hexadecimal ones.
         return repr(x) if x.bit_length() < 200 else f"{x:#x}"
 
 
@@ -67,11 +67,11 @@ _repr = _Repr().repr
 
 
 def short(value: object) -> str:
-    """Returns a value as Python writes it, cut short."""
+    """Returns the repr of a value, truncated to 60 characters."""
     text = _repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def shown(value: object) -> str:
-    """Returns a value, cut short, and its type, for "got ..." in an error."""
+    """Returns the truncated repr of a value and its type, for "got ..." in an error."""
     return f"{short(value)} ({type(value).__name__})"

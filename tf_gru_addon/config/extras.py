@@ -1,4 +1,4 @@
-"""What an install without the extra `[train]` says."""
+"""The error for an installation without the extra `[train]`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What the arguments of a layer may be in a config.
+"""The kinds of values that a config can give as arguments of a layer.
 
-A kind checks a plain value from YAML and makes an argument of it. Numbers, choices and
-the like are `Plain`; what is itself written as a name with arguments is a `Catalog`
-(see `catalog.py`). There is no kind that imports, looks up a registered object or
-deserialises: a config can say only what these kinds let through.
+A kind checks a plain value from YAML and turns it into an argument. Numbers and flags
+are `Plain`; an argument that is itself written as a name with arguments is a `Catalog`.
+For safety, no kind imports a module, looks up a registered object or deserialises one:
+a config can express only what these kinds accept.
 """
 
 from __future__ import annotations
@@ -17,22 +17,24 @@ from tf_gru_addon.errors import did_you_mean
 
 
 class Kind(Protocol):
-    """How to check a value from a config, and what to make of it."""
+    """Checks a value from a config, and converts it to an argument."""
 
     def check(self, value: Any, where: str) -> Any:
-        """Returns the value as it is to stand in a resolved config.
+        """Returns the value in the form that a resolved config has.
 
         Raises:
-            ConfigError: the value is not of this kind.
+            ConfigError: The value is not of this kind.
         """
+        ...
 
     def make(self, value: Any, where: str) -> Any:
-        """Returns what a checked value stands for."""
+        """Returns the argument that a checked value stands for."""
+        ...
 
 
 @dataclass(frozen=True)
 class Plain:
-    """Values that stand for themselves."""
+    """Values that are passed on unchanged."""
 
     expected: str
     accepts: Callable[[Any], bool]
@@ -79,12 +81,12 @@ class Many:
         """Returns the list."""
         if not isinstance(value, list) or not value:
             raise ConfigError(
-                where, f"expected a list of one or more; got {shown(value)}."
+                where, f"expected a list with at least one entry; got {shown(value)}."
             )
         return [self.kind.check(v, f"{where}[{i}]") for i, v in enumerate(value)]
 
     def make(self, value: Any, where: str) -> Any:
-        """Returns the list of what the entries stand for."""
+        """Returns the list of the entries' arguments."""
         return [self.kind.make(v, f"{where}[{i}]") for i, v in enumerate(value)]
 
 

@@ -1,4 +1,4 @@
-"""A config file, its overrides, and what is wrong with them."""
+"""Loads, checks and saves configs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ except ImportError as error:
 
 from tf_gru_addon.config.schema import MAX_LAYERS, Config
 
-# Wrappers within wrappers take two levels each; no model has ten of them.
+# Each wrapper layer takes two levels of nesting; real models have a few.
 _MAX_DEPTH = 50
-# What pydantic expects, by the type of its error, where its own words are not ours.
+# What was expected, by the type of pydantic's error, where its message is unclear.
 _EXPECTED = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -38,22 +38,21 @@ _EXPECTED = {
 }
 
 
-def load_config(path: str | os.PathLike, overrides: Iterable[str] = ()) -> Config:
+def load_config(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Config:
     """Reads a config file.
 
     Args:
-        path: a YAML file.
-        overrides: changes to make first, as `key.path=value` with the value in YAML:
-            `"training.epochs=5"`, `"model.layers[0].GRU.units=32"`.
+        path: A YAML file.
+        overrides: Changes to make before checking, as `key.path=value` with the value
+            in YAML: `"training.epochs=5"`, `"model.layers[0].GRU.units=32"`.
 
     Returns:
-        The config, checked to the last argument of the last layer.
+        The config, with every key and every layer's arguments checked.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ConfigError: the file is not YAML, or a key or value is wrong; the message says
-            in which file or override and where, what was expected and what was
-            received.
+        FileNotFoundError: The file does not exist.
+        ConfigError: The file is not YAML, or a key or value is wrong. The message names
+            the file or override, the key, what was expected and what was received.
 
     Example:
         >>> config = load_config("configs/tiny.yaml", ["training.epochs=1"])
@@ -69,16 +68,17 @@ def load_config(path: str | os.PathLike, overrides: Iterable[str] = ()) -> Confi
 
 
 def parse_config(
-    content: Mapping[str, Any], *, folder: str | os.PathLike = ""
+    content: Mapping[str, Any], *, folder: str | os.PathLike[str] = ""
 ) -> Config:
-    """Makes a config from plain data.
+    """Returns the config that plain data describes.
 
     Args:
-        content: sections by name, as a config file has them.
-        folder: where relative paths of data start, before the current directory.
+        content: The sections by name, as in a config file.
+        folder: The folder in which to look for data files with relative paths, before
+            the current directory.
 
     Raises:
-        ConfigError: a key or value is wrong.
+        ConfigError: A key or value is wrong.
     """
     _require_shallow(content)
     try:
@@ -92,15 +92,15 @@ def parse_config(
 
 
 @contextlib.contextmanager
-def named(path: str | os.PathLike, overrides: Iterable[str]) -> Iterator[None]:
-    """Names the file, and the overrides concerned, in errors about a config's values.
+def named(path: str | os.PathLike[str], overrides: Iterable[str]) -> Iterator[None]:
+    """Adds the file and the overrides concerned to errors about a config's values.
 
     Args:
-        path: the config file.
-        overrides: the changes made to it.
+        path: The config file.
+        overrides: The changes made to it.
 
     Raises:
-        ConfigError: the error, with its source.
+        ConfigError: The error raised inside, with its source.
     """
     try:
         yield
@@ -113,7 +113,7 @@ def named(path: str | os.PathLike, overrides: Iterable[str]) -> Iterator[None]:
 
 
 def _concerns(override: str, where: str) -> bool:
-    """Tells whether an override is about a place, what is in it, or what it is in."""
+    """Whether an override changes a key, a key inside it, or one that contains it."""
     paths = override.partition("=")[0].strip(), where
     one, other = (re.findall(r"[^.\[\]]+", path) for path in paths)
     return all(x == y for x, y in zip(one, other, strict=False))
@@ -121,8 +121,8 @@ def _concerns(override: str, where: str) -> bool:
 
 def _texts(overrides: Iterable[str]) -> list[str]:
     is_list = isinstance(overrides, Iterable) and not isinstance(overrides, str | bytes)
-    result = list(overrides) if is_list else [None]
-    if not all(isinstance(each, str) for each in result):
+    result = list(overrides) if is_list else []
+    if not is_list or not all(isinstance(each, str) for each in result):
         raise ConfigError(
             "overrides",
             f"expected a list of texts such as 'training.epochs=5'; got "
@@ -132,15 +132,15 @@ def _texts(overrides: Iterable[str]) -> list[str]:
 
 
 def _require_shallow(content: Any) -> None:
-    """Refuses sections within sections without end; the checks call themselves."""
+    """Refuses data nested so deep that the recursive checks would overflow."""
     level = [content]
     for _ in range(_MAX_DEPTH):
-        # Each once: a few parts that hold each other many times stand for billions.
-        parts = {id(part): part for part in level if isinstance(part, dict | list)}
+        # Visit each object once: shared references can stand for billions of values.
+        nested = {id(each): each for each in level if isinstance(each, dict | list)}
         level = [
             inner
-            for part in parts.values()
-            for inner in (part.values() if isinstance(part, dict) else part)
+            for each in nested.values()
+            for inner in (each.values() if isinstance(each, dict) else each)
         ]
         if not level:
             return
@@ -149,33 +149,33 @@ def _require_shallow(content: Any) -> None:
 
 def save_config(
     config: Config,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
-    folder: str | os.PathLike | None = None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> None:
     """Writes a config with every default filled in; `load_config` reads it back.
 
-    It has both paths of a data file, from its own folder and the absolute one, so that
-    it is read back where the folder was moved, with the data or without.
+    For each data file, it holds the path relative to the config and the absolute path,
+    so that `load_config` finds the data if the folder was moved, with or without it.
 
     Args:
-        config: the config.
-        path: the file to write.
-        folder: the folder that the file is moved to afterwards, if any.
+        config: The config.
+        path: The file to write.
+        folder: The folder that the file will be moved to, if any.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: The file cannot be written.
     """
     content = config.model_dump()
-    folder = os.path.abspath(folder or os.path.dirname(path))
+    start = os.path.abspath(folder or os.path.dirname(path))
     for key in ("train", "test"):
         if (place := content["data"][key]) is not None:
-            content["data"][key] = [os.path.relpath(place, folder), place]
+            content["data"][key] = [os.path.relpath(place, start), place]
     yaml_file.write(content, path)
 
 
 def _explain(problem: Mapping[str, Any]) -> ConfigError:
-    """Returns the error of this package for one of pydantic's."""
+    """Converts one of pydantic's errors to a `ConfigError`."""
     location, got = problem["loc"], problem["input"]
     where = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in location)[1:]
     cause = problem.get("ctx", {}).get("error")
@@ -197,7 +197,8 @@ def _explain(problem: Mapping[str, Any]) -> ConfigError:
 
 
 def _keys_at(location: tuple[str | int, ...]) -> list[str]:
-    section = Config
+    section: type[pydantic.BaseModel] = Config
     for key in location:
-        section = typing.cast("type[Config]", section.model_fields[key].annotation)
+        field = section.model_fields[str(key)]
+        section = typing.cast("type[pydantic.BaseModel]", field.annotation)
     return list(section.model_fields)

@@ -1,4 +1,4 @@
-"""Changes to a config from the command line: `training.epochs=5`."""
+"""Overrides: changes to a config such as `training.epochs=5`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ _STEP = re.compile(r"\.?(?P<key>[^.\[\]=]+)|\[(?P<index>\d+)\]")
 
 
 def apply_override(content: dict[str, Any], override: str) -> None:
-    """Makes one change to the plain data of a config, in place.
+    """Applies one override to the plain data of a config, in place.
 
     Args:
-        content: what the config file says.
-        override: `key.path=value`. The path is as in an error message, entries of a
-            list by number: `model.layers[0].GRU.units`, or `model.layers.0.GRU.units`.
-            The value is read as YAML.
+        content: The content of the config file.
+        override: `key.path=value`. The path has the form that error messages use, with
+            list entries by index: `model.layers[0].GRU.units` or
+            `model.layers.0.GRU.units`. The value is YAML.
 
     Raises:
-        ConfigError: there is no `=`, the path cannot be followed, or the value is not
-            YAML.
+        ConfigError: There is no `=`, the path leads nowhere, or the value is not YAML.
 
     Example:
         >>> content = {"training": {"epochs": 60}}
@@ -44,14 +43,12 @@ def apply_override(content: dict[str, Any], override: str) -> None:
             path, f"cannot read the value {short(text)}: {error}"
         ) from error
     place: Any = content
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
-        step = _fitting(place, step, path)
-        if following is None:
-            place[step] = value
-            return
-        if isinstance(place, dict) and place.get(step) is None:
-            place[step] = {}  # a section that the file leaves to its defaults
-        place = place[step]
+    for step in steps[:-1]:
+        key = _key(place, step, path)
+        if isinstance(place, dict) and place.get(key) is None:
+            place[key] = {}  # a section that the file leaves out
+        place = place[key]
+    place[_key(place, steps[-1], path)] = value
 
 
 def _steps(path: str) -> list[str]:
@@ -66,18 +63,16 @@ def _steps(path: str) -> list[str]:
     return steps
 
 
-def _fitting(place: Any, step: str, path: str) -> str | int:
-    """Returns the key or index by which `place` is entered."""
+def _key(place: Any, step: str, path: str) -> str | int:
+    """Returns the key of a dict, or the index of a list, that a step stands for."""
     if isinstance(place, dict):
         return step
     if isinstance(place, list):
-        # Python refuses to read thousands of digits as a number.
+        # Python limits the number of digits that `int` reads.
         if step.isdecimal() and len(step) <= _MAX_DIGITS and int(step) < len(place):
             return int(step)
         last = len(place) - 1
         raise ConfigError(
-            path, f"expected the number of an entry, 0..{last}; got {short(step)}."
+            path, f"expected the index of an entry, 0..{last}; got {short(step)}."
         )
-    raise ConfigError(
-        path, f"cannot follow {short(step)}: what stands before it is {shown(place)}."
-    )
+    raise ConfigError(path, f"there is no {short(step)} in {shown(place)}.")

@@ -1,4 +1,4 @@
-"""What a config file says: one class a section, every key with its type."""
+"""The schema of config files: one class per section, every key with its type."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ except ImportError as error:
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from tf_gru_addon.config.catalog import Catalog
+from tf_gru_addon.config.catalogs import LAYERS, OPTIMIZERS
 from tf_gru_addon.config.errors import ConfigError, short, shown
 from tf_gru_addon.config.kinds import FLOAT32_MAX
-from tf_gru_addon.config.parts import LAYERS, OPTIMIZERS
 
-#: Keras follows a model from its end to its beginning, one call within another.
+#: Keras traverses a model recursively, so deeper ones would overflow the stack.
 MAX_LAYERS = 200
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 def _find(value: Any, info: pydantic.ValidationInfo) -> Any:
-    """Returns the absolute path of a data file, for one path or several to try."""
+    """Returns the absolute path of a data file, from one path or several candidates."""
     if value is None:
         return None
     given = value if isinstance(value, list) else [value]
@@ -54,19 +54,20 @@ def _float32(value: float) -> float:
 
 
 def _softmaxes(value: Any, where: str) -> Iterator[str]:
-    """Yields the places of softmax activations in a layer."""
-    parts = value.items() if isinstance(value, dict) else ()
-    if isinstance(value, list):
-        parts = ((f"[{i}]", part) for i, part in enumerate(value))
-    for key, part in parts:
-        place = where + (key if key.startswith("[") else f".{key}")
-        if key == "activation" and part == "softmax":
-            yield place
-        yield from _softmaxes(part, place)
+    """Yields the paths of the softmax activations in a layer."""
+    inner: dict[str, Any] = {}
+    if isinstance(value, dict):
+        inner = {f".{key}": each for key, each in value.items()}
+    elif isinstance(value, list):
+        inner = {f"[{index}]": each for index, each in enumerate(value)}
+    for step, each in inner.items():
+        if step == ".activation" and each == "softmax":
+            yield where + step
+        yield from _softmaxes(each, where + step)
 
 
 def _one_of(catalog: Catalog) -> BeforeValidator:
-    """Lets the catalog check a value; the place is put in front of its errors later."""
+    """Checks a value against a catalog; `load._explain` adds the key to the error."""
     return BeforeValidator(lambda value: catalog.check(value, ""))
 
 
@@ -75,7 +76,7 @@ Optimizer = Annotated[dict[str, dict[str, Any]], _one_of(OPTIMIZERS)]
 
 
 class Section(pydantic.BaseModel):
-    """Keys with types: no key beside them, and no silent conversion."""
+    """A section: unknown keys are errors, and no value is converted silently."""
 
     model_config = pydantic.ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False
@@ -83,18 +84,18 @@ class Section(pydantic.BaseModel):
 
 
 class Data(Section):
-    """What to train and test on: a data set of the package, or two files.
+    """The data to train and test on: a data set of the package, or two files.
 
     Attributes:
-        dataset: a data set that comes with the package; or
-        train: the `.npz` or `.csv` file to train on, and
-        test: the one to test on. If both name one `.npz` file, its arrays' names begin
-            with `train_` and `test_`. A relative path starts in the folder of the
-            config file, or else in the current directory. Of a list of paths, the first
-            that exists is taken.
-        sequence_column: the `.csv` column that tells the sequences apart.
-        label_column: the `.csv` column with the label.
-        padding_value: what to pad with; no real frame may consist of it alone.
+        dataset: A data set of the package, instead of `train` and `test`.
+        train: The `.npz` or `.csv` file to train on. A relative path is looked up in
+            the folder of the config file, then in the current directory. If it is a
+            list of paths, the first that exists is used.
+        test: The file to test on, likewise. If it is the same `.npz` file as `train`,
+            the names of its arrays begin with `train_` and `test_`.
+        sequence_column: The `.csv` column that identifies the sequence of a frame.
+        label_column: The `.csv` column with the label.
+        padding_value: The value to pad with; no real frame may consist of it alone.
     """
 
     dataset: Literal["japanese_vowels"] | None = None
@@ -120,9 +121,9 @@ class Model(Section):
     """The layers, from the first to the last.
 
     Attributes:
-        features: the size of a frame.
-        layers: the layers. The last gives one number a class: probabilities if its
-            activation is softmax, else logits.
+        features: The number of features per frame.
+        layers: The layers. The last has one output per class: probabilities if its
+            activation is softmax, otherwise logits.
     """
 
     features: Count
@@ -133,8 +134,8 @@ class Model(Section):
         for place in _softmaxes(self.layers[:-1], ".layers"):
             raise ConfigError(
                 place,
-                "only the last layer's activation may be softmax; got it before. Move "
-                "it to the end, or leave it out: a last layer without it gives logits.",
+                "only the last layer's activation may be softmax; got it in an earlier "
+                "layer. Move it to the last, or remove it to get logits.",
             )
         return self
 
@@ -143,13 +144,13 @@ class Training(Section):
     """How to train.
 
     Attributes:
-        epochs: how often to go through the training data.
-        batch_size: sequences in a batch.
-        seed: what every random number follows from.
-        learning_rate_schedule: "constant"; or "cosine": from the optimizer's learning
-            rate down to nearly 0 in half a cosine over the epochs.
-        validation_fraction: the part of the training data, the same of each class, that
-            is held out to validate on after each epoch.
+        epochs: The number of passes over the training data.
+        batch_size: The number of sequences in a batch.
+        seed: The seed of all random numbers.
+        learning_rate_schedule: "constant"; or "cosine", which decays the optimizer's
+            learning rate to nearly 0 along half a cosine over the epochs.
+        validation_fraction: The fraction of the training data, stratified by class, to
+            hold out for validation after each epoch.
     """
 
     epochs: Count
@@ -160,12 +161,13 @@ class Training(Section):
 
 
 class Export(Section):
-    """What to write for others to load.
+    """What to export at the end of a run.
 
     Attributes:
-        formats: "saved_model": a TensorFlow SavedModel, which needs neither Keras nor
-            this package.
-        tolerance: how far the exported model's numbers may be from the trained one's.
+        formats: "saved_model" writes a TensorFlow SavedModel, which loads without Keras
+            and without this package.
+        tolerance: The largest difference allowed between the outputs of the exported
+            and the trained model.
     """
 
     formats: list[Literal["saved_model"]] = ["saved_model"]
@@ -173,7 +175,7 @@ class Export(Section):
 
 
 class Config(Section):
-    """A whole config. Read one with `load_config`."""
+    """A whole config; `load_config` reads one from a file."""
 
     data: Data
     model: Model
@@ -186,7 +188,7 @@ def require_config(config: Any) -> None:
     """Checks that an argument is a config.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: It is not.
     """
     if not isinstance(config, Config):
         raise ConfigError(

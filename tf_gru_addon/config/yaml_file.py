@@ -1,4 +1,4 @@
-"""YAML files: plain data only, written out, and no key twice."""
+"""YAML files of plain data, without aliases, merge keys or duplicate keys."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tf_gru_addon.config.errors import ConfigError, short, shown
 from tf_gru_addon.reading import FileRefusedError, require_regular
 from tf_gru_addon.reading.boundary import reason
 
-#: A config of a hundred layers, each with every argument, has 40 kB. PyYAML reads about
-#: 100 kB a second.
+#: A config of 100 layers with every argument given takes 40 kB. PyYAML reads about 100
+#: kB per second.
 _MAX_BYTES = 1 << 17
-#: More than any number or date has; Python takes hours for a number of megabytes.
+#: Longer than any number or date; Python takes hours to parse one of megabytes.
 _MAX_SCALAR = 400
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain data; nothing in a file can name a Python object."""
+    """Reads plain data; a file cannot name a Python object."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        # A few lines of aliases of aliases stand for more data than a memory holds.
+        # A few lines of nested aliases can expand to more data than fits into memory.
         event = self.peek_event()
         if getattr(event, "anchor", None) is not None:
             raise ConfigError(
@@ -50,13 +50,13 @@ class _Loader(yaml.SafeLoader):
             kind = node.tag.rpartition(":")[2]
             raise ConfigError(
                 _line(node),
-                f"{short(node.value)} looks like a YAML {kind}, but is none: "
+                f"{short(node.value)} looks like a YAML {kind}, but is not valid: "
                 f"{short(str(error))}. Correct it; quote it if it is text.",
             ) from error
 
 
 _TEXT = "tag:yaml.org,2002:str"
-# What PyYAML raises, beside its own errors, for a date such as 2001-13-45.
+# PyYAML raises these, besides its own errors, for a date such as 2001-13-45.
 _NO_SUCH_VALUE = (ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
 
 
@@ -75,18 +75,18 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
             raise ConfigError(
-                _line(key_node), f"expected text as key; got {shown(key)}. Quote it."
+                _line(key_node), f"expected text as a key; got {shown(key)}. Quote it."
             )
         if key in seen:
             raise ConfigError(
-                _line(key_node), f"the key {short(key)} is there twice. Remove one."
+                _line(key_node), f"the key {short(key)} is given twice. Remove one."
             )
         seen.add(key)
     return dict(loader.construct_pairs(node, deep=True))
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-# YAML 1.1 takes 3e-3 for text, as it lacks the point; everybody means the number.
+# YAML 1.1 reads 3e-3 as text, as it has no decimal point; users mean the number.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"),
@@ -100,10 +100,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def parse(text: str) -> Any:
-    """Returns what a YAML text says.
+    """Returns the content of a YAML text.
 
     Raises:
-        ConfigError: it is not YAML, names a Python object, has a key twice, or has
+        ConfigError: It is not YAML, names a Python object, has a duplicate key, or has
             aliases.
     """
     if len(text) > _MAX_BYTES:
@@ -115,17 +115,17 @@ def parse(text: str) -> Any:
     except ConfigError:
         raise
     except RecursionError:
-        raise ConfigError("", "nested too deep.") from None
-    except Exception as error:  # damage shows in many ways
-        raise ConfigError("", f"not the YAML of a config: {error}") from error
+        raise ConfigError("", "nested too deeply.") from None
+    except Exception as error:  # PyYAML raises many types for damaged files
+        raise ConfigError("", f"not valid YAML: {error}") from error
 
 
-def read(path: str | os.PathLike) -> dict[str, Any]:
-    """Returns what a YAML file says.
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the content of a YAML file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ConfigError: the file is not YAML, or not keys and values.
+        FileNotFoundError: The file does not exist.
+        ConfigError: The file cannot be read, is not YAML, or is not a mapping.
     """
     try:
         require_regular(path)
@@ -144,11 +144,11 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
     return content
 
 
-def write(content: dict[str, Any], path: str | os.PathLike) -> None:
+def write(content: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes plain data as YAML.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: The file cannot be written.
     """
     with open(path, "w", encoding="utf-8") as file:
         yaml.dump(content, file, _Dumper, sort_keys=False)

@@ -1,6 +1,6 @@
-"""Labelled sequences to train on: the data that comes along, and files of your own.
+"""Labelled sequences: a data set of the package, and loaders for your own files.
 
-Only NumPy is used here; TensorFlow and Keras come in when a model is built.
+This uses NumPy only, not TensorFlow or Keras.
 """
 
 from tf_gru_addon.datasets.csv_file import load_csv as load_csv

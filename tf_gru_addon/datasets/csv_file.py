@@ -1,4 +1,4 @@
-"""Sequences from a `.csv` file."""
+"""Loads sequences from a `.csv` file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import os
 import reprlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -14,32 +15,32 @@ from tf_gru_addon.reading import boundary, require_regular
 
 
 def load_csv(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     sequence_column: str = "sequence",
     label_column: str = "label",
     padding_value: float = 0.0,
 ) -> Sequences:
-    """Loads labelled sequences from a `.csv` file with one line a frame.
+    """Loads labelled sequences from a `.csv` file with one line per frame.
 
-    The first line names the columns. One column says which sequence a frame belongs to
-    (any text), one its label (an integer from 0); every other column is a feature. The
-    frames of a sequence stand together, in the order of time.
+    The first line names the columns. One column identifies the sequence of a frame (any
+    text), one gives its label (an integer from 0); every other column is a feature. The
+    frames of a sequence must be on consecutive lines, in temporal order.
 
     Args:
-        path: the file, in UTF-8.
-        sequence_column: the name of the column that tells the sequences apart.
-        label_column: the name of the column with the label.
-        padding_value: the value to pad with.
+        path: The file, in UTF-8.
+        sequence_column: The name of the column that identifies the sequence.
+        label_column: The name of the column with the label.
+        padding_value: The value to pad with.
 
     Returns:
         The sequences, checked.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DataError: a column is missing, a cell is no number, a line has too few or too
-            many cells, a sequence is in pieces or has two labels, or there are no
-            frames. The message names the line.
+        FileNotFoundError: The file does not exist.
+        DataError: A column is missing, a cell is not a number, a line has too few or
+            too many cells, a sequence is interrupted by another or has two labels, or
+            there are no frames. The message names the line.
 
     Example:
         >>> with open("mine.csv", "w") as file:
@@ -55,7 +56,7 @@ def load_csv(
 
 
 def _load(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     sequence_column: str,
     label_column: str,
     padding_value: float,
@@ -69,8 +70,8 @@ def _load(
         if sequence != last:
             if sequence in seen:
                 raise DataError(
-                    f"{place}: sequence {reprlib.repr(sequence)} began before, and "
-                    "others came between. Let the frames of a sequence stand together."
+                    f"{place}: the frames of sequence {reprlib.repr(sequence)} are "
+                    "interrupted by another's. Put them on consecutive lines."
                 )
             seen[sequence] = label
             lengths.append(0)
@@ -78,13 +79,13 @@ def _load(
             last = sequence
         if label != seen[sequence]:
             raise DataError(
-                f"{place}: a sequence has one label; {reprlib.repr(sequence)} had "
-                f"{seen[sequence]} before, and {label} here."
+                f"{place}: a sequence has one label; {reprlib.repr(sequence)} has "
+                f"{seen[sequence]} on an earlier line, and {label} here."
             )
         lengths[-1] += 1
         frames.append(features)
     if not frames:
-        raise DataError(f"{path}: expected one line a frame; there are none.")
+        raise DataError(f"{path}: expected one line per frame; there are none.")
     return Sequences.from_packed(
         np.array(frames),
         np.array(lengths),
@@ -95,16 +96,16 @@ def _load(
 
 
 def _rows(
-    path: str | os.PathLike, sequence_column: str, label_column: str
+    path: str | os.PathLike[str], sequence_column: str, label_column: str
 ) -> Iterator[tuple[str, str, int, list[float]]]:
-    """Yields the place, the sequence's name, the label and the features of a line."""
+    """Yields the location, the sequence, the label and the features of each line."""
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         header = next(reader, [])
         _check_header(path, header, sequence_column, label_column)
         for row in reader:
             if not row:
-                continue  # csv's answer to an empty line
+                continue  # an empty line
             place = f"{path}, line {reader.line_num}"
             if len(row) != len(header):
                 raise DataError(
@@ -118,7 +119,12 @@ def _rows(
             yield place, sequence, label, features
 
 
-def _check_header(path, header, sequence_column, label_column) -> None:
+def _check_header(
+    path: str | os.PathLike[str],
+    header: list[str],
+    sequence_column: str,
+    label_column: str,
+) -> None:
     if sequence_column == label_column:
         raise DataError(
             f"{path}: `sequence_column` and `label_column` both name the column "
@@ -131,14 +137,14 @@ def _check_header(path, header, sequence_column, label_column) -> None:
                 f"{', '.join(header) or 'nothing'}. Name yours with `{key}_column`."
             )
     if len(set(header)) < len(header):
-        raise DataError(f"{path}: two columns of the first line have one name.")
+        raise DataError(f"{path}: two columns have the same name.")
     if len(header) < 3:
         raise DataError(f"{path}: expected at least one column of features.")
 
 
-def _number(kind: type, text: str, place: str, column: str):
+def _number(kind: type, text: str, place: str, column: str) -> Any:
     try:
-        if "_" in text:  # which Python takes, as in 1_000
+        if "_" in text:  # Python would accept 1_000
             raise ValueError
         return kind(text)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""The Japanese Vowels speech data, which comes with the package."""
+"""The Japanese Vowels speech data set, which is part of the package."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tf_gru_addon.datasets.sequences import Splits
 
 
 def load_japanese_vowels(*, padding_value: float = 0.0) -> Splits:
-    """Loads Japanese Vowels: which of nine men is speaking?
+    """Loads Japanese Vowels, a data set for speaker recognition.
 
-    270 utterances to train on and 370 to test, each 7 to 29 frames of 12 LPC cepstrum
-    coefficients (Kudo, Toyama and Shimbo, Pattern Recognition Letters 20, 1999; UCI
-    Machine Learning Repository, CC BY 4.0).
+    Nine men utter two vowels: 270 utterances for training and 370 for testing, each of
+    7 to 29 frames with 12 LPC cepstrum coefficients (Kudo, Toyama and Shimbo, Pattern
+    Recognition Letters 20, 1999; UCI Machine Learning Repository, CC BY 4.0).
 
     Args:
-        padding_value: the value to pad with.
+        padding_value: The value to pad with.
 
     Returns:
         The published split: `train` and `test`, with labels 0 to 8.

@@ -9,28 +9,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tf_gru_addon.errors import TfGruAddonError
+from tf_gru_addon.errors import Error
 from tf_gru_addon.reading import Budget, boundary, require_regular
 
 
-class DataError(TfGruAddonError, ValueError):
-    """A data file or array that cannot be used: which, what was expected, what came."""
+class DataError(Error, ValueError):
+    """A data file or an array that cannot be used."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
     """Labelled sequences, padded to the length of the longest.
 
-    Built by the loaders, which check what they read; `from_packed` and `from_padded`
-    do the same for arrays.
+    The loaders check files and build this; `from_packed` and `from_padded` build it
+    from arrays.
 
     Attributes:
-        frames: float32 `(sequences, timesteps, features)`; behind a sequence's end
-            every value is `padding_value`.
-        lengths: int32 `(sequences,)`, the timesteps of each, at least 1.
-        labels: int32 `(sequences,)`, the class of each, from 0.
-        padding_value: what stands behind a sequence's end. No real frame consists of it
-            alone, so a `Masking(padding_value)` layer finds exactly the padding.
+        frames: Float32 `(sequences, timesteps, features)`; every value after the end of
+            a sequence is `padding_value`.
+        lengths: Int32 `(sequences,)`, the number of timesteps of each, at least 1.
+        labels: Int32 `(sequences,)`, the class of each, from 0.
+        padding_value: The value of the padding. No real frame consists of it alone, so
+            a `Masking(padding_value)` layer masks exactly the padding.
 
     Example:
         >>> frames = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
@@ -51,12 +51,12 @@ class Sequences:
 
     @property
     def features(self) -> int:
-        """The size of a frame."""
+        """The number of features per frame."""
         return self.frames.shape[-1]
 
     @property
     def mask(self) -> np.ndarray:
-        """Bool `(sequences, timesteps)`, True where a frame is real."""
+        """Bool `(sequences, timesteps)`: True for frames, False for padding."""
         return _mask(self.lengths, self.frames.shape[1])
 
     def take(self, indices: np.ndarray) -> Sequences:
@@ -69,15 +69,15 @@ class Sequences:
         )
 
     def require(self, *, features: int, classes: int, source: str) -> None:
-        """Checks that a model of these sizes can take these sequences.
+        """Checks that a model of these sizes accepts the sequences.
 
         Args:
-            features: the frame size that the model takes.
-            classes: the number of the model's outputs.
-            source: what to call the data in an error.
+            features: The number of features that the model takes.
+            classes: The number of the model's outputs.
+            source: The name of the data in errors.
 
         Raises:
-            DataError: the frames have another size, or a label is not among
+            DataError: The number of features differs, or a label is not in
                 `0 .. classes - 1`.
         """
         if self.features != features:
@@ -92,7 +92,7 @@ class Sequences:
                 f"{source}: labels must be in 0..{classes - 1}, as the model has "
                 f"{classes} outputs; sequence {worst} has label "
                 f"{self.labels[worst]}. Correct the label, or give the model's last "
-                "layer one unit a class."
+                "layer one unit per class."
             )
 
     @classmethod
@@ -105,26 +105,26 @@ class Sequences:
         padding_value: float = 0.0,
         source: str = "arrays",
     ) -> Sequences:
-        """Makes sequences from frames that stand one after another.
+        """Returns sequences from concatenated frames.
 
         Args:
-            frames: numbers `(sum of lengths, features)`.
-            lengths: integers `(sequences,)`, each at least 1.
-            labels: integers `(sequences,)`, from 0.
-            padding_value: the value to pad with.
-            source: what to call the data in an error; a file's name, say.
+            frames: Numbers `(sum of lengths, features)`.
+            lengths: Integers `(sequences,)`, each at least 1.
+            labels: Integers `(sequences,)`, from 0.
+            padding_value: The value to pad with.
+            source: The name of the data in errors, such as a file's.
 
         Raises:
-            DataError: an array of another rank, type or size, a value that is not
-                finite, or a frame that consists of `padding_value`.
+            DataError: An array has another rank, dtype or size, a value is not finite,
+                or a frame consists of `padding_value`.
         """
         frames = _floats(frames, ("frames", "features"), f"{source}: frames")
         lengths, labels = _lengths_and_labels(lengths, labels, source)
         if lengths.sum() != len(frames):
             raise DataError(
                 f"{source}: lengths must add up to the number of frames, "
-                f"{len(frames)}; they add up to {lengths.sum()}. Write one length a "
-                "sequence, counting its frames."
+                f"{len(frames)}; they add up to {lengths.sum()}. Give one length "
+                "per sequence, the number of its frames."
             )
         shape = (len(lengths), int(lengths.max()), frames.shape[1])
         size = math.prod(shape) * frames.itemsize
@@ -132,8 +132,8 @@ class Sequences:
             raise DataError(
                 f"{source}: padded to the longest, which has {shape[1]} frames, the "
                 f"{shape[0]} sequences would take {size} bytes, and their frames are "
-                f"{frames.nbytes}. Cut the longest, leave them out, or cut every "
-                "sequence into pieces of about one length."
+                f"{frames.nbytes}. Truncate or remove the longest, or split all into "
+                "sequences of similar length."
             )
         try:
             padded = np.full(shape, padding_value, np.float32)
@@ -143,7 +143,7 @@ class Sequences:
             raise DataError(
                 f"{source}: padded to the longest, the sequences do not fit into "
                 f"memory: {shape[0]} sequences, {shape[1]} timesteps, {shape[2]} "
-                "features. Cut or leave out the longest."
+                "features. Truncate or remove the longest."
             ) from error
 
     @classmethod
@@ -156,19 +156,19 @@ class Sequences:
         padding_value: float = 0.0,
         source: str = "arrays",
     ) -> Sequences:
-        """Makes sequences from an array that is padded already.
+        """Returns sequences from an array that is already padded.
 
         Args:
-            frames: numbers `(sequences, timesteps, features)`. What stands behind a
-                sequence's end is not looked at.
-            lengths: integers `(sequences,)`, or None: no sequence is padded.
-            labels: integers `(sequences,)`, from 0.
-            padding_value: the value to pad with.
-            source: what to call the data in an error; a file's name, say.
+            frames: Numbers `(sequences, timesteps, features)`. Values after the end of
+                a sequence are ignored.
+            lengths: Integers `(sequences,)`, or None if no sequence is padded.
+            labels: Integers `(sequences,)`, from 0.
+            padding_value: The value to pad with.
+            source: The name of the data in errors, such as a file's.
 
         Raises:
-            DataError: an array of another rank, type or size, a value that is not
-                finite, or a frame that consists of `padding_value`.
+            DataError: An array has another rank, dtype or size, a value is not finite,
+                or a frame consists of `padding_value`.
         """
         axes = ("sequences", "timesteps", "features")
         frames = _floats(frames, axes, f"{source}: x")
@@ -178,7 +178,7 @@ class Sequences:
         if len(lengths) != len(frames):
             raise DataError(
                 f"{source}: x holds {len(frames)} sequences, but there are "
-                f"{len(lengths)} lengths and labels. Write one of each a sequence."
+                f"{len(lengths)} lengths and labels. Give one of each per sequence."
             )
         if lengths.max() > frames.shape[1]:
             raise DataError(
@@ -192,7 +192,14 @@ class Sequences:
         return cls._checked(frames, lengths, labels, padding_value, source)
 
     @classmethod
-    def _checked(cls, frames, lengths, labels, padding_value, source) -> Sequences:
+    def _checked(
+        cls,
+        frames: np.ndarray,
+        lengths: np.ndarray,
+        labels: np.ndarray,
+        padding_value: float,
+        source: str,
+    ) -> Sequences:
         mask = _mask(lengths, frames.shape[1])
         _refuse_first(
             ~np.isfinite(frames).all(-1),
@@ -202,25 +209,25 @@ class Sequences:
         _refuse_first(
             mask & (frames == np.float32(padding_value)).all(-1),
             f"{source}: {{}} consists of the padding value, {padding_value}, and would "
-            "be taken for padding. If it is padding, give `lengths`; if it is real, "
+            "be taken for padding. If it is padding, give `lengths`; otherwise, "
             "choose a `padding_value` that no frame consists of.",
         )
         return cls(frames, lengths, labels, padding_value)
 
 
-def require_file(path: str | os.PathLike) -> None:
-    """Checks that there is a data file.
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Checks that a path is that of a regular file.
 
     Raises:
-        FileNotFoundError: there is nothing.
-        DataError: there is something else: a folder, a pipe, a device.
+        FileNotFoundError: The file does not exist.
+        DataError: It is a folder, a pipe or a device.
     """
     with boundary(path, DataError, "it cannot be opened"):
         require_regular(path)
 
 
 class Splits(NamedTuple):
-    """A data set: what to train on, and what to test on."""
+    """A data set, split into training and test data."""
 
     train: Sequences
     test: Sequences
@@ -240,16 +247,18 @@ def _floats(array: np.ndarray, axes: tuple[str, ...], name: str) -> np.ndarray:
     array = _ranked(array, axes, name)
     if array.dtype.kind not in "fiu":
         raise DataError(f"{name} must hold numbers; its dtype is {array.dtype}.")
-    with np.errstate(over="ignore"):  # an overflow becomes inf, and is refused as such
+    with np.errstate(over="ignore"):  # an overflow gives inf, which is refused
         return array.astype(np.float32)
 
 
-def _lengths_and_labels(lengths, labels, source) -> tuple[np.ndarray, np.ndarray]:
+def _lengths_and_labels(
+    lengths: np.ndarray, labels: np.ndarray, source: str
+) -> tuple[np.ndarray, np.ndarray]:
     lengths = _integers(lengths, 1, f"{source}: lengths")
     labels = _integers(labels, 0, f"{source}: labels")
     if len(lengths) != len(labels):
         raise DataError(
-            f"{source}: there must be one label a sequence; there are {len(lengths)} "
+            f"{source}: there must be one label per sequence; there are {len(lengths)} "
             f"sequences and {len(labels)} labels."
         )
     return lengths, labels

@@ -1,14 +1,14 @@
-"""Opening files that anyone may have made.
+"""Opens untrusted files safely.
 
-Every reader of the package opens its files through these modules, which decide before
-anything is read whether a file may be:
+Every reader of the package opens its files through these modules, which check a file
+before reading its content:
 
-- `budget`: is it a regular file, and how much memory may its content take?
-- `boundary`: whatever a library raises for bad data becomes one error with its name;
-- `hdf5`: an HDF5 file that reads no other file, and whose arrays fit the budget;
-- `hdf5_trial`: a process of its own for HDF5 files that may crash the library;
-- `zip_file`: a zip file whose members fit the budget, and the arrays of an `.npz`;
-- `keras_file`: a `.keras` file that may be given to `keras.saving.load_model`.
+- `budget`: whether it is a regular file, and how much memory its content may take;
+- `boundary`: turns everything that libraries raise for bad data into one error;
+- `hdf5`: HDF5 files that refer to no other file, with arrays that fit the budget;
+- `hdf5_trial`: a subprocess for HDF5 files that may crash the library;
+- `zip_file`: zip files whose members fit the budget, and the arrays of an `.npz` file;
+- `keras_file`: `.keras` files that are safe for `keras.saving.load_model`.
 """
 
 from tf_gru_addon.reading.boundary import boundary as boundary

@@ -1,19 +1,19 @@
-"""How much memory a file may take.
+"""Limits the memory that the content of a file may take.
 
 A file of a few kilobytes can claim terabytes: in a header, through compression, or by
-naming one array a thousand times. A reader therefore takes what a file claims from a
-budget before it reads, decompresses or pads anything.
+referring to one array a thousand times. A reader therefore takes the claimed bytes from
+a budget before it reads, decompresses or pads anything.
 
 The budget is `FACTOR` times the file's size, plus `FLOOR`:
 
-- Trained weights hardly compress (random float32 numbers shrink by a tenth), and Keras,
-  PyTorch and ONNX store them as they are: for these a factor of 2 would do. Data sets
-  that are zero-padded before they are compressed shrink most: sequences of 50 timesteps
-  on average, padded to 2,000, by about 40. Deflate cannot reach more than 1,032.
-  100 lets through what people write, and stops what only unfolds.
+- Trained weights hardly compress (random float32 numbers by a tenth), and Keras,
+  PyTorch and ONNX store them uncompressed: a factor of 2 would be enough for them.
+  Zero-padded data sets compress best: sequences of 50 timesteps on average, padded to
+  2,000, by a factor of about 40. The maximum of deflate is 1,032. A factor of 100
+  accepts real files and refuses decompression bombs.
 - The floor is for small files. A few kilobytes of zeros, such as the biases of a new
-  model, may well unfold by 1,000. 64 MiB is harmless on any machine that can load
-  TensorFlow.
+  model, can compress by a factor of 1,000. 64 MiB is harmless on any machine that can
+  load TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+
+from tf_gru_addon.errors import Error
 
 FACTOR = 100
 FLOOR = 1 << 26
@@ -34,64 +36,64 @@ _KINDS = {
 }
 
 
-class FileRefusedError(ValueError):
-    """A file that is not read: what it is, or what it claims, cannot be right."""
+class FileRefusedError(Error, ValueError):
+    """A file that is refused, because of its type or of the sizes that it claims."""
 
 
 class Budget:
-    """The bytes that the content of one file may take in memory, all in all.
+    """The number of bytes that the content of one file may take in memory.
 
     Args:
         size: The file's size in bytes.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int) -> None:
         self.size = size
         self.limit = FACTOR * size + FLOOR
         self._left = self.limit
 
     @classmethod
-    def of(cls, path: str | os.PathLike) -> Budget:
+    def of(cls, path: str | os.PathLike[str]) -> Budget:
         """Returns the budget of a file.
 
         Raises:
-            FileNotFoundError: There is no such file.
-            FileRefusedError: It is no regular file.
+            FileNotFoundError: The file does not exist.
+            FileRefusedError: It is not a regular file.
         """
         return cls(require_regular(path))
 
     def grow(self, size: int) -> None:
-        """Adds another file of `size` bytes, which belongs to the first."""
+        """Adds the budget of another file of `size` bytes that belongs to this one."""
         self.size += size
         self.limit += FACTOR * size
         self._left += FACTOR * size
 
     def take(self, count: int, what: str) -> None:
-        """Takes bytes that are about to be read.
+        """Takes bytes from the budget, before they are read.
 
         Args:
-            count: How many.
-            what: What they are, for the error: "its array 'kernel'".
+            count: The number of bytes.
+            what: Their description, for the error: "its array 'kernel'".
 
         Raises:
-            FileRefusedError: So many are not left.
+            FileRefusedError: The budget has fewer bytes left.
         """
         if count > self._left:
             raise FileRefusedError(
-                f"{what} claims {count} bytes, and what a file of {self.size} bytes "
-                f"holds may take {self.limit} in all. It is damaged, or not what it "
-                "seems."
+                f"{what} claims {count} bytes, but the content of a file of "
+                f"{self.size} bytes may take at most {self.limit}. It is damaged, or "
+                "not what it seems."
             )
         self._left -= count
 
 
-def require_regular(path: str | os.PathLike) -> int:
+def require_regular(path: str | os.PathLike[str]) -> int:
     """Returns the size of a regular file.
 
-    A pipe or a device can be read for ever; it is not even opened.
+    The file is not opened, because reading a pipe or a device may never end.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         FileRefusedError: It is a folder, a pipe, a device or a socket.
     """
     try:

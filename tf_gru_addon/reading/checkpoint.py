@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints, which are several files."""
+"""TensorFlow's checkpoints, which consist of several files."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from tf_gru_addon.reading.budget import Budget, require_regular
 
 
-def checkpoint_budget(prefix: str | os.PathLike) -> Budget:
-    """Returns the budget of a checkpoint: that of its files together.
+def checkpoint_budget(prefix: str | os.PathLike[str]) -> Budget:
+    """Returns the budget of a checkpoint, from the total size of its files.
 
     Args:
-        prefix: What TensorFlow calls the checkpoint: the files' name without `.index`
-            and `.data-00000-of-00001`; or, of the oldest, the file itself.
+        prefix: The checkpoint's path: its files' name without `.index` and
+            `.data-00000-of-00001`. In the oldest format, it is the only file.
 
     Raises:
-        FileRefusedError: One of them is no regular file.
+        FileRefusedError: A file is not a regular file.
     """
     prefix = Path(prefix)
     name = glob.escape(prefix.name)

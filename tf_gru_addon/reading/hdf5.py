@@ -1,19 +1,20 @@
-"""HDF5 files that are read without reading anything else.
+"""Opens HDF5 files that are self-contained and of plausible size.
 
-HDF5 lets a file of two kilobytes show another file's bytes as its own numbers, hold a
-group within itself, or claim terabytes. Keras writes none of this: a file is groups and
-arrays, each in one place, with all their bytes in the file. Whatever else there is, the
-file is refused before a byte of an array is read:
+An HDF5 file of two kilobytes can present another file's bytes as its own numbers,
+contain a group within itself, or claim terabytes. Keras writes none of this: its files
+consist of groups and arrays, each with one path, and of their bytes. A file with any of
+these is refused before an array is read:
 
-- external storage, virtual arrays, external and soft links, which lead to other places;
-- a group or array that stands in two places, which has no end if it stands in itself;
-- filters other than HDF5's own for compression (deflate), bytes and checksums;
-- arrays that claim more bytes than the file can hold (see `budget`).
+- external storage, virtual arrays, external and soft links, which refer to other data;
+- a group or array with two paths, which may be a cycle;
+- filters other than HDF5's deflate, shuffle and fletcher32;
+- arrays that claim more bytes than the budget allows (see `budget`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import math
 import mmap
@@ -29,39 +30,45 @@ from tf_gru_addon.reading.hdf5_trial import INDICES, try_out
 if TYPE_CHECKING:
     import h5py
 
-#: Keras nests a group a layer: wrappers and models within models, about ten.
+#: Keras nests one group per layer; wrappers and nested models have about ten levels.
 MAX_DEPTH = 100
-#: A transformer of a thousand layers with its optimizer's state has about 30,000.
+#: A transformer of 1,000 layers with its optimizer's state has about 30,000.
 MAX_OBJECTS = 100_000
 _MAX_ATTRIBUTES = 1000
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# The least that anything in a heap takes, where lengths have 8 bytes.
+# The minimal size of an object in a heap, with lengths of 8 bytes.
 _ENTRY = 16
-#: The most that deflate can make of a byte.
+#: The maximal compression ratio of deflate.
 _DEFLATE_RATIO = 1032
 
 
 @contextlib.contextmanager
 def open_hdf5(
-    file: str | os.PathLike | IO[bytes], budget: Budget | None = None
+    file: str | os.PathLike[str] | io.BytesIO, budget: Budget | None = None
 ) -> Iterator[tuple[h5py.File, list[str]]]:
-    """Opens an HDF5 file for reading, after looking at all that is in it.
+    """Opens an HDF5 file for reading, after inspecting its whole structure.
 
     Args:
-        file: The file, or a file object of its bytes.
-        budget: Of a file object, the budget of the file that it came from.
+        file: The path of the file, or its content as a `BytesIO`.
+        budget: For a `BytesIO`, the budget of the file that it was read from.
 
     Yields:
         The file, and the paths of all its arrays.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        FileRefusedError: It is no regular file, or holds what Keras never writes.
-        Exception: Anything that h5py raises for a damaged file; see `boundary`.
+        FileNotFoundError: The file does not exist.
+        FileRefusedError: It is not a regular file, or has a structure that Keras never
+            writes.
+        Exception: Anything that h5py raises for a damaged file; use `boundary`.
     """
     import h5py
 
-    budget = budget or Budget.of(file)
+    if budget is None:
+        budget = (
+            Budget(file.getbuffer().nbytes)
+            if isinstance(file, io.BytesIO)
+            else Budget.of(file)
+        )
     with _content(file) as content:
         _check_heaps(content)
         if re.search(INDICES, content):
@@ -71,14 +78,14 @@ def open_hdf5(
 
 
 def read_all(stream: IO[bytes], size: int) -> None:
-    """Reads every array and attribute of a file, in a process that may crash.
+    """Reads every array and attribute of a file; `hdf5_trial` runs it in a subprocess.
 
     Args:
         stream: The file.
-        size: The size that its budget comes from.
+        size: The size in bytes that determines its budget.
 
     Raises:
-        Exception: As `open_hdf5` does.
+        Exception: The exceptions of `open_hdf5`.
     """
     import h5py
 
@@ -98,10 +105,10 @@ def read_all(stream: IO[bytes], size: int) -> None:
 
 @contextlib.contextmanager
 def _content(
-    file: str | os.PathLike | IO[bytes],
+    file: str | os.PathLike[str] | io.BytesIO,
 ) -> Iterator[mmap.mmap | memoryview]:
-    """Gives the bytes of a file."""
-    if not isinstance(file, str | os.PathLike):
+    """Yields the bytes of a file."""
+    if isinstance(file, io.BytesIO):
         with file.getbuffer() as content:
             yield content
         return
@@ -113,30 +120,27 @@ def _content(
 
 
 def _check_heaps(content: mmap.mmap | memoryview) -> None:
-    """Refuses heaps in which the HDF5 library would go round for ever.
+    """Refuses heaps in which the HDF5 library would loop for ever.
 
-    The library follows what a heap says comes next, and does not look whether it has
-    been there. This is looked at before the library sees the file: it reads the heap of
-    the root group as it opens it.
+    The library follows the links of a heap without detecting cycles. This check must
+    precede opening the file, because the library then reads the root group's heap.
     """
     if content[:8] != _SIGNATURE:
-        raise OSError("the file does not begin as HDF5 does")
-    # No two real heaps lie in one place, so all have fewer entries than this.
+        raise OSError("the file does not begin with the signature of HDF5")
+    # Heaps do not overlap, so together they have fewer entries than this.
     steps = itertools.count(-(len(content) // _ENTRY))
-    # One after the other: a search for either is thirty times slower.
+    # Two searches: one regular expression for both is thirty times slower.
     for mark, check in ((b"GCOL\x01", _check_texts), (b"HEAP\x00", _check_names)):
         for match in re.finditer(mark, content):
             if not check(content, match.start(), steps):
-                raise FileRefusedError(
-                    f"its heap at {match.start()} does not add up. It is damaged."
-                )
+                raise FileRefusedError(f"its heap at byte {match.start()} is damaged.")
 
 
 def _check_texts(content: Any, start: int, steps: Iterator[int]) -> bool:
-    """Whether the objects of a heap of texts follow one another.
+    """Whether the objects of a global heap, which holds texts, are contiguous.
 
-    "GCOL", its size at 8, its objects from 16: each a number at 0 (0 is what is free),
-    its size at 8, and its bytes from 16 on.
+    Layout: "GCOL", the heap's size at byte 8, its objects from byte 16. An object has a
+    number at byte 0 (0 for free space), its size at byte 8, its content from byte 16.
     """
     end = start + _number(content, start + 8)
     place = start + _ENTRY
@@ -151,13 +155,13 @@ def _check_texts(content: Any, start: int, steps: Iterator[int]) -> bool:
 
 
 def _check_names(content: Any, start: int, steps: Iterator[int]) -> bool:
-    """Whether the free places of a group's heap of names come to an end.
+    """Whether the free list of a local heap, which holds a group's names, ends.
 
-    "HEAP", the first free place at 16, the address of its bytes at 24. In a free place
-    is the next, or 1.
+    Layout: "HEAP", the offset of the first free block at byte 16, the address of the
+    heap's data at byte 24. A free block begins with the offset of the next, or 1.
     """
     place, base = _number(content, start + 16), _number(content, start + 24)
-    seen = set()
+    seen: set[int] = set()
     while place != 1 and base + place + _ENTRY <= len(content):
         if place in seen or next(steps) > 0:
             return False
@@ -171,7 +175,7 @@ def _number(content: Any, place: int) -> int:
 
 
 class _Member(NamedTuple):
-    """What stands in a group under a name."""
+    """A member of a group."""
 
     group: Any
     name: bytes
@@ -181,9 +185,9 @@ class _Member(NamedTuple):
 
 
 class _Inspection:
-    """A walk through all groups and arrays of a file, each once."""
+    """Visits every group and array of a file once, and checks it."""
 
-    def __init__(self, file: h5py.File, budget: Budget):
+    def __init__(self, file: h5py.File, budget: Budget) -> None:
         self._root = file.id
         self._size = file.id.get_filesize()
         self._sizes = file.id.get_create_plist().get_sizes()
@@ -193,26 +197,26 @@ class _Inspection:
         """Returns the paths of all arrays.
 
         Raises:
-            FileRefusedError: There is something that Keras never writes.
+            FileRefusedError: The file has a structure that Keras never writes.
         """
         from h5py import h5d, h5g, h5o
 
         if self._sizes != (8, 8):
             raise FileRefusedError(
-                f"its addresses and lengths have {self._sizes} bytes; HDF5 writes 8, "
-                "unless told otherwise. Write the file anew with h5repack."
+                f"its addresses and lengths have {self._sizes} bytes; expected HDF5's "
+                "default of 8. Rewrite the file with h5repack."
             )
         root = h5g.open(self._root, b"/")
         self._check_attributes(root, "/")
         seen = {h5o.get_info(root).addr}
         arrays: list[str] = []
         pending = self._members(root, "", 1)
-        while pending:  # a loop, for a file can be nested deeper than Python's stack
+        while pending:  # not recursion: a file can be nested deeper than Python's stack
             member = pending.pop()
             if member.address in seen:
                 raise FileRefusedError(
-                    f"{member.path} also stands in another place of the file, as Keras "
-                    "never writes it."
+                    f"{member.path} also has another path in the file. Keras never "
+                    "writes this."
                 )
             seen.add(member.address)
             if len(seen) > MAX_OBJECTS:
@@ -227,13 +231,13 @@ class _Inspection:
         return arrays
 
     def _members(self, group: Any, path: str, depth: int) -> list[_Member]:
-        """Returns what stands in a group, the first name last."""
+        """Returns the members of a group, in reverse order."""
         from h5py import h5l
 
         if depth > MAX_DEPTH + 1:
             raise FileRefusedError(
-                f"its groups are nested more than {MAX_DEPTH} deep, as Keras never "
-                "writes them."
+                f"its groups are nested more than {MAX_DEPTH} deep. Keras never writes "
+                "this."
             )
         found: list[_Member] = []
         foreign: list[str] = []
@@ -249,21 +253,21 @@ class _Inspection:
         group.links.iterate(visit, info=True)
         if foreign:
             raise FileRefusedError(
-                f"{foreign[0]!r} is a link to another place, as Keras never writes it; "
-                "it is not followed."
+                f"{foreign[0]!r} is a soft or external link. Keras never writes these, "
+                "and they are not followed."
             )
         return found[::-1]
 
     def _check_array(self, array: Any, path: str) -> None:
         from h5py import h5d
 
-        # Even the shape of a virtual array is found by opening the other files.
+        # Reading even the shape of a virtual array would open the other files.
         properties = array.get_create_plist()
         layout = properties.get_layout()
         if properties.get_external_count() or layout == h5d.VIRTUAL:
             raise FileRefusedError(
-                f"the numbers of the array {path!r} lie in another file, as Keras "
-                "never writes it; that file is not read."
+                f"the numbers of the array {path!r} lie in another file. Keras never "
+                "writes this, and that file is not read."
             )
         filters = [
             properties.get_filter(i)[0] for i in range(properties.get_nfilters())
@@ -276,18 +280,18 @@ class _Inspection:
         chunk = 0
         if layout == h5d.CHUNKED:
             sizes = properties.get_chunk()
-            if len(sizes) != len(array.shape or ()):  # HDF5 would read for ever
+            if len(sizes) != len(array.shape or ()):  # HDF5 would loop for ever
                 raise FileRefusedError(
-                    f"the array {path!r} has the shape {array.shape}, and chunks of "
-                    f"the shape {sizes}. It is damaged."
+                    f"the array {path!r} has the shape {array.shape}, but chunks of "
+                    f"the shape {sizes}. The file is damaged."
                 )
             chunk = math.prod(sizes) * dtype.itemsize
         claim = max(count * dtype.itemsize, chunk)
         there = array.get_storage_size()
-        # A chunk of which nothing is stored is made of the fill value.
+        # HDF5 fills a chunk that is not stored with the fill value.
         if claim > FLOOR + FACTOR * there:
             raise FileRefusedError(
-                f"the array {path!r} claims {claim} bytes, and the file holds {there} "
+                f"the array {path!r} claims {claim} bytes, but the file holds {there} "
                 "of them. It is damaged, or not what it seems."
             )
         self._budget.take(claim, f"the array {path!r}")
@@ -300,15 +304,15 @@ class _Inspection:
         known = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
         if not set(filters) <= known or len(set(filters)) < len(filters):
             raise FileRefusedError(
-                f"the array {path!r} is stored through filters (HDF5's numbers "
-                f"{filters}), of which only deflate, shuffle and fletcher32 are read, "
-                "each once. Write the file anew: h5repack -f GZIP=4 IN OUT."
+                f"the array {path!r} uses the HDF5 filters {filters}; expected only "
+                "deflate, shuffle and fletcher32, each at most once. Rewrite the file: "
+                "h5repack -f GZIP=4 IN OUT."
             )
 
     def _check_chunks(
         self, array: Any, path: str, chunk: int, filters: list[int]
     ) -> None:
-        """Refuses chunks that unfold to more than their shape: HDF5 sets no limit."""
+        """Refuses chunks that decompress to more than their shape holds."""
         from h5py import h5z
 
         if h5z.FILTER_DEFLATE not in filters:
@@ -325,11 +329,11 @@ class _Inspection:
         slack = 64  # for a checksum
         for offset in large:
             _, content = array.read_direct_chunk(offset)
-            unfolded = zlib.decompressobj().decompress(content, chunk + slack + 1)
-            if len(unfolded) > chunk + slack:
+            result = zlib.decompressobj().decompress(content, chunk + slack + 1)
+            if len(result) > chunk + slack:
                 raise FileRefusedError(
-                    f"the array {path!r} unfolds to more bytes than its shape has. It "
-                    "is damaged, or not what it seems."
+                    f"the array {path!r} decompresses to more bytes than its shape "
+                    "has. It is damaged, or not what it seems."
                 )
 
     def _check_attributes(self, item: Any, path: str) -> None:
@@ -349,9 +353,9 @@ class _Inspection:
             self._budget.take(numbers * attribute.dtype.itemsize, what)
 
     def _check_references(self, count: int, what: str) -> None:
-        """Refuses many texts that can all be the same large one."""
+        """Refuses lists of references that may all refer to the same large text."""
         if count * self._size > self._budget.limit:
             raise FileRefusedError(
-                f"{what} refers to {count} texts, each of which can be as large as the "
-                "file. Keras writes such lists with texts of a fixed length."
+                f"{what} refers to {count} texts, each of which may be as large as the "
+                "file. Keras writes such lists as texts of a fixed length."
             )

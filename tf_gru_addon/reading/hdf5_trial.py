@@ -1,26 +1,25 @@
-"""Reading an HDF5 file in a process of its own, which may crash.
+"""Reads an HDF5 file in a subprocess, because the library may crash.
 
-The HDF5 library trusts the indices of its newer layouts: damaged ones make it write
-where it must not, and the process dies. Keras' files have no such index. Where a file
-has one, another process reads all of it first.
+The HDF5 library trusts the indices of its newer layouts: damaged ones make it write out
+of bounds, and the process dies. Keras' files have no such index. If a file has one, a
+subprocess reads all of it first.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from tf_gru_addon.reading.budget import Budget, FileRefusedError
 
 #: The indices of the newer layouts: fractal heaps, B-trees, and arrays of chunks.
 INDICES = rb"FRHP|BTHD|FAHD|EAHD"
-_SECONDS = 30
 
-# The package itself is not imported: that takes TensorFlow, and seconds.
+# Do not import the package itself: it would import TensorFlow, which takes seconds.
 _PROGRAM = """
 import json, sys, types
 sys.path = json.loads(sys.argv[1])
@@ -31,17 +30,21 @@ read_all(sys.stdin.buffer, int(sys.argv[3]))
 """
 
 
-def try_out(content: Any, budget: Budget) -> None:
-    """Has `hdf5.read_all` read a file in a process of its own.
+def try_out(
+    content: bytes | mmap.mmap | memoryview, budget: Budget, seconds: float = 30
+) -> None:
+    """Runs `hdf5.read_all` on a file in a subprocess.
 
-    Any other fault of the file is left to the reader in this process.
+    It only detects crashes and endless loops; the reader in this process reports any
+    other fault of the file.
 
     Args:
-        content: The bytes of the file, or what has a buffer of them.
+        content: The bytes of the file.
         budget: The file's budget.
+        seconds: The time limit.
 
     Raises:
-        FileRefusedError: The process crashes, or does not come to an end.
+        FileRefusedError: The subprocess crashes, or exceeds the time limit.
     """
     package = str(Path(__file__).parents[1])
     arguments = [json.dumps(sys.path), package, str(budget.size)]
@@ -54,15 +57,15 @@ def try_out(content: Any, budget: Budget) -> None:
                 stdin=stream,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                timeout=_SECONDS,
+                timeout=seconds,
                 check=False,
             ).returncode
     except subprocess.TimeoutExpired:
         raise FileRefusedError(
-            f"the HDF5 library is not done with it after {_SECONDS} seconds. It is "
+            f"the HDF5 library has not read it within {seconds} seconds. The file is "
             "damaged."
         ) from None
     if code < 0:
         raise FileRefusedError(
-            f"the HDF5 library crashes on it (signal {-code}). It is damaged."
+            f"the HDF5 library crashes on it (signal {-code}). The file is damaged."
         )

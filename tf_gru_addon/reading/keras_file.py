@@ -1,4 +1,4 @@
-"""`.keras` files, before Keras opens them."""
+"""Checks `.keras` files before Keras loads them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tf_gru_addon.reading.zip_file import open_zip
 WEIGHTS = "model.weights.h5"
 CONFIG = "config.json"
 _ITEM = 4
-# Keras writes functions, such as activations, as of the module "builtins".
+# Keras writes the module of functions, such as activations, as "builtins".
 _PACKAGES = ("keras", "tf_gru_addon", "builtins")
 
 
-def check_keras_file(path: str | os.PathLike) -> None:
-    """Checks that Keras can load a `.keras` file without reading any other.
+def check_keras_file(path: str | os.PathLike[str]) -> None:
+    """Checks that Keras can safely load a `.keras` file.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        FileRefusedError: It claims more than it can hold, its config describes a
-            model that is larger yet, or its HDF5 file leads elsewhere.
-        Exception: Anything that is raised for a damaged file; see `boundary`.
+        FileNotFoundError: The file does not exist.
+        FileRefusedError: It claims more bytes than its budget, its config describes a
+            larger model or names unknown classes, or its HDF5 file refers to others.
+        Exception: Anything that is raised for a damaged file; use `boundary`.
     """
     with open_zip(path) as file:
         file.check_all()
@@ -42,49 +42,51 @@ def check_keras_file(path: str | os.PathLike) -> None:
 
 
 def _check_names(config: Any) -> None:
-    """Refuses what Keras before 3.9 would import, and call, from any module."""
+    """Refuses names that Keras before 3.9 would import and call from any module."""
     pending = [config]
     while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending += part
-        elif isinstance(part, dict):
-            pending += part.values()
-            if not is_known(part):
-                name = part["class_name"]
+        node = pending.pop()
+        if isinstance(node, list):
+            pending += node
+        elif isinstance(node, dict):
+            pending += node.values()
+            if not is_known(node):
+                name = node["class_name"]
                 raise FileRefusedError(
-                    f"its config names {name!r} of the module {part['module']!r}; only "
+                    f"its config names {name!r} of the module {node['module']!r}; only "
                     "classes of Keras, of this package and those registered with Keras "
-                    "are loaded. If it is yours, load the model in Python, with "
-                    f"custom_objects={{{name!r}: ...}}, and go on from there."
+                    "are loaded. If it is yours, load the model in Python with "
+                    f"custom_objects={{{name!r}: ...}}."
                 )
 
 
-def is_known(part: dict[str, Any]) -> bool:
-    """Tells whether a part of a config names nothing that must be imported.
-
-    That is a class of Keras or of this package, or one that is registered with Keras.
+def is_known(node: dict[str, Any]) -> bool:
+    """Whether a dict of a config can be loaded without importing unknown modules.
 
     Args:
-        part: A dict, be it an object of Keras' format or any other.
+        node: A serialized object in Keras' format, or any other dict.
+
+    Returns:
+        False if it names a class that is not of Keras, not of this package and not
+        registered with Keras.
     """
     import keras
 
-    module, name = part.get("module"), str(part.get("class_name"))
-    if not module or "class_name" not in part:
+    module, name = node.get("module"), str(node.get("class_name"))
+    if not module or "class_name" not in node:
         return True
     is_class = name == "function" or name[:1].isupper() or name[:2] == "__"
     if is_class and str(module).partition(".")[0] in _PACKAGES:
         return True
-    names = (name, str(part.get("registered_name")))
+    names = (name, str(node.get("registered_name")))
     return any(keras.saving.get_registered_object(each) for each in names)
 
 
 def _variables(config: Any) -> int:
-    """Returns how many bytes the variables of a model take, without making them.
+    """Returns the bytes that a model's variables take, without allocating them.
 
-    A config of a kilobyte can describe a layer of a billion units, which Keras makes
-    before it looks for the numbers. In a graph, variables are shapes.
+    A config of a kilobyte can describe a layer of a billion units, which Keras would
+    allocate before reading the weights. In a graph, variables only have shapes.
     """
     import keras
     import tensorflow as tf
@@ -93,6 +95,6 @@ def _variables(config: Any) -> int:
         with tf.Graph().as_default():
             model = keras.saving.deserialize_keras_object(config)
             shapes = [tuple(variable.shape) for variable in model.variables]
-    except Exception:  # Keras gives the reason when it loads the file itself
+    except Exception:  # Keras reports the reason when it loads the file
         return 0
     return _ITEM * sum(map(math.prod, shapes))

@@ -1,4 +1,4 @@
-"""Zip files, and the arrays of those that NumPy wrote."""
+"""Opens zip files, and the `.npz` files that NumPy writes, within a budget."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from tf_gru_addon.reading.budget import Budget, FileRefusedError, require_regular
 
-#: What NumPy, Keras and PyTorch write. Python unfolds the others without a limit.
+#: NumPy, Keras and PyTorch write these. Python decompresses others without a limit.
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _MAGIC = b"\x93NUMPY"
-# How many bytes NumPy can need for an element when it computes with it.
+# The bytes that NumPy may use for an element in computations.
 _LEAST_ITEM = 4
 
 
@@ -28,7 +28,7 @@ class ZipFile:
         budget: The file's budget.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, budget: Budget):
+    def __init__(self, archive: zipfile.ZipFile, budget: Budget) -> None:
         self.budget = budget
         self._archive = archive
 
@@ -38,10 +38,10 @@ class ZipFile:
         return self._archive.namelist()
 
     def check_all(self) -> None:
-        """Takes what all members claim from the budget, for others to read them.
+        """Takes the sizes of all members from the budget, for a library to read them.
 
         Raises:
-            FileRefusedError: They claim too much, or one cannot be read.
+            FileRefusedError: They exceed the budget, or one cannot be read.
         """
         for info in self._archive.infolist():
             self._check(info)
@@ -50,8 +50,8 @@ class ZipFile:
         """Returns the content of a member.
 
         Raises:
-            KeyError: There is no such member.
-            FileRefusedError: It claims too much, or cannot be read.
+            KeyError: The member does not exist.
+            FileRefusedError: It exceeds the budget, or cannot be read.
         """
         info = self._archive.getinfo(name)
         self._check(info)
@@ -63,7 +63,7 @@ class ZipFile:
             raise FileRefusedError(
                 f"{what} is compressed by method {info.compress_type} (bzip2, LZMA, "
                 "...); only stored and deflated members are read, as NumPy and Keras "
-                "write them. Pack the file anew."
+                "write them. Compress the file again."
             )
         if info.flag_bits & 1:
             raise FileRefusedError(f"{what} cannot be read: it is encrypted.")
@@ -71,13 +71,13 @@ class ZipFile:
 
 
 @contextlib.contextmanager
-def open_zip(path: str | os.PathLike) -> Iterator[ZipFile]:
+def open_zip(path: str | os.PathLike[str]) -> Iterator[ZipFile]:
     """Opens a zip file for reading.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        FileRefusedError: It is no regular file.
-        Exception: Anything that is raised for a damaged file; see `boundary`.
+        FileNotFoundError: The file does not exist.
+        FileRefusedError: It is not a regular file.
+        Exception: Anything that is raised for a damaged file; use `boundary`.
     """
     budget = Budget.of(path)
     with zipfile.ZipFile(path) as archive:
@@ -85,17 +85,17 @@ def open_zip(path: str | os.PathLike) -> Iterator[ZipFile]:
 
 
 class Arrays(Mapping[str, np.ndarray]):
-    """The arrays of an `.npz` file by name, each read when it is asked for.
+    """The arrays of an `.npz` file by name, each read on access.
 
     Args:
         file: The zip file, open.
 
     Raises:
-        FileRefusedError: What is asked for is no array of plain numbers or text, or
-            claims too much.
+        FileRefusedError: The member is not an array of plain numbers or text, or
+            exceeds the budget.
     """
 
-    def __init__(self, file: ZipFile):
+    def __init__(self, file: ZipFile) -> None:
         self._file = file
         self._members = {name.removesuffix(".npy"): name for name in file.names}
 
@@ -104,8 +104,7 @@ class Arrays(Mapping[str, np.ndarray]):
         what = f"the array {name!r}"
         if not content.startswith(_MAGIC):
             raise FileRefusedError(
-                f"{what} is a file of another kind, and no array. Write the arrays "
-                "with numpy.savez."
+                f"{what} is not in NumPy's format. Write the arrays with numpy.savez."
             )
         stream = io.BytesIO(content)
         shape, dtype = _header(stream)
@@ -118,10 +117,10 @@ class Arrays(Mapping[str, np.ndarray]):
         there = len(content) - stream.tell()
         if min(shape, default=0) < 0 or count * dtype.itemsize > there:
             raise FileRefusedError(
-                f"{what} claims the shape {shape} of {dtype}, and the file holds "
-                f"{there} bytes of it. It is damaged or cut short."
+                f"{what} claims the shape {shape} of {dtype}, but the file holds "
+                f"{there} bytes of it. The file is damaged or truncated."
             )
-        # Numbers of a byte, or of none, become larger when they are computed with.
+        # Elements of one byte, or of none, take more memory in computations.
         small = max(0, _LEAST_ITEM - dtype.itemsize)
         self._file.budget.take(count * small, what)
         stream.seek(0)
@@ -135,13 +134,13 @@ class Arrays(Mapping[str, np.ndarray]):
 
 
 @contextlib.contextmanager
-def open_npz(path: str | os.PathLike) -> Iterator[Arrays]:
-    """Opens an `.npz` file; nothing in it is ever unpickled.
+def open_npz(path: str | os.PathLike[str]) -> Iterator[Arrays]:
+    """Opens an `.npz` file; it never unpickles anything.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        FileRefusedError: It is no regular file.
-        Exception: Anything that is raised for a damaged file; see `boundary`.
+        FileNotFoundError: The file does not exist.
+        FileRefusedError: It is not a regular file.
+        Exception: Anything that is raised for a damaged file; use `boundary`.
     """
     require_regular(path)
     with open(path, "rb") as stream:
@@ -163,7 +162,6 @@ def _header(stream: io.BytesIO) -> tuple[tuple[int, ...], np.dtype]:
         shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
     else:
         raise FileRefusedError(
-            f"an array is of version {version} of NumPy's format, which plain numbers "
-            "never are."
+            f"an array has version {version} of NumPy's format; expected 1.0 or 2.0."
         )
     return shape, dtype

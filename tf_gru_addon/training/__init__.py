@@ -1,11 +1,11 @@
-"""A run of a config: train, evaluate, export, and go on after an interruption.
+"""Runs of a config: train, resume, evaluate and export.
 
-Needs the packages of the extra `[train]`.
+This needs the extra `[train]`.
 """
 
 from tf_gru_addon.config.extras import missing_extra
 
-try:  # and not at the end of a run, where the plot or the table would fail
+try:  # now, so that a run does not fail at its end, where it plots
     import matplotlib as matplotlib
     import tensorboard as tensorboard
 except ImportError as error:

@@ -1,4 +1,4 @@
-"""The sequences that a config names, and how training goes through them."""
+"""Loads the data of a config, holds out validation data, and orders epochs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if typing.TYPE_CHECKING:
 
 
 def load_data(data: Data) -> Splits:
-    """Loads what the section `data` of a config names.
+    """Loads the data sets that the section `data` of a config names.
 
     Raises:
-        FileNotFoundError: a file is not there.
-        DataError: a file cannot be used.
+        FileNotFoundError: A file does not exist.
+        DataError: A file cannot be used.
     """
     if data.dataset == "japanese_vowels":
         return load_japanese_vowels(padding_value=data.padding_value)
@@ -41,9 +41,8 @@ def _load_file(data: Data, split: str) -> Sequences:
         require_file(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{error} `data.{split}` of the config names no file that exists. A "
-            "relative path starts in the folder of the config, or else in the current "
-            "directory."
+            f"{error} `data.{split}` of the config names it. A relative path is looked "
+            "up in the folder of the config, then in the current directory."
         ) from None
     is_shared = data.train == data.test
     if path.suffix.lower() == ".npz":
@@ -56,8 +55,8 @@ def _load_file(data: Data, split: str) -> Sequences:
         raise DataError(f"{path}: expected a file named .npz or .csv (`data.{split}`).")
     if is_shared:
         raise DataError(
-            f"{path}: a .csv file holds one set; `data.train` and `data.test` both "
-            "name this one. Give each its own."
+            f"{path}: a .csv file holds one set, but both `data.train` and `data.test` "
+            "name this file. Use one file for each."
         )
     return load_csv(
         path,
@@ -70,19 +69,19 @@ def _load_file(data: Data, split: str) -> Sequences:
 def hold_out(
     sequences: Sequences, fraction: float, seed: int
 ) -> tuple[Sequences, Sequences | None]:
-    """Parts training data into what to train on and what to validate on.
+    """Splits training data into training and validation data.
 
     Args:
-        sequences: the training data.
-        fraction: the part of each class to validate on.
-        seed: what the choice follows from.
+        sequences: The training data.
+        fraction: The fraction of each class to validate on.
+        seed: The seed of the choice.
 
     Returns:
-        The two parts, each in the order of the data; None for validation if `fraction`
-        is 0.
+        Training and validation data, each in the order of `sequences`; validation is
+        None if `fraction` is 0.
 
     Raises:
-        DataError: one of the parts would be empty.
+        DataError: One of the two would be empty.
     """
     if fraction == 0:
         return sequences, None
@@ -100,20 +99,19 @@ def hold_out(
     return sequences.take(np.flatnonzero(~held)), sequences.take(np.flatnonzero(held))
 
 
-def digest(parts: Mapping[str, Sequences]) -> str:
-    """Returns the SHA-256 of all frames, lengths and labels, to see if they change."""
+def digest(splits: Mapping[str, Sequences]) -> str:
+    """Returns the SHA-256 of all frames, lengths and labels, to detect changes."""
     total = hashlib.sha256()
-    for name, part in parts.items():
-        for array in (part.frames, part.lengths, part.labels):
+    for name, split in splits.items():
+        for array in (split.frames, split.lengths, split.labels):
             total.update(f"{name} {array.shape} {array.dtype.str} ".encode())
-            total.update(np.ascontiguousarray(array))
+            total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Returns the order in which an epoch goes through `count` sequences.
+    """Returns the order in which an epoch visits `count` sequences.
 
-    It depends on the arguments alone, so that a resumed run goes on in the order that
-    it would have had.
+    It depends only on the arguments, so a resumed run uses the same order.
     """
     return np.random.default_rng([seed, epoch]).permutation(count)

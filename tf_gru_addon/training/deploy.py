@@ -1,4 +1,4 @@
-"""A trained model in every form that it can be served in, on the whole test set."""
+"""Exports a trained model to every target, and evaluates each on the test set."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ from tf_gru_addon.training.evaluate import load_run
 from tf_gru_addon.training.plot import plot_deployment
 from tf_gru_addon.training.workdir import Workdir
 
-_BATCH = 64  # sequences at a time
+_BATCH = 64  # sequences per call
 
 
 class Form(NamedTuple):
-    """A form of the model, and how it does.
+    """A form of the model, with its measurements.
 
     Attributes:
-        name: "Keras", or a target's name, or that and ", a step".
-        step: Whether it takes one timestep, its states in and out.
-        size: Its bytes.
-        latency_ms: Milliseconds for one sequence of 50 timesteps; of a step for one.
-        accuracy: The fraction of the test set that it gets right.
-        agreeing: For how much of the test set it says what the trained model says.
-        max_error: How far its numbers are from the trained model's.
-        refusal: Why there is no such form; then the rest means nothing.
+        name: "Keras", or a target's name, with ", a step" for its one-step form.
+        step: Whether it takes one timestep, with its states as inputs and outputs.
+        size: Its size in bytes.
+        latency_ms: Milliseconds for one sequence of 50 timesteps, or for one step.
+        accuracy: The accuracy on the test set.
+        agreeing: The fraction of the test set on which it predicts the same class as
+            the trained model.
+        max_error: The largest difference between its outputs and the trained model's.
+        refusal: Why this form cannot be exported; if set, only `name` and `step` have
+            a meaning.
     """
 
     name: str
@@ -53,23 +55,26 @@ class Form(NamedTuple):
     refusal: str = ""
 
 
-def deploy(workdir: str | os.PathLike, output: str | os.PathLike) -> list[Form]:
+def deploy(
+    workdir: str | os.PathLike[str], output: str | os.PathLike[str]
+) -> list[Form]:
     """Exports the trained model of a run to every target, and evaluates each.
 
     Args:
         workdir: The folder of a finished run.
-        output: The folder to write: the exports; `deployment.json`, what is returned;
-            and `deployment.png`, a picture of it. It must not exist, and is there as a
-            whole or not at all.
+        output: The folder to write: the exports, `deployment.json` with the returned
+            measurements, and `deployment.png`, which plots them. It must not exist. On
+            an error, nothing is written.
 
     Returns:
-        The trained model as it is, and then each target.
+        The trained model first, then each target.
 
     Raises:
-        ImportError: What a target needs is not installed; found out first.
+        ImportError: A package that a target needs is not installed. This is checked
+            first.
         WorkdirError: There is no finished run in `workdir`.
-        ExportError: `output` exists, or the numbers of an export differ.
-        RunError: Something cannot be written, or an export predicts otherwise.
+        ExportError: `output` exists, or the outputs of an export differ.
+        RunError: A file cannot be written, or an export predicts other classes.
 
     Example:
         >>> from tf_gru_addon import load_config
@@ -85,11 +90,11 @@ def deploy(workdir: str | os.PathLike, output: str | os.PathLike) -> list[Form]:
     require_extra("The forms of a deployment", *packages)
     require_new(output)
     place = Workdir(workdir)
-    config, model, parts = load_run(place)
+    config, model, splits = load_run(place)
     with new_output(output) as folder:
         folder.mkdir()
         writer = _Writer(model, folder, Path(output), config.export.tolerance)
-        forms = [*writer.forms(size(place.model), parts["test"])]
+        forms = [*writer.forms(size(place.model), splits["test"])]
         title = place.path.resolve().name
         plot_deployment(forms, folder / "deployment.png", title)
         (folder / "deployment.json").write_text(_as_json(title, forms), "utf-8")
@@ -97,7 +102,7 @@ def deploy(workdir: str | os.PathLike, output: str | os.PathLike) -> list[Form]:
 
 
 def _as_json(title: str, forms: list[Form]) -> str:
-    """Returns forms as JSON; of one that does not exist, the reason alone."""
+    """Returns forms as JSON; a refused one has only its name and the reason."""
     rows = [
         {"name": form.name, "refusal": form.refusal}
         if form.refusal
@@ -108,11 +113,11 @@ def _as_json(title: str, forms: list[Form]) -> str:
 
 
 def print_deployment(forms: list[Form], title: str) -> None:
-    """Prints forms as a table that a person can read.
+    """Prints forms as a table.
 
     Args:
-        forms: What `deploy` returns.
-        title: What stands above the table.
+        forms: The forms, from `deploy`.
+        title: The table's title.
     """
     import rich.box
     import rich.console
@@ -148,23 +153,23 @@ class _Writer:
 
     Args:
         model: The trained model.
-        folder: Where to write.
-        output: Where the folder will be, for messages.
+        folder: The folder to write to.
+        output: The final path of that folder, for messages.
         tolerance: The largest error allowed.
     """
 
     def __init__(
         self, model: keras.Model, folder: Path, output: Path, tolerance: float
-    ):
+    ) -> None:
         self._model, self._flat = model, flat_model(model)
         self._folder, self._output = folder, output
         self._tolerance = tolerance
 
     def forms(self, file_size: int, test: Sequences) -> Iterator[Form]:
-        """Yields the model as it is, and then each form.
+        """Yields the trained model, then each exported form.
 
         Args:
-            file_size: The bytes of the model's own file.
+            file_size: The size of the model's own file in bytes.
             test: The test data.
         """
         one = next(iter(example_inputs(self._flat).values()))
@@ -198,26 +203,26 @@ class _Writer:
         expected: np.ndarray,
         test: Sequences,
     ) -> Form:
-        """Writes a form, and returns it with its figures."""
+        """Writes a form, and returns it with its measurements."""
         path, later = self._folder / file, self._output / file
         try:
             report = target.export(
                 self._model, path, tolerance=self._tolerance, beside_keras=False
             )
         except ExportError as error:
-            if (report := error.report) is None:
+            if (failed := error.report) is None:
                 raise
             raise ExportError(
-                f"{later}: the export {report.comparison.reason}. Nothing was written.",
-                dataclasses.replace(report, path=later),
+                f"{later}: the export {failed.comparison.reason}. Nothing was written.",
+                dataclasses.replace(failed, path=later),
             ) from error
         actual = _predictions(target.open(path, self._flat), test)
         agreeing = float(np.mean(actual == expected))
-        # Where rounding decides the outputs, it decides some answers too.
+        # If rounding decides outputs, it may also decide predictions.
         if agreeing < 1 and not report.comparison.undecided:
             raise RunError(
-                f"{later}: it says of {1 - agreeing:.2%} of the test data what the "
-                "trained model does not say. Nothing was written."
+                f"{later}: it predicts another class than the trained model for "
+                f"{1 - agreeing:.2%} of the test data. Nothing was written."
             )
         return form._replace(
             size=report.size,

@@ -1,10 +1,10 @@
-"""What can go wrong in a run."""
+"""The errors of runs."""
 
 from __future__ import annotations
 
+from tf_gru_addon.errors import Error
 from tf_gru_addon.errors import RunError as RunError
-from tf_gru_addon.errors import TfGruAddonError
 
 
-class WorkdirError(TfGruAddonError, ValueError):
-    """The working directory is not what the command expects; nothing was touched."""
+class WorkdirError(Error, ValueError):
+    """The working directory cannot be used; nothing in it was changed."""

@@ -1,4 +1,4 @@
-"""How good a model is, on each part of the data."""
+"""Evaluates a model on each split of the data: training, validation, test."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if typing.TYPE_CHECKING:
     from tf_gru_addon.config import Config
 
 
-def load_parts(config: Config) -> dict[str, Sequences]:
-    """Loads the data of a config, parted into "train", "validation" (if any), "test".
+def load_splits(config: Config) -> dict[str, Sequences]:
+    """Loads the data of a config, as "train", "validation" (if any) and "test".
 
     Raises:
-        FileNotFoundError: a file is not there.
-        DataError: a file cannot be used.
+        FileNotFoundError: A file does not exist.
+        DataError: A file cannot be used.
     """
-    splits = load_data(config.data)
+    given, test = load_data(config.data)
     train, validation = hold_out(
-        splits.train, config.training.validation_fraction, config.training.seed
+        given, config.training.validation_fraction, config.training.seed
     )
-    parts = {"train": train, "validation": validation, "test": splits.test}
-    return {name: part for name, part in parts.items() if part is not None}
+    splits = {"train": train, "validation": validation, "test": test}
+    return {name: split for name, split in splits.items() if split is not None}
 
 
-def require_fit(model: keras.Model, parts: Mapping[str, Sequences]) -> None:
-    """Checks that a model can take the data.
+def require_fit(model: keras.Model, splits: Mapping[str, Sequences]) -> None:
+    """Checks that a model accepts the data.
 
     Raises:
-        DataError: the data has another number of features, or a label that the model
-            has no output for.
+        DataError: The number of features differs, or the model has no output for a
+            label.
     """
-    for name, part in parts.items():
-        part.require(
+    for name, split in splits.items():
+        split.require(
             features=model.input_shape[-1],
             classes=model.output_shape[-1],
             source=f"the {name} data",
@@ -50,19 +50,19 @@ def require_fit(model: keras.Model, parts: Mapping[str, Sequences]) -> None:
 
 
 def measure(
-    model: keras.Model, parts: Mapping[str, Sequences], batch_size: int
+    model: keras.Model, splits: Mapping[str, Sequences], batch_size: int
 ) -> dict[str, dict[str, float]]:
-    """Returns loss, accuracy and the number of sequences, for each part of the data."""
+    """Returns loss, accuracy and number of sequences, by split."""
     return {
         name: model.evaluate(
-            part.frames,
-            part.labels,
+            split.frames,
+            split.labels,
             batch_size=batch_size,
             verbose=0,
             return_dict=True,
         )
-        | {"sequences": len(part)}
-        for name, part in parts.items()
+        | {"sequences": len(split)}
+        for name, split in splits.items()
     }
 
 
@@ -70,9 +70,9 @@ def load_run(workdir: Workdir) -> tuple[Config, keras.Model, dict[str, Sequences
     """Loads the config, the trained model and the data of a finished run.
 
     Raises:
-        WorkdirError: there is no finished run in the folder.
-        FileNotFoundError: a data file is not there.
-        DataError: a data file cannot be used.
+        WorkdirError: There is no finished run in the folder.
+        FileNotFoundError: A data file does not exist.
+        DataError: A data file cannot be used.
     """
     config = workdir.load_config()
     import keras
@@ -80,30 +80,30 @@ def load_run(workdir: Workdir) -> tuple[Config, keras.Model, dict[str, Sequences
     try:
         check_keras_file(workdir.model)
         model = keras.saving.load_model(workdir.model)
-    except Exception as error:  # damage shows in many ways
+    except Exception as error:  # Keras raises many types for damaged files
         raise WorkdirError(
-            f"{workdir.model}: cannot be loaded ({error}). Delete it, and write it "
-            "again with `train --resume`."
+            f"{workdir.model}: cannot be loaded ({error}). Delete it; `train --resume` "
+            "writes it again."
         ) from error
-    parts = load_parts(config)
-    require_fit(model, parts)
-    return config, model, parts
+    splits = load_splits(config)
+    require_fit(model, splits)
+    return config, model, splits
 
 
-def evaluate(workdir: str | os.PathLike) -> dict[str, Any]:
-    """Measures the trained model of a run again.
+def evaluate(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Evaluates the trained model of a run.
 
     Args:
-        workdir: the folder of a finished run.
+        workdir: The folder of a finished run.
 
     Returns:
-        The metrics, as in `metrics.json`: under "parts", loss, accuracy and number of
-        sequences of "train", "validation" (if any) and "test".
+        The metrics, as in `metrics.json`: "parts" holds the loss, the accuracy and the
+        number of sequences of "train", "validation" (if any) and "test".
 
     Raises:
-        WorkdirError: there is no finished run in the folder.
-        FileNotFoundError: a data file is not there.
-        DataError: a data file cannot be used.
+        WorkdirError: There is no finished run in the folder.
+        FileNotFoundError: A data file does not exist.
+        DataError: A data file cannot be used.
 
     Example:
         >>> from tf_gru_addon import load_config
@@ -114,8 +114,8 @@ def evaluate(workdir: str | os.PathLike) -> dict[str, Any]:
         >>> evaluate("runs/tiny")["parts"] == trained["parts"]
         True
     """
-    config, model, parts = load_run(Workdir(workdir))
+    config, model, splits = load_run(Workdir(workdir))
     return {
-        "parts": measure(model, parts, config.training.batch_size),
+        "parts": measure(model, splits, config.training.batch_size),
         "parameters": model.count_params(),
     }

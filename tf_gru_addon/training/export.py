@@ -1,4 +1,4 @@
-"""A SavedModel of a trained model, checked by loading it again."""
+"""Exports a trained model as a SavedModel, and verifies it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ if typing.TYPE_CHECKING:
     import keras
 
 
-def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, Any]:
+def export(
+    workdir: str | os.PathLike[str], output: str | os.PathLike[str]
+) -> dict[str, Any]:
     """Exports the trained model of a run.
 
     The SavedModel loads with TensorFlow alone: `tf.saved_model.load(output).serve(x)`
-    takes float32 `(batch, timesteps, features)`, any number of both, padded with the
-    `data.padding_value` of the config.
+    takes float32 `(batch, timesteps, features)` with any batch size and number of
+    timesteps, padded with the config's `data.padding_value`.
 
     Args:
-        workdir: the folder of a finished run.
-        output: the folder to write; it must not exist.
+        workdir: The folder of a finished run.
+        output: The folder to write; it must not exist.
 
     Returns:
-        "max_difference", of the exported model's numbers from the trained model's on
-        the test data; "tolerance", what it may be; and "allowed", what it may be where
-        rounding explains more.
+        "max_difference", the largest difference between the outputs of the exported
+        and the trained model on the test data; "tolerance", the limit that the config
+        sets; and "allowed", the limit used, which is larger if rounding explains more.
 
     Raises:
-        WorkdirError: there is no finished run in the folder, or `output` exists.
-        RunError: `output` cannot be written, or the numbers differ.
+        WorkdirError: There is no finished run in the folder, or `output` exists.
+        RunError: `output` cannot be written, or the outputs differ.
 
     Example:
         >>> from tf_gru_addon import load_config
@@ -52,31 +54,31 @@ def export(workdir: str | os.PathLike, output: str | os.PathLike) -> dict[str, A
     output = Path(output)
     if output.exists():
         raise WorkdirError(f"{output}: exists already. Choose another --output.")
-    config, model, parts = load_run(Workdir(workdir))
+    config, model, splits = load_run(Workdir(workdir))
     with writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
     return export_saved_model(
-        model, output, parts["test"].frames, config.export.tolerance
+        model, output, splits["test"].frames, config.export.tolerance
     )
 
 
 def export_saved_model(
     model: keras.Model, path: Path, sequences: np.ndarray, tolerance: float
 ) -> dict[str, float]:
-    """Writes a SavedModel, and puts it in place if it gives the model's numbers.
+    """Writes a SavedModel, and keeps it if its outputs match the model's.
 
     Args:
-        model: the trained model.
-        path: the folder to write, replaced if there.
-        sequences: what to compare the numbers on besides random sequences, `(batch,
-            timesteps, features)`.
-        tolerance: the largest difference allowed; of numbers above 1, relative.
+        model: The trained model.
+        path: The folder to write; an existing one is replaced.
+        sequences: Inputs to compare on besides random ones, `(batch, timesteps,
+            features)`.
+        tolerance: The largest difference allowed, relative for outputs above 1.
 
     Returns:
-        "max_difference", "tolerance" and "allowed".
+        "max_difference", "tolerance" and "allowed"; see `export`.
 
     Raises:
-        RunError: it cannot be written, or the numbers differ; `path` is as it was.
+        RunError: It cannot be written, or the outputs differ; `path` is unchanged.
     """
     with whole(path) as unfinished:
         try:

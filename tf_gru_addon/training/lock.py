@@ -1,4 +1,4 @@
-"""One run at a time in a folder, and the same folder all the time."""
+"""Locks that keep other runs out of a folder, and detect that it was replaced."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ NAME = ".tf_gru_addon.lock"
 class Lock:
     """A lock on a folder, held by this process.
 
-    It is a lock of the operating system on a file in the folder, so it ends with the
-    process, however that ends, and whether or not the file is left behind. A file
-    system without locks gives none, and then nothing keeps a second run away.
+    It is an operating system lock on a file in the folder, so it ends with the process,
+    even if the process is killed and the file remains. On a file system without locks,
+    nothing keeps a second run out.
 
     Args:
-        folder: the folder, which exists.
-        descriptor: the file, open and locked.
+        folder: The folder; it exists.
+        descriptor: The file descriptor of the locked file.
     """
 
-    def __init__(self, folder: Path, descriptor: int):
+    def __init__(self, folder: Path, descriptor: int) -> None:
         self.folder = folder
         self.descriptor = descriptor
         _held.add(self)
@@ -37,21 +37,21 @@ class Lock:
         """Checks that the folder is still the one that was locked.
 
         Raises:
-            RunError: it was replaced, or the locked file in it.
+            RunError: The folder, or the locked file in it, was replaced.
         """
         if not _is_open_at(self.descriptor, self.folder / NAME):
             raise RunError(
                 f"{self.folder}: the folder, or {NAME} in it, was removed or replaced "
-                "while a run was using it. Nothing is written to what is there now. "
-                "Put the folder back, and go on with --resume."
+                "while a run was using it. Nothing was written to the new one. Put the "
+                "folder back, and continue with --resume."
             )
 
 
 def holder(folder: Path) -> str | None:
-    """Returns who holds the lock of a folder; None if nobody does.
+    """Returns the process that holds the lock of a folder, or None.
 
     Args:
-        folder: the folder, which need not exist.
+        folder: The folder; it need not exist.
     """
     try:
         descriptor = os.open(folder / NAME, os.O_RDWR)
@@ -67,7 +67,7 @@ def require_free(folder: Path) -> None:
     """Checks that no other run uses a folder.
 
     Raises:
-        WorkdirError: one does.
+        WorkdirError: Another run uses it.
     """
     if (who := holder(folder)) is not None:
         raise _in_use(folder, who)
@@ -75,14 +75,17 @@ def require_free(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[Lock]:
-    """Holds the lock of a folder, and removes the file in the end.
+    """Holds the lock of a folder, and removes the locked file at the end.
 
     Args:
-        folder: the folder, made if it is not there.
+        folder: The folder; it is created if it does not exist.
+
+    Yields:
+        The lock.
 
     Raises:
-        WorkdirError: another run holds it.
-        RunError: the folder cannot be made or written to.
+        WorkdirError: Another run holds it.
+        RunError: The folder cannot be created or written to.
     """
     path = folder / NAME
     with writing(folder):
@@ -92,7 +95,7 @@ def locked(folder: Path) -> Iterator[Lock]:
     try:
         yield lock
     finally:
-        if lock in _held:  # and this is no forked child
+        if lock in _held:  # not so in a forked child
             if _is_open_at(descriptor, path):
                 with contextlib.suppress(OSError):
                     path.unlink()
@@ -117,7 +120,7 @@ def _acquire(folder: Path, path: Path) -> int:
 
 
 def _who(descriptor: int) -> str:
-    """Returns the process that a locked file names."""
+    """Returns the process that is named in a locked file."""
     text = os.pread(descriptor, 300, 0).decode(errors="replace").strip()
     process, _, host = text.partition(" ")
     elsewhere = host not in ("", socket.gethostname())
@@ -132,15 +135,15 @@ def _in_use(folder: Path, who: str) -> WorkdirError:
 
 
 def _is_open_at(descriptor: int, path: Path) -> bool:
-    """Tells whether a path leads to an open file."""
+    """Whether a path is that of an open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:
         return False
 
 
-#: What this process holds. A forked child shares the descriptors; it closes them, as it
-#: would else hold the locks when this process has ended.
+#: The locks of this process. A forked child inherits the descriptors and closes them;
+#: otherwise it would still hold the locks after this process has ended.
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 

@@ -1,10 +1,11 @@
-"""Pictures: how training went, and what each form of a model costs."""
+"""Plots the history of a run, and the sizes and latencies of a deployment."""
 
 from __future__ import annotations
 
 import typing
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tf_gru_addon.export.parity_report import readable_size
 from tf_gru_addon.files import whole
@@ -21,28 +22,28 @@ _COLOURS = {"train": "#1f6f8b", "validation": "#d9822b"}
 
 
 def plot_history(history: History, path: Path, title: str) -> None:
-    """Draws loss and accuracy by epoch, of training and validation, as a PNG file.
+    """Plots loss and accuracy by epoch, for training and validation, as a PNG file.
 
     Raises:
-        RunError: the file cannot be written.
+        RunError: The file cannot be written.
     """
-    from matplotlib.figure import Figure  # and not pyplot, which keeps global state
+    from matplotlib.figure import Figure  # pyplot would keep global state
 
     figure = Figure(figsize=(9, 3.6), dpi=150, layout="constrained")
     epochs = range(1, len(history) + 1)
     for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for part, prefix in (("train", ""), ("validation", "val_")):
+        for split, prefix in (("train", ""), ("validation", "val_")):
             key = prefix + measure
             if key in history[0]:
                 values = [row[key] for row in history]
                 axes.plot(
                     epochs,
                     values,
-                    color=_COLOURS[part],
+                    color=_COLOURS[split],
                     linewidth=1.8,
                     marker="o" if len(history) < 20 else None,
                     markersize=4,
-                    label=f"{part}: {values[-1]:.4f} in the last epoch",
+                    label=f"{split}: {values[-1]:.4f} in the last epoch",
                 )
         losses = [row["loss"] for row in history]
         if measure == "loss" and 0 < 20 * min(losses) < max(losses):
@@ -62,15 +63,15 @@ def plot_history(history: History, path: Path, title: str) -> None:
 
 
 def plot_deployment(forms: list[Form], path: Path, title: str) -> None:
-    """Draws what each form of a model takes, as a PNG file.
+    """Plots size and latency of each form of a model, as a PNG file.
 
     Args:
-        forms: The forms; those that do not exist are left out.
+        forms: The forms; refused ones are left out.
         path: The file.
-        title: What stands above.
+        title: The figure's title.
 
     Raises:
-        RunError: the file cannot be written.
+        RunError: The file cannot be written.
     """
     figure = deployment_figure([form for form in forms if not form.refusal], title)
     with whole(path) as unfinished:
@@ -78,15 +79,15 @@ def plot_deployment(forms: list[Form], path: Path, title: str) -> None:
 
 
 def deployment_figure(forms: list[Form], title: str) -> Figure:
-    """Returns the picture: a panel a quantity, each on a logarithmic axis.
+    """Returns the figure: one panel per quantity, on logarithmic axes.
 
     Args:
         forms: The forms.
-        title: What stands above.
+        title: The figure's title.
     """
     from matplotlib.figure import Figure
 
-    panels: list[tuple[str, list[Form], str, Callable[[float], str]]] = [
+    panels: list[tuple[str, list[Form], str, Callable[[Any], str]]] = [
         ("size", forms, "size", readable_size),
         (
             "latency, a sequence of 50 steps",
@@ -119,15 +120,15 @@ def deployment_figure(forms: list[Form], title: str) -> Figure:
 
 
 def _draw_dots(
-    axes: Axes, values: dict[str, float], text: Callable[[float], str], height: int
+    axes: Axes, values: dict[str, float], text: Callable[[Any], str], height: int
 ) -> None:
-    """Draws a labelled dot a value: on a logarithmic axis a bar has no honest foot."""
+    """Draws one labelled dot per value; on a logarithmic axis, bars have no zero."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     rows = range(len(values))
     numbers = list(values.values())
     axes.set_xscale("log")
-    # Half a label has room beside the first and the last dot.
+    # Leave room for half a label beside the first and the last dot.
     room = 1.4 * (max(numbers) / min(numbers)) ** 0.2
     axes.set_xlim(min(numbers) / room, max(numbers) * room)
     axes.hlines(rows, *axes.get_xlim(), color=_GRID, linewidth=0.8, zorder=1)

@@ -1,4 +1,4 @@
-"""The table at the end of a run."""
+"""Prints the metrics of a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import rich.table
 
 
 def print_report(metrics: dict[str, Any], title: str) -> None:
-    """Prints metrics as a table that a person can read.
+    """Prints metrics as a table.
 
     Args:
-        metrics: what `train` or `evaluate` returns.
-        title: what stands above the table.
+        metrics: The metrics, from `train` or `evaluate`.
+        title: The table's title.
     """
     console = rich.console.Console(highlight=False)
     console.print(f"\n {title}", style="bold", markup=False)
@@ -22,12 +22,12 @@ def print_report(metrics: dict[str, Any], title: str) -> None:
     table.add_column("data")
     for heading in ("sequences", "loss", "accuracy"):
         table.add_column(heading, justify="right")
-    for name, part in metrics["parts"].items():
+    for name, split in metrics["parts"].items():
         table.add_row(
             name,
-            str(part["sequences"]),
-            f"{part['loss']:.4f}",
-            f"{part['accuracy']:.4f}",
+            str(split["sequences"]),
+            f"{split['loss']:.4f}",
+            f"{split['accuracy']:.4f}",
         )
     console.print(table)
     facts = rich.table.Table(box=None, show_header=False, padding=(0, 1))

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on where it was: one file, written after each epoch."""
+"""The state of a run in one file, written after each epoch, for resuming it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydantic
@@ -23,12 +24,12 @@ History = list[dict[str, float]]
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        history: what each finished epoch measured, by name.
-        seconds: the time spent in these epochs.
-        data: the digest of the data.
+        history: The metrics of each finished epoch, by name.
+        seconds: The seconds spent in these epochs.
+        data: The digest of the data.
     """
 
     history: History = dataclasses.field(default_factory=list)
@@ -48,26 +49,33 @@ def save_state(path: Path, model: keras.Model, progress: Progress) -> None:
     """Writes the state of a run.
 
     Args:
-        path: the file, replaced in one step.
-        model: the compiled model: its weights, the states of its random generators
-            (which neither a `.keras` file nor `tf.train.Checkpoint` holds) and of its
-            optimizer.
-        progress: how far the run is.
+        path: The file; an existing one is replaced atomically.
+        model: The compiled model. The file holds its weights, its optimizer's state and
+            the states of its random generators, which neither a `.keras` file nor
+            `tf.train.Checkpoint` holds.
+        progress: The progress of the run.
 
     Raises:
-        RunError: the file cannot be written; an older one is untouched.
+        RunError: The file cannot be written; an older one is unchanged.
     """
-    arrays = {key: np.asarray(variable) for key, variable in _variables(model)}
+    arrays: dict[str, Any] = {k: np.asarray(v) for k, v in _variables(model)}
     text = json.dumps(dataclasses.asdict(progress))
     with whole(path) as unfinished, open(unfinished, "wb") as file:
         np.savez(file, progress=np.array(text), **arrays)
 
 
 def load_state(path: Path, model: keras.Model) -> Progress:
-    """Puts a model and its optimizer in the state that `save_state` wrote.
+    """Restores a model and its optimizer from the file that `save_state` wrote.
+
+    Args:
+        path: The file.
+        model: The compiled model; its variables are assigned.
+
+    Returns:
+        The progress of the run.
 
     Raises:
-        WorkdirError: the file is damaged, or is of another model.
+        WorkdirError: The file is damaged, or belongs to another model.
     """
     model.optimizer.build(model.trainable_variables)
     try:
@@ -76,8 +84,8 @@ def load_state(path: Path, model: keras.Model) -> Progress:
             text = str(arrays.pop("progress"))
         progress = _PROGRESS.validate_json(text, strict=True)
         if any(row.keys() != progress.history[0].keys() for row in progress.history):
-            raise ValueError("its epochs measured different things")
-    except Exception as error:  # damage shows in many ways
+            raise ValueError("its epochs have different metrics")
+    except Exception as error:  # damaged files raise many types
         raise WorkdirError(
             f"{path}: damaged ({error}). Delete it to train again from the beginning."
         ) from error
@@ -85,8 +93,8 @@ def load_state(path: Path, model: keras.Model) -> Progress:
     kinds = {key: (tuple(x.shape), x.dtype) for key, x in variables.items()}
     if kinds != {key: (x.shape, x.dtype.name) for key, x in arrays.items()}:
         raise WorkdirError(
-            f"{path}: holds the state of another model, or of another version of "
-            "Keras. Resume with what wrote it, or delete it to train again."
+            f"{path}: holds the state of another model, or was written by another "
+            "version of Keras. Resume with that version, or delete it to train again."
         )
     for key, variable in variables.items():
         variable.assign(arrays[key])
@@ -94,13 +102,13 @@ def load_state(path: Path, model: keras.Model) -> Progress:
 
 
 def _variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
-    """Yields a unique name and the variable, for all that training changes."""
-    # `variables`, unlike `weights`, has the states of the random generators too, and
-    # those of the metrics, which each epoch begins anew.
+    """Yields each variable that training changes, under a unique name."""
+    # Unlike `weights`, `variables` includes the states of random generators, and of the
+    # metrics, which each epoch resets.
     metrics = {id(variable) for variable in model.metrics_variables}
     lasting = [variable for variable in model.variables if id(variable) not in metrics]
     groups = {"model": lasting, "optimizer": model.optimizer.variables}
     for group, variables in groups.items():
         for index, variable in enumerate(variables):
-            # By number, as Keras' names depend on what else the process has built.
+            # Number them: Keras' names depend on what else the process has built.
             yield f"{group}/{index:04}", variable

@@ -1,4 +1,4 @@
-"""Training a config to the end, from wherever it stands."""
+"""Trains a config, or resumes its run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tf_gru_addon.datasets import Sequences
 from tf_gru_addon.files import size, whole, writing
 from tf_gru_addon.training.data import digest, epoch_order
 from tf_gru_addon.training.errors import RunError, WorkdirError
-from tf_gru_addon.training.evaluate import load_parts, measure, require_fit
+from tf_gru_addon.training.evaluate import load_splits, measure, require_fit
 from tf_gru_addon.training.export import export_saved_model
 from tf_gru_addon.training.plot import plot_history
 from tf_gru_addon.training.state import Progress, load_state, save_state
@@ -28,33 +28,34 @@ from tf_gru_addon.training.workdir import Workdir
 
 
 def train(
-    config: Config, workdir: str | os.PathLike, *, resume: bool = False
+    config: Config, workdir: str | os.PathLike[str], *, resume: bool = False
 ) -> dict[str, Any]:
-    """Trains what a config describes, and writes everything to a folder.
+    """Trains the model that a config describes, and writes everything to a folder.
 
-    Killed at any moment, a run goes on with `resume=True` from its last finished epoch,
-    and ends with the weights of a run that was never killed, bit for bit if the number
-    of threads is the same. A finished run is not trained again.
+    A run that is killed at any moment resumes from its last finished epoch with
+    `resume=True`. It ends with the weights of an uninterrupted run, bit for bit if the
+    number of threads is the same. A finished run is not trained again.
 
     Args:
-        config: what `load_config` returns.
-        workdir: the folder for `config.yaml` (with every default filled in),
+        config: The config, from `load_config`.
+        workdir: The folder for `config.yaml` (with every default filled in),
             `model.keras`, `saved_model/`, `metrics.json`, `history.csv`,
             `training.png`, `tensorboard/` and `resume.npz`.
-        resume: whether to go on with the run in the folder, if there is one.
+        resume: Whether to resume the run in the folder, if there is one.
 
     Returns:
         The metrics, as in `metrics.json`.
 
     Raises:
-        WorkdirError: the folder holds something else, or a run of another config or on
-            other data, or another run uses it.
-        ConfigError: Keras refuses a layer or the optimizer, or `config` is none.
-        FileNotFoundError: a data file is not there.
-        DataError: a data file cannot be used, or does not fit the model.
+        WorkdirError: The folder holds other files, a run of another config or on other
+            data, or another process uses it.
+        ConfigError: `config` is not a config, or Keras refuses a layer or the
+            optimizer.
+        FileNotFoundError: A data file does not exist.
+        DataError: A data file cannot be used, or does not fit the model.
         RunError: TensorFlow cannot train the model, a file cannot be written, the loss
-            is not finite, the exported model gives other numbers than the trained, or
-            the folder was replaced.
+            is not finite, the exported model's outputs differ, or the folder was
+            replaced.
 
     Example:
         >>> from tf_gru_addon import load_config
@@ -71,30 +72,30 @@ def train(
     place.check(config, resume=resume)
     if metrics := place.finished(config):
         return metrics
-    parts = load_parts(config)
+    splits = load_splits(config)
     model = build_model(config)
-    require_fit(model, parts)
+    require_fit(model, splits)
     rate = float(model.optimizer.learning_rate.numpy())
     with place.locked():
-        place.check(config, resume=resume)  # again: a run may have ended meanwhile
-        progress = _progress(model, parts, config, place)
+        place.check(config, resume=resume)  # again: another run may have finished
+        progress = _progress(model, splits, config, place)
         place.begin(config)
-        _run_epochs(model, parts, config, rate, progress, place)
-        return _finish(model, parts, config, progress, place)
+        _run_epochs(model, splits, config, rate, progress, place)
+        return _finish(model, splits, config, progress, place)
 
 
 def _progress(
-    model: keras.Model, parts: Mapping[str, Sequences], config: Config, place: Workdir
+    model: keras.Model, splits: Mapping[str, Sequences], config: Config, place: Workdir
 ) -> Progress:
-    """Returns how far the run in a folder is, and puts the model in its state."""
-    data = digest(parts)
+    """Returns the progress of the run in a folder, and restores the model's state."""
+    data = digest(splits)
     progress = Progress(data=data)
     if place.state.exists():
         progress = load_state(place.state, model)
     if progress.data != data:
         raise WorkdirError(
-            f"{place.path}: the data is not what the run was begun with. Restore it, "
-            "or choose another --workdir."
+            f"{place.path}: the data has changed since the run began. Restore it, or "
+            "choose another --workdir."
         )
     if progress.epochs > config.training.epochs:
         raise WorkdirError(
@@ -106,7 +107,7 @@ def _progress(
 
 def _run_epochs(
     model: keras.Model,
-    parts: Mapping[str, Sequences],
+    splits: Mapping[str, Sequences],
     config: Config,
     rate: float,
     progress: Progress,
@@ -116,13 +117,13 @@ def _run_epochs(
     for epoch in range(progress.epochs, config.training.epochs):
         start = time.perf_counter()
         model.optimizer.learning_rate = _scheduled(rate, epoch, config)
-        measured = _run_epoch(model, parts, config, epoch)
+        measured = _run_epoch(model, splits, config, epoch)
         seconds = time.perf_counter() - start
         if not math.isfinite(measured["loss"]):
             raise RunError(
                 f"the loss is {measured['loss']} in epoch {epoch + 1}. Lower the "
                 "learning rate or set the optimizer's `clipnorm`. "
-                + _where_to_go_on(epoch)
+                + _workdir_hint(epoch)
             )
         place.require_own()
         progress.history.append(measured)
@@ -142,9 +143,9 @@ def _run_epochs(
 
 
 def _run_epoch(
-    model: keras.Model, parts: Mapping[str, Sequences], config: Config, epoch: int
+    model: keras.Model, splits: Mapping[str, Sequences], config: Config, epoch: int
 ) -> dict[str, float]:
-    train, validation = parts["train"], parts.get("validation")
+    train, validation = splits["train"], splits.get("validation")
     order = epoch_order(len(train), config.training.seed, epoch)
     try:
         history = model.fit(
@@ -159,18 +160,18 @@ def _run_epoch(
         reason = str(error).strip().partition("\n")[0]
         raise RunError(
             f"epoch {epoch + 1} cannot be trained: {reason or type(error).__name__} "
-            f"Correct the config. {_where_to_go_on(epoch)}"
+            f"Correct the config. {_workdir_hint(epoch)}"
         ) from error
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     measured = history.history
     return {name: float(measured[name][-1]) for name in names if name in measured}
 
 
-def _where_to_go_on(epochs: int) -> str:
-    """Returns where a corrected config can run, by the number of finished epochs."""
+def _workdir_hint(epochs: int) -> str:
+    """Returns where a corrected config can run, given the number of finished epochs."""
     if epochs:
         return "Use another --workdir: this one keeps its epochs and their config."
-    return "No epoch is finished, so the same --workdir will do."
+    return "No epoch is finished, so you can use the same --workdir."
 
 
 def _scheduled(rate: float, epoch: int, config: Config) -> float:
@@ -181,30 +182,30 @@ def _scheduled(rate: float, epoch: int, config: Config) -> float:
 
 def _finish(
     model: keras.Model,
-    parts: Mapping[str, Sequences],
+    splits: Mapping[str, Sequences],
     config: Config,
     progress: Progress,
     place: Workdir,
 ) -> dict[str, Any]:
-    """Writes what is made of a trained model, and returns the metrics."""
+    """Writes the outputs of a finished training, and returns the metrics."""
     metrics: dict[str, Any] = {
         "epochs": progress.epochs,
         "seconds": progress.seconds,
         "parameters": model.count_params(),
-        "parts": measure(model, parts, config.training.batch_size),
+        "parts": measure(model, splits, config.training.batch_size),
         "versions": {
             package.__name__: package.__version__ for package in (keras, np, tf)
         },
     }
     place.require_own()
     with whole(place.model) as unfinished:
-        # Keras wants the suffix, which `unfinished` has too.
+        # Keras requires the suffix `.keras`, which `unfinished` has.
         model.save(unfinished)
     written = [place.model]
     place.require_own()
     if "saved_model" in config.export.formats:
         metrics["saved_model"] = export_saved_model(
-            model, place.saved_model, parts["test"].frames, config.export.tolerance
+            model, place.saved_model, splits["test"].frames, config.export.tolerance
         )
         written.append(place.saved_model)
     metrics["files"] = {path.name: size(path) for path in written}

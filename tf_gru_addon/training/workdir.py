@@ -1,4 +1,4 @@
-"""The folder of a run: what is where, and whether a run may use it."""
+"""The folder of a run: its files, and the checks before a run uses it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tf_gru_addon.training.state import History
 
 
 class _Content(pydantic.BaseModel):
-    """What a JSON file must hold; more is let through."""
+    """Required content of a JSON file; other keys are allowed."""
 
     model_config = pydantic.ConfigDict(strict=True)
 
 
-class Part(_Content):
-    """What was measured on a part of the data."""
+class SplitMetrics(_Content):
+    """The metrics of one split of the data."""
 
     sequences: int
     loss: float
@@ -42,19 +42,19 @@ class Part(_Content):
 
 
 class Parity(_Content):
-    """How the exported model compares with the trained one."""
+    """The comparison of the exported model with the trained one."""
 
     max_difference: float
     tolerance: float
 
 
 class Metrics(_Content):
-    """What `metrics.json` holds."""
+    """The content of `metrics.json`."""
 
     epochs: int
     seconds: float
     parameters: int
-    parts: dict[str, Part]
+    parts: dict[str, SplitMetrics]
     files: dict[str, int]
     digests: dict[str, str]
     saved_model: Parity | None = None
@@ -64,10 +64,10 @@ class Workdir:
     """The files of a run.
 
     Args:
-        path: the folder.
+        path: The folder.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = arguments.path("workdir", path)
         self.config = self.path / "config.yaml"
         self.state = self.path / "resume.npz"
@@ -79,15 +79,14 @@ class Workdir:
         self.tensorboard = self.path / "tensorboard"
 
     def check(self, config: Config, *, resume: bool) -> None:
-        """Checks that a run may use the folder; touches nothing.
+        """Checks that a run may use the folder, without changing it.
 
         Args:
-            config: what to train.
-            resume: whether to go on with the run in the folder, if there is one.
+            config: The config to train.
+            resume: Whether to resume the run in the folder, if there is one.
 
         Raises:
-            WorkdirError: there is something else in the folder, or a run with another
-                config.
+            WorkdirError: The folder holds other files, or a run of another config.
         """
         if self.path.exists() and not self.path.is_dir():
             raise WorkdirError(f"{self.path}: expected a folder; this is a file.")
@@ -95,11 +94,11 @@ class Workdir:
         found = [file for file in found if file.name != lock.NAME]
         if found and not resume and not self._only_begun(found):
             raise WorkdirError(
-                f"{self.path}: the folder is not empty. Go on with the run in it with "
+                f"{self.path}: the folder is not empty. Resume the run in it with "
                 "--resume, or choose another --workdir."
             )
         if self.config.exists():
-            if self.state.exists() or self.model.exists():  # else nothing is trained
+            if self.state.exists() or self.model.exists():
                 self._check_same(config)
         elif not all(map(is_unfinished, found)):
             raise WorkdirError(
@@ -108,7 +107,7 @@ class Workdir:
             )
 
     def _only_begun(self, found: list[Path]) -> bool:
-        """Tells whether all that is there is a run without a finished epoch."""
+        """Whether the folder only holds a run without a finished epoch."""
         files = {file for file in found if not is_unfinished(file)}
         return files == {self.config, self.tensorboard}
 
@@ -116,34 +115,34 @@ class Workdir:
         """Checks that no other run uses the folder.
 
         Raises:
-            WorkdirError: one does.
+            WorkdirError: Another run uses it.
         """
         lock.require_free(self.path)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Makes the folder, and keeps other runs out of it.
+        """Creates the folder, and keeps other runs out of it.
 
         Raises:
-            WorkdirError: another run uses it.
-            RunError: the folder cannot be made or written to.
+            WorkdirError: Another run uses it.
+            RunError: The folder cannot be created or written to.
         """
         with lock.locked(self.path) as self._lock:
             yield
 
     def require_own(self) -> None:
-        """Checks, before something is written, that the folder is the one locked.
+        """Checks that the folder is still the locked one; call it before writing.
 
         Raises:
-            RunError: it was replaced.
+            RunError: The folder was replaced.
         """
         self._lock.check()
 
     def begin(self, config: Config) -> None:
-        """Writes the config of the run, and removes what a killed one left unfinished.
+        """Writes the config of the run, and removes unfinished files of a killed run.
 
         Raises:
-            RunError: the folder cannot be written to.
+            RunError: The folder cannot be written to.
         """
         with writing(self.path):
             remove_unfinished(self.path)
@@ -154,7 +153,7 @@ class Workdir:
         before = load_config(self.config)
         may_differ = set()
         if before.training.learning_rate_schedule == "constant":
-            may_differ.add("training.epochs")  # else each epoch's rate depends on it
+            may_differ.add("training.epochs")  # no learning rate depends on it
         old, new = _flat(before.model_dump()), _flat(config.model_dump())
         differing = [
             f"\n  {key}: {old.get(key, 'nothing')} in the run, "
@@ -162,13 +161,13 @@ class Workdir:
             for key in old | new
             if old.get(key) != new.get(key)
             and key not in may_differ
-            # What the run was trained on is told by its contents.
+            # The digest of the data tells whether the data is the same.
             and not key.startswith(("export.", "data.train", "data.test"))
         ]
         if differing:
             raise WorkdirError(
-                f"{self.path}: the run was begun with another config. Resume it with "
-                f"its own, or choose another --workdir. They differ in:"
+                f"{self.path}: the run has another config. Resume it with that one, or "
+                f"choose another --workdir. They differ in:"
                 f"{''.join(differing)}"
             )
 
@@ -176,7 +175,7 @@ class Workdir:
         """Returns the config of a finished run.
 
         Raises:
-            WorkdirError: there is no finished run in the folder.
+            WorkdirError: There is no finished run in the folder.
         """
         for file in (self.config, self.model):
             if not file.exists():
@@ -187,10 +186,10 @@ class Workdir:
         return load_config(self.config)
 
     def finished(self, config: Config) -> dict[str, Any] | None:
-        """Returns the metrics of a run that did all that a config asks for.
+        """Returns the metrics if the run of a config is finished.
 
         Returns:
-            The metrics; None if some of it is missing, or is not what was written.
+            The metrics; None if an output is missing, or was changed since.
         """
         outputs = [self.model, self.history, self.plot]
         tolerance = None
@@ -209,14 +208,14 @@ class Workdir:
         return content if done == (config.training.epochs, tolerance, wanted) else None
 
     def write_metrics(self, metrics: dict[str, Any], outputs: Iterable[Path]) -> None:
-        """Writes `metrics.json`, the last file of a run: with it, it is finished.
+        """Writes `metrics.json`; this marks the run as finished.
 
         Args:
-            metrics: what was measured; "digests" is added.
-            outputs: the other files that make a finished run.
+            metrics: The metrics; "digests" is added.
+            outputs: The other files that a finished run must have.
 
         Raises:
-            RunError: a file cannot be read or written.
+            RunError: A file cannot be read or written.
         """
         with writing(self.metrics):
             metrics["digests"] = {path.name: digest(path) for path in outputs}
@@ -224,10 +223,10 @@ class Workdir:
             unfinished.write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
 
     def write_history(self, history: History) -> None:
-        """Writes `history.csv`: a line an epoch.
+        """Writes `history.csv`, with one line per epoch.
 
         Raises:
-            RunError: the file cannot be written.
+            RunError: The file cannot be written.
         """
         with whole(self.history) as unfinished, open(unfinished, "w", newline="") as f:
             writer = csv.DictWriter(f, ["epoch", *history[0]])
@@ -236,11 +235,11 @@ class Workdir:
 
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:
-    """Returns the leaves of nested sections and lists, by their place."""
+    """Returns the leaves of nested sections and lists, by their path."""
     if isinstance(value, dict) and value:
-        parts = [_flat(v, f"{place}.{k}" if place else k) for k, v in value.items()]
+        inner = [_flat(v, f"{place}.{k}" if place else k) for k, v in value.items()]
     elif isinstance(value, list) and value:
-        parts = [_flat(v, f"{place}[{i}]") for i, v in enumerate(value)]
+        inner = [_flat(v, f"{place}[{i}]") for i, v in enumerate(value)]
     else:
         return {place: value}
-    return {key: leaf for part in parts for key, leaf in part.items()}
+    return {key: leaf for leaves in inner for key, leaf in leaves.items()}

@@ -1,8 +1,8 @@
-"""The layers, optimizers and so on that a config can name: the whole list.
+"""The catalogs: every layer, optimizer and so on that a config can name.
 
-Keras and this package's layers are imported when a name is first looked up. Each layer
-listed keeps to the mask of its input, or hands it on, so padding never counts; layers
-that drop a mask (convolutions, say) or run code (`Lambda`) are not listed.
+Keras and this package's layers are imported when a name is first looked up. Every layer
+listed obeys its input's mask or passes it on, so padding never counts as data. Layers
+that drop the mask (such as convolutions) or run code (`Lambda`) are not listed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from tf_gru_addon.config import kinds
 from tf_gru_addon.config.catalog import Catalog
 
 
-def _keras(module: str, *names: str) -> Mapping[str, Callable[[], type]]:
+def _keras(module: str, *names: str) -> dict[str, Callable[[], type]]:
     def find(name: str) -> type:
-        # Not Keras itself, so that one sentence says what to do where it is missing.
-        from tf_gru_addon._compat import keras
+        from tf_gru_addon import _compat as _compat  # says how to install Keras
 
-        return getattr(getattr(keras, module), name)
+        import keras  # isort: skip
+
+        cls: type = getattr(getattr(keras, module), name)
+        return cls
 
     return {name: functools.partial(find, name) for name in names}
 
@@ -37,7 +39,7 @@ def _gru_cell() -> type:
 
 
 def _layer_arguments() -> Mapping[str, kinds.Kind]:
-    by_kind = {
+    by_kind: dict[kinds.Kind, tuple[str, ...]] = {
         kinds.ACTIVATION: ("activation", "recurrent_activation"),
         INITIALIZERS: (
             *("kernel_initializer", "recurrent_initializer", "bias_initializer"),
@@ -101,8 +103,8 @@ def _constraint_arguments() -> Mapping[str, kinds.Kind]:
     return dict.fromkeys(numbers, kinds.NUMBER) | {"axis": kinds.WHOLE}
 
 
-_DROPS_MASKS = "It does not heed masks, so padding would count as data."
-_RUNS_CODE = "A config runs no code: put the model in Python instead."
+_DROPS_MASKS = "It ignores masks, so padding would count as data."
+_RUNS_CODE = "A config cannot run code: build the model in Python instead."
 
 INITIALIZERS = Catalog(
     "initializer",
@@ -147,8 +149,7 @@ LAYERS = Catalog(
     ),
     _layer_arguments,
     {
-        "Masking": "It is there already: a model begins by masking "
-        "`data.padding_value`.",
+        "Masking": "Every model already begins with it, for `data.padding_value`.",
         "Lambda": _RUNS_CODE,
         "Conv1D": _DROPS_MASKS,
         "GlobalMaxPooling1D": _DROPS_MASKS,
