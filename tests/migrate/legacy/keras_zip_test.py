@@ -120,4 +120,4 @@ def test_arrays_of_a_zip(keras_zip, tmp_path):
 def test_a_layer_in_two_models_of_one_zip(tf_keras, tmp_path):
     model, _ = legacy_cases.WHOLE["two_deep"](tf_keras)
     model.save(tmp_path / "model.keras")
-    refuses(tmp_path / "model.keras", "stands in two models", "HDF5 instead")
+    refuses(tmp_path / "model.keras", "shared by two models", "HDF5 instead")

@@ -136,7 +136,7 @@ def test_a_class_of_the_users_own(path):
     edit_layer(path, "MyModel")
     refuses(path, "'dense' (MyModel)", "custom_objects", "Dense")
     edit_config(path, lambda config: {**config, "class_name": "MyModel"})
-    refuses(path, "'model' (MyModel)", "build the model anew")
+    refuses(path, "'model' (MyModel)", "rebuild the model")
 
 
 def test_a_sequential_that_never_was_built(tf_keras, tmp_path):
@@ -159,7 +159,7 @@ def test_a_sequential_that_never_was_built(tf_keras, tmp_path):
         ([["cu_dnngru", 3, 0, {}]], "call 3"),
         ([["cu_dnngru", 0, 0, {"weird": 1}]], "weird=1"),
         ([["cu_dnngru", 0, 0, []]], "arguments must be"),
-        ([7], "names no layer"),
+        ([7], "refers to no layer"),
     ],
 )
 def test_a_graph_that_does_not_close(path, node, word):

@@ -96,7 +96,7 @@ def test_an_ellipsis_and_a_model_within_a_model(tf_keras, tmp_path):
     ("function", "words"),
     [
         ("io.write_file", ("'io.write_file'", "math.add", "nn.softmax")),
-        ("py_function", ("'py_function'", "known here")),
+        ("py_function", ("'py_function'", "not supported")),
         (7, ("function must be text",)),
         ("math.reduce_sum", ("math.reduce_sum cannot be built", "'y'")),
     ],
@@ -121,7 +121,7 @@ def test_a_lambda_is_no_operation(tf_keras, tmp_path):
         node[3]["slice_spec"] = {"class_name": "__lambda__", "config": {"value": "4w"}}
 
     edit_config(tmp_path / "model.h5", edit)
-    refuses(tmp_path / "model.h5", "(SlicingOpLambda)", "not plain")
+    refuses(tmp_path / "model.h5", "(SlicingOpLambda)", "not a plain value")
 
 
 def test_the_layer_of_an_operation():

@@ -51,7 +51,7 @@ def test_keras_3(tmp_path):
 def test_an_unknown_version(path, version):
     with h5py.File(path, "r+") as file:
         file.attrs["keras_version"] = version
-    refuses(path, version, "known are the versions 1 and 2")
+    refuses(path, version, "supported are the versions 1 and 2")
 
 
 GRU = "model_weights/cu_dnngru"
