@@ -335,7 +335,7 @@ def masked(k, make, source):
 
 
 def _quick_gru(k):
-    """Returns a GRU class that is fast to build: Keras 2 traces no GPU kernel for it."""
+    """Returns a GRU class that is fast to build: Keras 2 traces no GPU kernel."""
     return functools.partial(k.layers.GRU, reset_after=False)
 
 
