@@ -139,7 +139,7 @@ def _two_activations():
         ),
         (
             lambda: [gru(go_backwards=True, name="a"), gru(name="b")],
-            "a has go_backwards=True .* and b takes them so, .*ReverseTimesteps",
+            "a has go_backwards=True .* in reverse order to b, .*ReverseTimesteps",
         ),
         (
             lambda: [keras.layers.Bidirectional(gru(), merge_mode="sum")],
@@ -161,9 +161,12 @@ def _two_activations():
         ),
         (
             lambda: [gru(activation=lambda x: x)],
-            "The activation of .*, <lambda>, has no name in a stack",
+            "The activation of .*, <lambda>, is not one that a stack can name",
         ),
-        (lambda: [stacked(cell(), OwnCell(2))], "steps a OwnCell; expected GRUCells"),
+        (
+            lambda: [stacked(cell(), OwnCell(2))],
+            "has a OwnCell; expected only GRU",
+        ),
     ],
 )
 def test_what_a_stack_cannot_hold(layers, message):
@@ -189,6 +192,6 @@ def test_what_is_no_layer():
             from_keras(it)
     inputs = keras.Input((None, F))
     model = keras.Model(inputs, gru()(inputs), name="graph")
-    with pytest.raises(TypeError, match=r"graph is another model, .*Give its GRU lay"):
+    with pytest.raises(TypeError, match=r"graph is another model, .*Pass its GRU lay"):
         from_keras(model)
     assert len(from_keras(model.layers)) == 1

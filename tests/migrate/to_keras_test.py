@@ -132,9 +132,12 @@ def test_another_dtype_rounds():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"units": 4}, "units is the weights' to say; leave it out of to_keras"),
-        ({"reset_after": True}, "reset_after is the weights' to say"),
-        ({"stateful": True}, "a stateful one needs a batch size"),
+        (
+            {"units": 4},
+            "units is determined by the weights; do not pass it",
+        ),
+        ({"reset_after": True}, "reset_after is determined by the weights"),
+        ({"stateful": True}, "a stateful layer needs a batch size"),
     ],
 )
 def test_options_that_it_does_not_take(options, message):

@@ -1,5 +1,7 @@
 """Models of Keras 2, by name: each takes tf_keras, and gives a model and its inputs."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -332,12 +334,17 @@ def masked(k, make, source):
     return k.Model(x, branches + [probe(k)()(branch) for branch in branches]), taken
 
 
+def _quick_gru(k):
+    """Returns a GRU class that is fast to build: Keras 2 traces no GPU kernel."""
+    return functools.partial(k.layers.GRU, reset_after=False)
+
+
 def behind_a_mask(k):
     """Every layer that can stand behind a mask of (batch, timesteps)."""
-    of = k.layers
-    inner = k.Sequential([of.Dense(3), of.GRU(3, return_sequences=True)])
+    of, gru = k.layers, _quick_gru(k)
+    inner = k.Sequential([of.Dense(3), gru(3, return_sequences=True)])
     x = k.Input((None, F))
-    nested = k.Model(x, of.GRU(3, return_sequences=True)(of.Dropout(0.1)(x)))
+    nested = k.Model(x, gru(3, return_sequences=True)(of.Dropout(0.1)(x)))
     return [
         *(of.Activation("relu"), of.ActivityRegularization(0.1), of.AveragePooling1D()),
         *(of.BatchNormalization(), of.Conv1D(3, 2), of.Cropping1D(1), of.Dense(3)),
@@ -353,12 +360,12 @@ def behind_a_mask(k):
         ),
         *(of.Permute((2, 1)), of.ReLU(), of.Reshape((-1, 2)), of.SimpleRNN(3)),
         *(of.SpatialDropout1D(0.3), of.UpSampling1D(2), of.ZeroPadding1D(1)),
-        *(of.GRU(3), of.GRU(3, return_sequences=True, go_backwards=True)),
+        *(of.GRU(3), gru(3, return_sequences=True, go_backwards=True)),
         of.RNN([of.GRUCell(3), of.LSTMCell(2)], return_sequences=True),
-        of.Bidirectional(of.GRU(3, return_sequences=True), merge_mode="sum"),
+        of.Bidirectional(gru(3, return_sequences=True), merge_mode="sum"),
         of.Bidirectional(of.LSTM(3)),
         *(of.TimeDistributed(of.Dense(3)), inner, nested),
-        lambda y: of.RepeatVector(3)(of.GRU(2)(y)),
+        lambda y: of.RepeatVector(3)(gru(2)(y)),
         lambda y: of.Add()([y, of.Dense(F)(y)]),
         lambda y: of.Concatenate()([y, of.Conv1D(3, 1)(y)]),
         lambda y: of.Concatenate(axis=1)([y, of.Dense(F)(y)]),
@@ -374,17 +381,18 @@ def behind_a_mask(k):
 def behind_a_mask_of_parts(k):
     """Layers behind a mask of (batch, timesteps, parts)."""
     of, over = k.layers, k.layers.TimeDistributed
-    row = k.Sequential([of.Dense(3), of.GRU(2)])
-    each = k.Sequential([of.Dense(3), of.GRU(2, return_sequences=True)])
-    words = [over(layer) for layer in (of.GRU(3), of.Bidirectional(of.GRU(3)), row)]
+    gru = _quick_gru(k)
+    row = k.Sequential([of.Dense(3), gru(2)])
+    each = k.Sequential([of.Dense(3), gru(2, return_sequences=True)])
+    words = [over(layer) for layer in (gru(3), of.Bidirectional(gru(3)), row)]
     return [
         *(of.Dense(3), of.Activation("relu"), of.Masking(), *words),
-        *(over(of.Dense(3)), over(of.GRU(3, return_sequences=True)), over(each)),
+        *(over(of.Dense(3)), over(gru(3, return_sequences=True)), over(each)),
         *(over(of.BatchNormalization()), over(over(of.Dense(2)))),
-        lambda y: of.GRU(3, return_sequences=True)(words[0](y)),
+        lambda y: gru(3, return_sequences=True)(words[0](y)),
         lambda y: of.Add()([y, over(of.Dense(F))(y)]),
         lambda y: of.Concatenate()([y, over(of.Dense(F))(y)]),
         lambda y: of.GlobalAveragePooling1D()(words[2](y)),
         # A GRU that is given a state finds its mask when it runs.
-        lambda y: of.GRU(3)(words[0](y), initial_state=of.GRU(3)(words[0](y))),
+        lambda y: gru(3)(words[0](y), initial_state=gru(3)(words[0](y))),
     ]

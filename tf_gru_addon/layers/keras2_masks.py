@@ -1,47 +1,46 @@
-"""Layers that treat masks as Keras 2 did, for models that came from there.
+"""Layers that treat masks as Keras 2 did, for models that were made there.
 
-Merging layers of Keras 2 took a timestep to be there if every input that has a mask has
-it; those of Keras 3 take it to be there if any has it, and all but `Concatenate` know
-no mask at all where one of the inputs has none. Keras 3 also forgets the mask of a
-recurrent layer that is given states besides its sequence.
+The merging layers of Keras 2 combine the masks of their inputs with "and", and ignore
+inputs without a mask. Those of Keras 3 use "or", and all but `Concatenate` drop the
+mask if an input has none. Keras 3 also drops the mask of a recurrent layer that is
+called with states besides its sequence.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tf_gru_addon._compat import mask_of, set_mask
 
-#: The merging layers here.
+#: The merging layers in this file.
 MERGING = (
     *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
 )
 
 
-class _EveryMask:
-    """The masks of `Add` and its like in Keras 2."""
+class _EveryMask(keras.layers.Layer):
+    """The masks of the merging layers of Keras 2."""
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         output = super().__call__(inputs, *args, **kwargs)
-        # The first versions of Keras 3 see no masks in a list of inputs.
+        # Early versions of Keras 3 find no masks in a list of inputs.
         if mask_of(output) is None:
             mask = self.compute_mask(inputs, [mask_of(x) for x in inputs])
             if mask is not None:
                 set_mask(output, mask)
         return output
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         masks = [m for m in mask or () if m is not None]
-        if not masks:
-            return None
-        result = masks[0]
-        for other in masks[1:]:
-            result = keras.ops.logical_and(result, other)
-        return result
+        return functools.reduce(keras.ops.logical_and, masks) if masks else None
 
 
-def _registered(cls: type) -> type:
+def _registered(cls: type) -> Any:
     return keras.saving.register_keras_serializable(package="tf_gru_addon")(cls)
 
 
@@ -59,10 +58,10 @@ class Average(_EveryMask, keras.layers.Average):
 class Maximum(_EveryMask, keras.layers.Maximum):
     """`keras.layers.Maximum` with the masks of Keras 2.
 
-    Keras 3 takes no number from an input at the timesteps that its mask leaves out.
+    Keras 3 ignores an input at the timesteps that its mask excludes.
     """
 
-    def _merge_function(self, inputs):
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return functools.reduce(keras.ops.maximum, inputs)
 
 
@@ -70,10 +69,10 @@ class Maximum(_EveryMask, keras.layers.Maximum):
 class Minimum(_EveryMask, keras.layers.Minimum):
     """`keras.layers.Minimum` with the masks of Keras 2.
 
-    Keras 3 takes no number from an input at the timesteps that its mask leaves out.
+    Keras 3 ignores an input at the timesteps that its mask excludes.
     """
 
-    def _merge_function(self, inputs):
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return functools.reduce(keras.ops.minimum, inputs)
 
 
@@ -81,10 +80,10 @@ class Minimum(_EveryMask, keras.layers.Minimum):
 class Multiply(_EveryMask, keras.layers.Multiply):
     """`keras.layers.Multiply` with the masks of Keras 2.
 
-    Keras 3 takes an input for 1 at the timesteps that its mask leaves out.
+    Keras 3 replaces an input by 1 at the timesteps that its mask excludes.
     """
 
-    def _merge_function(self, inputs):
+    def _merge_function(self, inputs: Sequence[Any]) -> Any:
         return functools.reduce(keras.ops.multiply, inputs)
 
 
@@ -97,12 +96,12 @@ class Subtract(_EveryMask, keras.layers.Subtract):
 class Concatenate(_EveryMask, keras.layers.Concatenate):
     """`keras.layers.Concatenate` with the masks of Keras 2."""
 
-    def compute_mask(self, inputs, mask=None):
-        """Returns the masks put together as the inputs are.
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Returns the mask of the output.
 
-        Along the features, a timestep is there if every input has it. Along the time,
-        an input without a mask is all there; this mask is not known before the layer
-        runs.
+        Along the features, it is the "and" of the masks. Along time, it is their
+        concatenation, with True for inputs without a mask; it is only known at run
+        time.
         """
         if not self.masks_known_late:
             return super().compute_mask(inputs, mask)
@@ -117,20 +116,32 @@ class Concatenate(_EveryMask, keras.layers.Concatenate):
         return keras.ops.all(keras.ops.concatenate(masks, axis=self.axis), axis=-1)
 
     @property
-    def masks_known_late(self):
-        """Whether the mask is not known before the layer runs."""
-        return self.axis != -1
+    def masks_known_late(self) -> bool:
+        """Whether the mask is only known at run time."""
+        return bool(self.axis != -1)
 
 
 @_registered
 class Bidirectional(keras.layers.Bidirectional):
-    """`keras.layers.Bidirectional` with the outputs of Keras 2 where masked.
+    """`keras.layers.Bidirectional` with the masked outputs of standalone Keras 2.
 
-    There they repeat the last output, as those of a layer in one direction do; those of
-    tf.keras and of Keras 3 are 0.
+    At masked timesteps it repeats the previous output, as a layer in one direction
+    does; in tf.keras and in Keras 3 the output is 0.
+
+    Args:
+        layer: The recurrent layer.
+        merge_mode: How the outputs of the two directions are combined.
+        backward_layer: The layer that runs backward; None for a copy of `layer`.
+        **kwargs: Arguments of every layer.
     """
 
-    def __init__(self, layer, merge_mode="concat", backward_layer=None, **kwargs):
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        merge_mode: str | None = "concat",
+        backward_layer: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(layer, merge_mode, backward_layer=backward_layer, **kwargs)
         for layer in (self.forward_layer, self.backward_layer):
             layer.zero_output_for_mask = False
@@ -140,13 +151,13 @@ class Bidirectional(keras.layers.Bidirectional):
 class MultiHeadAttention(keras.layers.MultiHeadAttention):
     """`keras.layers.MultiHeadAttention` with the masks of Keras 2.
 
-    That of Keras 3 takes the masks off its inputs, so that other layers that are called
-    on the same tensors run without; and where a row is wholly masked, its scores are 0
-    and not the same for all.
+    The one of Keras 3 removes the masks of its inputs, so that other layers that are
+    called with the same tensors do not see them. And if a row is fully masked, its
+    attention scores are 0 in Keras 3, and uniform in Keras 2.
     """
 
-    def __call__(self, query, value, key=None, **kwargs):
-        """Calls the layer; see `keras.layers.MultiHeadAttention`."""
+    def __call__(self, query: Any, value: Any, key: Any = None, **kwargs: Any) -> Any:
+        """Calls `keras.layers.MultiHeadAttention` and restores the inputs' masks."""
         inputs = [x for x in (query, value, key) if x is not None]
         masks = [mask_of(x) for x in inputs]
         output = super().__call__(query, value, key=key, **kwargs)
@@ -155,14 +166,14 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
                 set_mask(x, mask)
         return output
 
-    def _masked_softmax(self, attention_scores, attention_mask=None):
+    def _masked_softmax(self, attention_scores: Any, attention_mask: Any = None) -> Any:
         if attention_mask is not None:
             dtype = attention_scores.dtype
             lowest = tf.float16.min if dtype == "float16" else -1e9
             adder = (1 - tf.cast(attention_mask, dtype)) * tf.cast(lowest, dtype)
             axis = -2 * len(self._attention_axes) - 1
             while len(adder.shape) < len(attention_scores.shape):
-                adder = tf.expand_dims(adder, axis)  # for the heads
+                adder = tf.expand_dims(adder, axis)  # The heads.
             attention_scores += adder
         return super()._masked_softmax(attention_scores)
 
@@ -171,24 +182,36 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
 class TimeDistributed(keras.layers.TimeDistributed):
     """`keras.layers.TimeDistributed` with the masks of Keras 2.
 
-    The layer inside sees all timesteps at once, as rows of one batch, and each row with
-    its part of the mask. The mask that the layer inside makes (`Embedding` with
-    `mask_zero`, `Masking`) or passes on goes to the next layer. Where it makes none,
-    the mask that came in goes on, reduced to (batch, timesteps): a timestep is there if
-    any part of it is.
+    The inner layer gets all timesteps at once, as rows of one batch,
+    `(batch * timesteps, ...)`, each row with its slice of the mask. The mask that the
+    inner layer creates (`Embedding` with `mask_zero`, `Masking`) or passes on becomes
+    the mask of the output. If there is none, the output has the incoming mask reduced
+    to `(batch, timesteps)`: a timestep is True if any of its elements is.
 
     Args:
-        layer: The layer inside.
-        inner_masks: False for models of Keras before 2.2, which kept masks from the
-            layer inside, and passed the mask on as it came.
+        layer: The inner layer.
+        inner_masks: False for models of Keras before 2.2, which hid masks from the
+            inner layer and passed the incoming mask on unchanged.
+        **kwargs: Arguments of every layer.
     """
 
-    def __init__(self, layer, inner_masks=True, **kwargs):
+    def __init__(
+        self, layer: keras.layers.Layer, inner_masks: bool = True, **kwargs: Any
+    ):
         super().__init__(layer, **kwargs)
         self.inner_masks = inner_masks
 
-    def call(self, inputs, training=None, mask=None):
-        """Calls the layer inside once."""
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Calls the inner layer once, with all timesteps.
+
+        Args:
+            inputs: `(batch, timesteps, ...)`.
+            training: Passed on to the inner layer if it takes it.
+            mask: `(batch, timesteps)`, or with more axes of the inputs.
+
+        Raises:
+            ValueError: There is a mask, and the inner layer is stateful.
+        """
         if getattr(self.layer, "stateful", False):
             if mask is not None:
                 raise ValueError(
@@ -204,8 +227,8 @@ class TimeDistributed(keras.layers.TimeDistributed):
             lambda x: self._timesteps(x, inputs, mask), outputs
         )
 
-    def _timesteps(self, rows, inputs, mask):
-        """Returns rows as timesteps, with their mask."""
+    def _timesteps(self, rows: tf.Tensor, inputs: tf.Tensor, mask: Any) -> tf.Tensor:
+        """Returns rows as (batch, timesteps, ...), with their mask."""
         result = _unrow(rows, inputs)
         if not self.inner_masks:
             return result
@@ -216,34 +239,34 @@ class TimeDistributed(keras.layers.TimeDistributed):
             set_mask(result, tf.reduce_any(mask, list(range(2, len(mask.shape)))))
         return result
 
-    def compute_mask(self, inputs, mask=None):
-        """Returns None where the mask is not known before the layer runs."""
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Returns None if the mask is only known at run time."""
         return None if self.masks_known_late else mask
 
     @property
-    def masks_known_late(self):
-        """Whether the mask is not known before the layer runs."""
+    def masks_known_late(self) -> bool:
+        """Whether the mask is only known at run time."""
         return self.inner_masks
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
-        return super().get_config() | {"inner_masks": self.inner_masks}
+        return dict(super().get_config()) | {"inner_masks": self.inner_masks}
 
 
 @_registered
 class MaskOf(keras.layers.Layer):
-    """The mask of a tensor as a tensor, (batch, timesteps); all True without one.
+    """The mask of a tensor as a tensor, `(batch, timesteps)`; all True without one.
 
-    As the argument `mask` it keeps the mask of a recurrent layer that is given states.
+    A recurrent layer that is called with states gets it as its argument `mask`.
     """
 
-    def call(self, inputs, mask=None):
-        """Returns the mask."""
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Returns the mask of `inputs`, `(batch, timesteps, ...)`."""
         if mask is None:
             return keras.ops.ones_like(inputs[..., 0], "bool")
         return keras.ops.cast(mask, "bool")
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Returns None: a mask has no mask."""
 
 
@@ -255,7 +278,7 @@ def _rows(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _unrow(rows: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
-    """Returns (batch, timesteps, ...) as the inputs have them, for rows of them."""
+    """Returns (batch, timesteps, ...), with the inputs' sizes, for rows."""
     sizes = tf.concat([tf.shape(inputs)[:2], tf.shape(rows)[1:]], axis=0)
     result = tf.reshape(rows, sizes)
     result.set_shape([*inputs.shape[:2], *rows.shape[1:]])

@@ -1,6 +1,13 @@
-"""Operations of TensorFlow as Keras 2 kept them in functional models."""
+"""Operations of TensorFlow that Keras 2 recorded in functional models.
+
+To support another operation, add its TensorFlow name to `_MATH` (the names of
+`tf.math`), `_NN` (those of `tf.nn`) or `_PLAIN` (full names).
+"""
+
+from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -32,8 +39,10 @@ _NAMES = [
     *_PLAIN.split(),
 ]
 
-#: What an operation of a file can be, by the name that TensorFlow has for it.
-OPERATIONS = {name: operator.attrgetter(name)(tf) for name in _NAMES}
+#: The supported operations, by their names in TensorFlow.
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    name: operator.attrgetter(name)(tf) for name in _NAMES
+}
 GETITEM = "__operators__.getitem"
 OPERATIONS[GETITEM] = lambda tensor, slice_spec: tensor[
     tuple(slice_spec) if isinstance(slice_spec, list) else slice_spec
@@ -42,10 +51,10 @@ OPERATIONS[GETITEM] = lambda tensor, slice_spec: tensor[
 
 @keras.saving.register_keras_serializable(package="tf_gru_addon")
 class TensorFlowOperation(keras.layers.Layer):
-    """An operation of TensorFlow, from a fixed list, with its arguments.
+    """An operation of TensorFlow from a fixed list, with its arguments.
 
-    Keras 2 put such a layer into a functional model for each `x[:, -1]`, `x + y` or
-    `tf.concat([x, y], -1)`. A mask does not go through it.
+    Keras 2 added such a layer to a functional model for each `x[:, -1]`, `x + y` or
+    `tf.concat([x, y], -1)`. The layer drops masks.
 
     Args:
         function: The operation's name in TensorFlow, a key of `OPERATIONS`.
@@ -53,12 +62,20 @@ class TensorFlowOperation(keras.layers.Layer):
             the second of the layer's inputs, `{"slice": [start, stop, step]}` for a
             slice and `{"ellipsis": True}` for `...`.
         arguments: Its other arguments, by name.
+        **kwargs: Arguments of every layer.
 
     Call arguments:
         inputs: A list of tensors.
 
     Raises:
         ValueError: The operation is not in the list.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from tf_gru_addon.layers.keras2_ops import TensorFlowOperation
+        >>> total = TensorFlowOperation("math.add", {"input": 0}, {"y": {"input": 1}})
+        >>> total([tf.constant([1]), tf.constant([2])]).numpy().tolist()
+        [3]
     """
 
     def __init__(
@@ -75,19 +92,19 @@ class TensorFlowOperation(keras.layers.Layer):
         self.arguments = arguments
         self.supports_masking = True
 
-    def call(self, inputs):
-        """Computes the operation; see the class."""
+    def call(self, inputs: list[tf.Tensor]) -> Any:
+        """Returns the result of the operation for a list of tensors."""
         first, arguments = (
             _filled(value, inputs) for value in (self.first, self.arguments)
         )
         return OPERATIONS[self.function](first, **arguments)
 
-    def compute_mask(self, inputs, mask=None):
-        """Returns None: what became of the timesteps is not known."""
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Returns None: the operation may have moved or removed timesteps."""
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
-        return super().get_config() | {
+        return dict(super().get_config()) | {
             "function": self.function,
             "first": self.first,
             "arguments": self.arguments,
@@ -95,7 +112,7 @@ class TensorFlowOperation(keras.layers.Layer):
 
 
 def _filled(value: Any, inputs: list[tf.Tensor]) -> Any:
-    """Returns an argument with what its parts stand for."""
+    """Returns an argument with tensors, slices and `...` in place of their dicts."""
     if isinstance(value, list):
         return [_filled(item, inputs) for item in value]
     if not isinstance(value, dict):

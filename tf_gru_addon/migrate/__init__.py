@@ -1,4 +1,4 @@
-"""Bringing models and weights that exist to this package's layers, and back."""
+"""Bringing existing models and weights to this package's layers, and back."""
 
 from tf_gru_addon.migrate.accelerate import accelerate as accelerate
 from tf_gru_addon.migrate.acceleration import Acceleration as Acceleration

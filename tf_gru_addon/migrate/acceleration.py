@@ -1,4 +1,6 @@
-"""What `accelerate` did."""
+"""The result of `accelerate`."""
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -6,13 +8,15 @@ from tf_gru_addon.ops.engines import Explanation
 
 
 class Acceleration(NamedTuple):
-    """What `accelerate` replaced in a model and what not, in words where shown.
+    """Which layers `accelerate` replaced in a model, and why it kept the others.
 
-    A layer is named by its path in the model: "encoder/bidirectional/forward_gru".
+    `str()` and `repr()` give a report. Layers are named by their path in the model:
+    "encoder/bidirectional/forward_gru".
 
     Attributes:
-        replaced: For each layer replaced, the engine that runs it, and why no other.
-        kept: For each recurrent layer left as it was, the reason.
+        replaced: For each replaced layer, the engine that runs it and why no faster one
+            can.
+        kept: For each recurrent layer that was kept, the reason.
         check: What was compared before and after, and how closely it agrees.
     """
 
@@ -25,8 +29,9 @@ class Acceleration(NamedTuple):
         if not count:
             return "The model has no recurrent layer."
         rows = [
-            ("replaced", path, _engine(why)) for path, why in self.replaced.items()
-        ] + [("kept", path, why) for path, why in self.kept.items()]
+            *(("replaced", path, _engine(why)) for path, why in self.replaced.items()),
+            *(("kept", path, why) for path, why in self.kept.items()),
+        ]
         width = max(len(path) for _, path, _ in rows)
         lines = [
             f"{len(self.replaced)} of {count} recurrent layers replaced.",
@@ -35,7 +40,8 @@ class Acceleration(NamedTuple):
         ]
         return "\n".join(lines)
 
-    __repr__ = __str__  # what a notebook and the interpreter show
+    def __repr__(self) -> str:  # Shown by notebooks and the interpreter.
+        return str(self)
 
 
 def _engine(explanation: Explanation) -> str:

@@ -1,4 +1,6 @@
-"""The weights of Keras layers, for whatever format they are to go to."""
+"""From Keras layers to weights."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,8 +15,8 @@ from tf_gru_addon.weights import GRULayer, GRUWeights, WeightsError, as_stack
 
 _CELLS = (keras.layers.GRUCell, GRUCell)
 
-#: What may stand between two layers of a stack: what changes nothing in inference, and
-#: what only says which timesteps to leave out.
+#: Layers that may stand between two GRUs: in inference they change nothing, or only
+#: the mask.
 _BETWEEN = (
     keras.layers.Dropout,
     keras.layers.GaussianNoise,
@@ -27,22 +29,25 @@ _BETWEEN = (
 def from_keras(
     layers: keras.layers.Layer | Iterable[keras.layers.Layer],
 ) -> tuple[GRULayer, ...]:
-    """Returns the GRU stack that Keras layers hold.
+    """Returns the weights of Keras layers as a GRU stack.
 
-    Read are `GRU`, `RNN` of a `GRUCell` or of stacked ones, `Bidirectional` of these,
-    and the cells themselves, Keras' own and this package's. A layer with `go_backwards`
-    becomes one that only runs backward.
+    Supported are `GRU`, `RNN` with one or more `GRUCell`s, `Bidirectional` of these,
+    and bare cells, both Keras' own and this package's. A layer with `go_backwards`
+    becomes a layer that only runs backward.
 
     Args:
-        layers: A layer; or several that follow each other; or a `keras.Sequential`.
-            What stands in front of the first GRU and behind the last, as an `Embedding`
-            or a `Dense`, is left out. Between them may be dropout and `Masking`, and
-            nothing else: it would be missing from the stack.
+        layers: A layer, several layers in order, or a `keras.Sequential`. Layers before
+            the first GRU and behind the last one, such as an `Embedding` or a `Dense`,
+            are left out. Between GRUs, only dropout, noise and `Masking` are allowed:
+            other layers would be missing from the stack.
+
+    Returns:
+        The layers of the stack, the first layer first.
 
     Raises:
-        WeightsError: There is no GRU; a layer is not built; something else stands
-            between GRUs; or a stack cannot hold what a layer does, as a `merge_mode`
-            other than "concat", or an activation that has no name.
+        WeightsError: There is no GRU, a layer is not built, another layer stands
+            between GRUs, or a stack cannot represent a layer: its `merge_mode` is not
+            "concat", or an activation has no name.
         TypeError: `layers` is something else.
 
     Example:
@@ -63,16 +68,16 @@ def from_keras(
         names = ", ".join(type(layer).__name__ for layer in sequence)
         raise WeightsError(f"Expected a GRU among the layers; received {names}.")
     stack: list[GRULayer] = []
-    reversed_by = None  # The layer whose outputs come in reverse order, so far.
+    reversed_by = None  # The layer whose reversed outputs reach this point.
     for layer in sequence[holders[0] : holders[-1] + 1]:
         if isinstance(layer, ReverseTimesteps) and reversed_by is not None:
             reversed_by = None
         elif _holds_gru(layer):
             if reversed_by is not None:
                 raise WeightsError(
-                    f"{reversed_by.name} has go_backwards=True and gives its outputs "
-                    f"in reverse order, and {layer.name} takes them so, which no stack "
-                    "does. Put a tf_gru_addon.layers.ReverseTimesteps between them."
+                    f"{reversed_by.name} has go_backwards=True and returns its outputs "
+                    f"in reverse order to {layer.name}, which a stack cannot do. Put a "
+                    "tf_gru_addon.layers.ReverseTimesteps between them."
                 )
             stack += _layers(layer)
             if getattr(layer, "go_backwards", False):
@@ -80,7 +85,7 @@ def from_keras(
         elif not isinstance(layer, _BETWEEN):
             raise WeightsError(
                 f"{layer.name}, a {type(layer).__name__}, stands between GRUs, and a "
-                "stack cannot hold it. Give the layers of each stack by themselves."
+                "stack cannot hold it. Pass the layers of each stack separately."
             )
     return as_stack(stack)
 
@@ -91,7 +96,7 @@ def _in_order(layers: Any) -> list[keras.layers.Layer]:
     if isinstance(layers, keras.Model):
         raise TypeError(
             f"layers must be layers or a keras.Sequential; {layers.name} is another "
-            "model, in which no order is plain. Give its GRU layers in a list: "
+            "model, whose layers have no defined order. Pass its GRU layers in a list: "
             "from_keras([model.get_layer(...), ...])."
         )
     if isinstance(layers, keras.layers.Layer):
@@ -128,7 +133,7 @@ def _layers(layer: keras.layers.Layer) -> list[GRULayer]:
 def _one_way(cell: Any, layer: keras.layers.Layer, backwards: bool) -> GRULayer:
     if not isinstance(cell, _CELLS):
         raise WeightsError(
-            f"{layer.name} steps a {type(cell).__name__}; expected GRUCells alone."
+            f"{layer.name} has a {type(cell).__name__}; expected only GRUCells."
         )
     names = _activations(cell, layer)
     weights = _weights(cell, layer)
@@ -138,8 +143,8 @@ def _one_way(cell: Any, layer: keras.layers.Layer, backwards: bool) -> GRULayer:
 def _both_ways(layer: keras.layers.Bidirectional) -> list[GRULayer]:
     if layer.merge_mode != "concat":
         raise WeightsError(
-            f"{layer.name} has merge_mode={layer.merge_mode!r}, and a stack puts the "
-            'outputs of the two directions side by side, as "concat" does.'
+            f"{layer.name} has merge_mode={layer.merge_mode!r}; a stack can only "
+            'concatenate the outputs of both directions ("concat").'
         )
     directions = [*_layers(layer.forward_layer), *_layers(layer.backward_layer)]
     if [way.direction for way in directions] != ["forward", "reverse"]:
@@ -164,14 +169,18 @@ def _weights(cell: Any, layer: keras.layers.Layer) -> GRUWeights:
         raise WeightsError(
             f"{layer.name} has no weights yet: it is not built. Call its model once."
         )
-    arrays = [np.asarray(v) for v in (cell.kernel, cell.recurrent_kernel)]
-    arrays.append(np.asarray(cell.bias) if cell.use_bias else None)
-    if arrays[0].dtype.name == "bfloat16":  # which NumPy knows not; float32 holds it
-        arrays = [None if a is None else a.astype("float32") for a in arrays]
-    return GRUWeights(*arrays, bool(cell.reset_after))
+    kernel, recurrent_kernel = map(_array, (cell.kernel, cell.recurrent_kernel))
+    bias = _array(cell.bias) if cell.use_bias else None
+    return GRUWeights(kernel, recurrent_kernel, bias, bool(cell.reset_after))
 
 
-#: Both have the same name in Keras, or had it.
+def _array(variable: Any) -> np.ndarray:
+    array = np.asarray(variable)
+    # NumPy itself has no bfloat16; float32 holds all its values.
+    return array.astype("float32") if array.dtype.name == "bfloat16" else array
+
+
+#: Keras has, or had, the name "hard_sigmoid" for both.
 _HARD_SIGMOIDS = {
     activations.hard_sigmoid: "hard_sigmoid",
     keras.activations.hard_sigmoid: "keras_hard_sigmoid",
@@ -190,7 +199,8 @@ def _activations(cell: Any, layer: keras.layers.Layer) -> list[str]:
             same = False
         if not same:
             raise WeightsError(
-                f"The {argument} of {layer.name}, {name}, has no name in a stack."
+                f"The {argument} of {layer.name}, {name}, is not one that a stack can "
+                "name. Use one of Keras' or of this package's functions."
             )
         names.append(name)
     return names

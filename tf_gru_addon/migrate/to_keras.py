@@ -1,4 +1,6 @@
-"""Keras layers of weights, from wherever these came."""
+"""From weights to Keras layers."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +11,8 @@ from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.layers.reverse_timesteps import ReverseTimesteps
 from tf_gru_addon.weights import GRULayer, GRUWeights, as_stack, to_keras_arrays
 
-_OF_THE_WEIGHTS = (
+#: Arguments of `GRU` that the weights determine.
+_FROM_WEIGHTS = (
     "units",
     "activation",
     "recurrent_activation",
@@ -25,29 +28,31 @@ def to_keras(
     return_sequences: bool = True,
     **options: Any,
 ) -> list[keras.layers.Layer]:
-    """Returns built layers that hold the weights, to be called one after the other.
+    """Returns built layers with the given weights, to be called one after the other.
 
-    A layer of one direction becomes a `GRU`, one of both a `Bidirectional` of two,
-    whose outputs stand side by side, those of the forward direction first. A layer that
-    only runs backward becomes a `GRU(go_backwards=True)`; behind it, where it gives
-    sequences, a `ReverseTimesteps` brings the outputs back to the order of the inputs,
-    in which PyTorch and ONNX have them.
+    A layer with one direction becomes a `GRU`. A bidirectional layer becomes a
+    `Bidirectional` that concatenates the outputs, the forward ones first. A layer that
+    only runs backward becomes a `GRU(go_backwards=True)`; if it returns sequences, a
+    `ReverseTimesteps` behind it restores the order of the inputs, as in PyTorch and
+    ONNX.
 
     Args:
-        weights: A stack: layers, the first first; or one layer, or one GRU's weights.
-        return_sequences: Whether the last layer gives the output of every timestep, and
-            not of the last one that it runs alone. The layers before it always do.
-        **options: Further arguments of every `GRU`: `return_state`, `dropout`,
-            `engine`, ... `dtype` is that of the weights if not given, so that they stay
-            bit for bit what they are. Not `stateful`, for whose layers the batch size
-            must be known when they are built.
+        weights: A stack of layers, the first layer first; or one layer, or the weights
+            of one GRU.
+        return_sequences: Whether the last layer returns the outputs of all timesteps,
+            `(batch, timesteps, units)`, or only of the last timestep that it computes,
+            `(batch, units)`. The layers before it always return sequences.
+        **options: Further arguments for every `GRU`: `return_state`, `dropout`,
+            `engine`, ... `dtype` defaults to that of the weights, so that the weights
+            stay the same bit for bit. `stateful` is not supported, because a stateful
+            layer must know the batch size to be built.
 
     Returns:
-        The layers, as `keras.Sequential` takes them behind an `Input`.
+        The layers. `keras.Sequential` takes them behind an `Input`.
 
     Raises:
-        WeightsError: The layers of a stack do not fit each other.
-        TypeError: An option is the weights' to say, or no argument of `GRU`.
+        WeightsError: The layers of the stack do not fit each other.
+        TypeError: The weights determine an option, or `GRU` does not take it.
 
     Example:
         >>> import keras
@@ -62,14 +67,17 @@ def to_keras(
         TensorShape([5, 10, 4])
     """
     stack = as_stack(weights)
-    for name in _OF_THE_WEIGHTS:
+    for name in _FROM_WEIGHTS:
         if name in options:
-            raise TypeError(f"{name} is the weights' to say; leave it out of to_keras.")
+            raise TypeError(
+                f"{name} is determined by the weights; do not pass it to to_keras."
+            )
     if options.get("stateful"):
         raise TypeError(
-            "to_keras builds its layers, and a stateful one needs a batch size for "
-            "that. Make tf_gru_addon.GRU(..., stateful=True) yourself, and give it "
-            "set_weights(to_keras_arrays(weights)) once it is built."
+            "stateful must be False: to_keras builds its layers, and a stateful layer "
+            "needs a batch size for that. Construct tf_gru_addon.GRU(..., "
+            "stateful=True) yourself, and call set_weights(to_keras_arrays(weights)) "
+            "once it is built."
         )
     layers = []
     for index, layer in enumerate(stack):
@@ -79,7 +87,7 @@ def to_keras(
 
 
 def _layers(layer: GRULayer, options: dict[str, Any]) -> list[keras.layers.Layer]:
-    result = GRU(
+    result: Any = GRU(
         layer.units,
         activation=layer.activation,
         recurrent_activation=layer.recurrent_activation,

@@ -1,4 +1,4 @@
-"""Files of Keras 2 to spoil."""
+"""Files of Keras 2 to damage."""
 
 import shutil
 import warnings
@@ -10,7 +10,7 @@ from support.legacy_files import FIXTURES
 
 @pytest.fixture
 def path(tmp_path):
-    """A file of Keras 2 to spoil."""
+    """A file of Keras 2 to damage."""
     copy = tmp_path / "model.h5"
     shutil.copy(FIXTURES / "tf1_cudnn_gru.h5", copy)
     return copy

@@ -37,19 +37,20 @@ def test_a_checkpoint_cut_short(saved_model, tmp_path, name):
     refuses(folder, "checkpoint", "cut short")
 
 
-def test_metadata_of_tensorflow_before_2_5(saved_model, tmp_path):
-    """It stood within saved_model.pb then."""
+def test_metadata_of_tensorflow_before_2_5(tf_keras, saved_model, tmp_path):
+    """It was in saved_model.pb."""
     from tensorflow.core.protobuf import saved_model_pb2
-
-    from tf_gru_addon.migrate.legacy.saved_model import _metadata
+    from tf_keras.protobuf import saved_metadata_pb2
 
     folder = shutil.copytree(saved_model, tmp_path / "model")
-    metadata = _metadata(folder).decode()
+    metadata = saved_metadata_pb2.SavedMetadata()
+    metadata.ParseFromString((folder / "keras_metadata.pb").read_bytes())
     (folder / "keras_metadata.pb").unlink()
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((folder / "saved_model.pb").read_bytes())
     nodes = saved.meta_graphs[0].object_graph_def.nodes
-    nodes[0].user_object.metadata = metadata
+    (root,) = (node for node in metadata.nodes if node.node_path == "root")
+    nodes[0].user_object.metadata = root.metadata
     (folder / "saved_model.pb").write_bytes(saved.SerializeToString())
     x = np.ones((1, 3), "float32")
     np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""The error of this part of the package, and checks that raise it."""
+"""The error of the legacy loader, and the checks that raise it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,39 @@ from tf_gru_addon.errors import TfGruAddonError, without_colours
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
 
+_NAMES = {
+    dict: "a JSON object",
+    list: "a list",
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+}
+
 
 class LegacyModelError(TfGruAddonError, ValueError):
     """A model file that cannot be loaded.
 
-    The message says which file and layer, what was expected, what was received, and
-    what to do.
+    The message names the file and the layer, and says what was expected, what was
+    received and what to do.
     """
 
 
 def short(value: Any) -> str:
-    """Returns a value as Python writes it, cut short."""
+    """Returns the repr of a value, shortened for a message."""
     return _short.repr(value)
 
 
 def expect(value: Any, kind: type | tuple[type, ...], what: str) -> Any:
-    """Returns `value`; LegacyModelError unless it is of the type `kind`."""
+    """Returns a value after checking its type.
+
+    Args:
+        value: A value from a file.
+        kind: The expected type, or a tuple of types. `int` excludes booleans.
+        what: What the value is, for the message.
+
+    Raises:
+        LegacyModelError: The value has another type.
+    """
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         names = " or ".join(_NAMES.get(k, k.__name__) for k in kinds)
@@ -38,18 +55,16 @@ def expect(value: Any, kind: type | tuple[type, ...], what: str) -> Any:
     return value
 
 
-_NAMES = {
-    dict: "a JSON object",
-    list: "a list",
-    str: "text",
-    int: "a whole number",
-    bool: "true or false",
-}
-
-
 @contextlib.contextmanager
 def building(what: str) -> Iterator[None]:
-    """Names the layer when Keras or TensorFlow refuses to make or to call it."""
+    """Turns errors of Keras and TensorFlow into a LegacyModelError that names a layer.
+
+    Args:
+        what: The layer that is constructed or called, for the message.
+
+    Raises:
+        LegacyModelError: Keras or TensorFlow refused.
+    """
     import tensorflow as tf
 
     refusals = (

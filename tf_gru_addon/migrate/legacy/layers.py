@@ -1,132 +1,146 @@
-"""From a layer's entry in a file to a layer."""
+"""From a layer's entry in a file to a layer, and to the arrays that belong to it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
 from tf_gru_addon.layers import keras2_masks
-from tf_gru_addon.migrate.legacy import catalog, convert, operations, values
-from tf_gru_addon.migrate.legacy.entry import Entry
-from tf_gru_addon.migrate.legacy.era import Era
+from tf_gru_addon.migrate.legacy import arguments
+from tf_gru_addon.migrate.legacy.catalog import LAYERS, known
+from tf_gru_addon.migrate.legacy.config import Entry
+from tf_gru_addon.migrate.legacy.eras import Era
 from tf_gru_addon.migrate.legacy.errors import LegacyModelError, building
-from tf_gru_addon.migrate.legacy.part import Part
+from tf_gru_addon.migrate.legacy.weights import ArrayLayout, SavedLayer
 
-MakeModel = Callable[[Entry, "Layers"], keras.Model]
+#: The classes of layers that are operations of TensorFlow.
+OPERATIONS = ("SlicingOpLambda", "TFOpLambda")
 
 
-class Layers:
-    """Makes layers of entries, of one file.
+class LayerFactory:
+    """Makes the layers of one file.
 
     Args:
-        era: Which Keras wrote the file.
+        era: The Keras that wrote the file.
         custom: The user's own classes and functions, by name.
-        largest: How many numbers a weight may have; more are not in the file.
-        make_model: Makes a model that is a layer of another, by means of this.
+        largest: The number of elements in the file. No weight may have more.
+        make_model: Makes a model that is a layer of another model, with this factory.
+
+    Attributes:
+        left_out: Objects that only training needs and that are neither Keras' own nor
+            in `custom`, with the layers that had them.
     """
 
     def __init__(
-        self, era: Era, custom: values.Custom, largest: int, make_model: MakeModel
+        self,
+        era: Era,
+        custom: arguments.Custom,
+        largest: int,
+        make_model: Callable[[Entry, LayerFactory], keras.Model],
     ):
         self.era = era
         self.custom = custom
+        self.left_out: dict[str, list[str]] = {}
         self._largest = largest
         self._make_model = make_model
-        #: What only training needs, and is neither Keras' own nor in `custom`, and the
-        #: layers that have it in the file.
-        self.left_out: dict[str, list[str]] = {}
         self._initializers: list[tuple[keras.layers.Layer, str, Any]] = []
 
     def make(self, entry: Entry) -> keras.layers.Layer:
-        """Returns the layer, which draws no weights when it is built.
+        """Returns the layer of an entry. Its weights will be zeros until filled.
+
+        Args:
+            entry: The layer's entry.
 
         Raises:
-            LegacyModelError: The class or an argument is not known.
+            LegacyModelError: The class or an argument is not supported.
         """
         layer = self._make(entry)
-        if isinstance(layer, keras.Model):  # Its layers came from here.
+        if isinstance(layer, keras.Model):  # This factory made its layers.
             return layer
-        part = self.part(entry, layer)
-        if entry.kind in catalog.WITHIN:  # It hands its initializers on.
-            part.holder = layer
-        for leaf, _ in part.leaves():
-            self._draw_nothing(leaf)
+        saved = self.saved_layer(entry, layer)
+        if not saved.children:  # It makes inner layers when built, if any.
+            saved.holder = saved.holder or layer
+        for inner, holder, _ in saved.holders():
+            self._initialize_with_zeros(holder, inner.where)
         return layer
 
-    def _make(self, entry: Entry) -> keras.layers.Layer:
-        if (own := values.find(self.custom, entry.kind)) is not None:
-            with building(entry.where):
-                layer = own.from_config(dict(entry.config))
-                layer.name = keras_name(entry.name)  # which its config may lack
-                return layer
-        if entry.kind in catalog.MODELS:
-            return self._make_model(entry, self)
-        self._check_known(entry)
-        if entry.kind in catalog.WRAPPERS:
-            return self._make_wrapper(entry)
-        return self._construct(entry, catalog.LAYERS[entry.kind], entry.config)
+    def is_custom(self, entry: Entry) -> bool:
+        """Returns whether the user provides the class of an entry."""
+        return arguments.find_custom(self.custom, entry.kind) is not None
 
     def is_operation(self, entry: Entry) -> bool:
-        """Whether an entry is an operation of TensorFlow, and no custom object."""
-        known = entry.kind in operations.KINDS and entry.is_of_keras
-        return known and values.find(self.custom, entry.kind) is None
+        """Returns whether an entry is an operation of TensorFlow."""
+        is_operation = entry.kind in OPERATIONS and entry.is_of_keras
+        return is_operation and not self.is_custom(entry)
 
-    def _check_known(self, entry: Entry) -> None:
+    def _make(self, entry: Entry) -> keras.layers.Layer:
+        if self.is_custom(entry):
+            own = arguments.find_custom(self.custom, entry.kind)
+            with building(entry.where):
+                layer = own.from_config(dict(entry.config))
+                layer.name = keras_name(entry.name)  # The config may lack it.
+                return layer
+        if entry.is_model:
+            return self._make_model(entry, self)
+        self._check_supported(entry)
+        if known(entry.kind).wraps:
+            return self._make_wrapper(entry)
+        return self._construct(entry, known(entry.kind).cls, entry.config)
+
+    def _check_supported(self, entry: Entry) -> None:
+        custom = f"custom_objects={{{entry.kind!r}: the class}}"
         if entry.kind == "TensorFlowOpLayer":
             raise LegacyModelError(
-                f"{entry.where} is an operation as a graph of TensorFlow has it, which "
-                "tf.keras wrote before 2.4 and which is not supported. Write a layer "
-                "that does the same and pass it as custom_objects={"
-                f"{entry.kind!r}: the class}}, or build the model with it."
+                f"{entry.where} is an operation as a TensorFlow graph, which tf.keras "
+                "wrote before 2.4 and which is not supported. Write a layer that does "
+                f"the same and pass it as {custom}, or build the model with it."
             )
-        if entry.kind in catalog.CODE:
+        if entry.kind == "Lambda":
             raise LegacyModelError(
-                f"{entry.where} holds code, and code within a file is never run. Write "
-                "a layer that does the same, and pass it as "
-                f"custom_objects={{{entry.kind!r}: the class}}; or build the model "
-                "anew and set its weights."
+                f"{entry.where} holds code, and code in a file is never run. Write a "
+                f"layer that does the same and pass it as {custom}; or rebuild the "
+                "model and set its weights."
             )
-        if not entry.is_of_keras or (
-            entry.kind not in catalog.LAYERS and entry.kind not in catalog.WRAPPERS
-        ):
+        if not entry.is_of_keras or entry.kind not in LAYERS:
             raise LegacyModelError(
-                f"{entry.where} is of a class that is not known here. Pass it as "
-                f"custom_objects={{{entry.kind!r}: the class}}; known are: "
-                f"{', '.join(sorted((*catalog.LAYERS, *catalog.WRAPPERS)))}."
+                f"{entry.where} has an unknown class. Pass it as {custom}. Supported "
+                f"are: {', '.join(sorted(LAYERS))}."
             )
-        if entry.kind in catalog.CONVOLUTIONS and (
+        if "Conv" in entry.kind and (
             self.era.is_keras_1 or self.era.backend == "theano"
         ):
             raise LegacyModelError(
-                f"{entry.where} is a convolution of Keras 1 or of Theano, whose "
-                "kernels lie otherwise from one version to the next. Load the file "
-                "with Keras 2.3 on TensorFlow and save it again."
+                f"{entry.where} is a convolution of Keras 1 or of Theano, whose kernel "
+                "layout differs from version to version. Load the file with Keras 2.3 "
+                "on TensorFlow and save it again."
             )
 
     def _make_wrapper(self, entry: Entry) -> keras.layers.Layer:
-        cls = getattr(keras.layers, entry.kind)
+        cls, inner = known(entry.kind).cls, known(entry.kind).wraps
         config = dict(entry.config)
         if entry.kind == "Bidirectional" and not self.era.is_tf_keras:
             cls = keras2_masks.Bidirectional
         elif entry.kind == "TimeDistributed":
-            cls = keras2_masks.TimeDistributed
             config["inner_masks"] = self.era.release >= (2, 2)
         if entry.kind == "StackedRNNCells":
-            config["cells"] = [self._make(cell) for cell in entry.within("cells")]
+            config[inner] = [self._make(cell) for cell in entry.all_inner(inner)]
             return self._construct(entry, cls, config)
-        inner = "cell" if entry.kind == "RNN" else "layer"
-        config[inner] = self._make(entry.the(inner))
-        if backward := entry.within("backward_layer"):
+        config[inner] = self._make(entry.inner(inner))
+        if backward := entry.all_inner("backward_layer"):
             config["backward_layer"] = self._make(backward[0])
         return self._construct(entry, cls, config)
 
-    def _construct(self, entry: Entry, cls: type, config: dict) -> keras.layers.Layer:
-        given = catalog.arguments(entry.kind, cls, config, entry.where)
+    def _construct(
+        self, entry: Entry, cls: type[keras.layers.Layer], config: Mapping[str, Any]
+    ) -> keras.layers.Layer:
+        given = arguments.keras_3_arguments(entry, cls, config)
         given["name"] = keras_name(entry.name)
-        given["dtype"] = values.dtype(given.get("dtype"), self.era.floatx, entry.where)
+        given["dtype"] = arguments.dtype(
+            given.get("dtype"), self.era.floatx, entry.where
+        )
         for name, value in given.items():
             given[name] = self._value(name, value, entry)
         with building(entry.where):
@@ -134,128 +148,124 @@ class Layers:
 
     def _value(self, name: str, value: Any, entry: Entry) -> Any:
         if name in ("activation", "recurrent_activation"):
-            return values.activation(value, self.custom, entry.where)
+            return arguments.activation(value, self.custom, entry.where)
         if name.endswith(("_initializer", "_regularizer", "_constraint")):
-            return values.part_of_layer(
-                name, value, self.custom, entry.where, self.left_out
-            )
+            return arguments.part(name, value, self.custom, entry.where, self.left_out)
         if isinstance(value, dict):
             raise LegacyModelError(
-                f"{entry.where}: the argument {name} must be plain; the file has an "
-                "object there. The file is damaged, or was not written by Keras."
+                f"{entry.where}: the argument {name} must be a plain value; the file "
+                "has an object. The file is damaged, or was not written by Keras."
             )
         if name == "axis" and isinstance(value, list) and len(value) == 1:
             return value[0]
         return value
 
-    def part(
+    def saved_layer(
         self, entry: Entry, layer: keras.layers.Layer, attribute: str = ""
-    ) -> Part:
-        """Returns the part that says where the arrays of a layer go."""
-        part = Part(entry.name, entry.kind, entry.trainable, attribute)
-        if values.find(self.custom, entry.kind) is not None:
-            part.holder = layer
-        elif entry.kind in catalog.MODELS:
-            part.children = [
-                self.part(inner, layer.get_layer(keras_name(inner.name)), "layers")
-                for inner in entry.within("layers")
+    ) -> SavedLayer:
+        """Returns a layer as the file has it, which tells the order of its arrays.
+
+        Args:
+            entry: The layer's entry.
+            layer: The layer that was made for it.
+            attribute: The attribute of the layer around it that holds it.
+        """
+        saved = SavedLayer(entry.name, entry.kind, entry.trainable, attribute)
+        legacy = known(entry.kind)
+        if self.is_custom(entry):
+            saved.holder = layer
+        elif entry.is_model:
+            saved.children = [
+                self.saved_layer(
+                    inner, layer.get_layer(keras_name(inner.name)), "layers"
+                )
+                for inner in entry.all_inner("layers")
                 if inner.kind != "InputLayer" and not self.is_operation(inner)
             ]
-        elif entry.kind in catalog.WITH_CELL:
-            cell = Part(entry.name, f"{entry.kind}Cell", True, "cell")
-            cell.holder = layer.cell
-            self._convert(cell, entry)
-            part.children = [cell]
-        elif entry.kind in catalog.WITHIN:
-            part.children = [
-                Part(entry.name, entry.kind, True, name, holder=getattr(layer, name))
-                for name in catalog.WITHIN[entry.kind]
-                if hasattr(layer, name)  # as it has when it is built
-            ]
-        elif entry.kind == "StackedRNNCells":
-            cells = zip(entry.within("cells"), layer.cells, strict=True)
-            part.children = [self.part(e, cell, "cells") for e, cell in cells]
-        elif entry.kind in catalog.WRAPPERS:
-            part.children = self._parts_of_wrapper(entry, layer)
+        elif legacy.wraps:
+            saved.children = self._wrapped(entry, layer)
+        elif legacy.inner_layers:
+            for name in legacy.inner_layers:
+                if (holder := getattr(layer, name, None)) is None:
+                    continue  # It is made when the layer is built.
+                child = SavedLayer(entry.name, type(holder).__name__, True, name)
+                child.holder = holder
+                child.layout = self._layout(entry)
+                saved.children.append(child)
         else:
-            part.holder = layer.cell if entry.kind.startswith("CuDNN") else layer
-            self._convert(part, entry)
-        return part
+            saved.holder = layer
+            if legacy.cell_arrays:
+                saved.holder = getattr(layer, legacy.cell_arrays)
+            saved.layout = self._layout(entry)
+        return saved
 
-    def _parts_of_wrapper(self, entry: Entry, layer) -> list[Part]:
-        if entry.kind == "RNN":
-            return [self.part(entry.the("cell"), layer.cell, "cell")]
-        inner = entry.the("layer")
-        if entry.kind == "TimeDistributed":
-            return [self.part(inner, layer.layer, "layer")]
-        backward = (entry.within("backward_layer") or [inner])[0]
+    def _wrapped(self, entry: Entry, layer: keras.layers.Layer) -> list[SavedLayer]:
+        name = known(entry.kind).wraps
+        if entry.kind == "StackedRNNCells":
+            cells = zip(entry.all_inner(name), layer.cells, strict=True)
+            return [self.saved_layer(inner, cell, name) for inner, cell in cells]
+        inner = entry.inner(name)
+        if entry.kind != "Bidirectional":
+            return [self.saved_layer(inner, getattr(layer, name), name)]
+        backward = (entry.all_inner("backward_layer") or [inner])[0]
         return [
-            self.part(inner, layer.forward_layer, "forward_layer"),
-            self.part(backward, layer.backward_layer, "backward_layer"),
+            self.saved_layer(inner, layer.forward_layer, "forward_layer"),
+            self.saved_layer(backward, layer.backward_layer, "backward_layer"),
         ]
 
-    def _convert(self, part: Part, entry: Entry) -> None:
-        if entry.kind == "CuDNNGRU":
-            part.convert = convert.cudnn_gru
-        elif entry.kind == "CuDNNLSTM":
-            part.convert = convert.cudnn_lstm
-        elif self.era.is_keras_1 and entry.config.get("implementation") != 2:
-            # Keras 1 with consume_less="gpu" had the gates' arrays in one.
-            if entry.kind == "GRU":
-                part.array_names = convert.KERAS_1_GRU
-                part.convert = convert.keras_1_gru
-            elif entry.kind == "LSTM":
-                part.array_names = convert.KERAS_1_LSTM
-                part.convert = convert.keras_1_lstm
-        if entry.kind.startswith("CuDNN"):
-            part.array_names = ("kernel", "recurrent_kernel", "bias")
-        elif names := catalog.ARRAY_NAMES.get(entry.kind):
-            biased = entry.config.get("use_bias", True)
-            part.array_names = names if biased else names[:-1]
+    def _layout(self, entry: Entry) -> ArrayLayout | None:
+        legacy = known(entry.kind)
+        layout = legacy.layout
+        # Keras 1 with consume_less="gpu" had one array for all gates.
+        if self.era.is_keras_1 and entry.config.get("implementation") != 2:
+            layout = legacy.keras_1_layout or layout
+        if layout is not None and not entry.config.get("use_bias", True):
+            layout = layout._replace(names=layout.names[:-1])
+        return layout
 
-    def _draw_nothing(self, leaf: Part) -> None:
-        """Has a layer's weights be zeros until they are filled.
+    def _initialize_with_zeros(self, holder: keras.layers.Layer, where: str) -> None:
+        """Replaces the initializers of a layer until its weights are filled.
 
-        Drawing them would be for nothing, and a file could ask for any size.
+        Drawing random weights would be wasted, and a file could ask for any size.
         """
-        zeros = _Zeros(f"layer {leaf.name!r} ({leaf.kind})", self._largest)
-        for name, value in list(vars(leaf.holder).items()):
+        zeros = _Zeros(where, self._largest)
+        for name, value in list(vars(holder).items()):
             if name.endswith("_initializer") and value is not None:
-                self._initializers.append((leaf.holder, name, value))
-                setattr(leaf.holder, name, zeros)
+                self._initializers.append((holder, name, value))
+                setattr(holder, name, zeros)
 
     def restore_initializers(self) -> None:
-        """Gives the layers back the initializers that they had."""
-        # The last first: what was set twice was set to zeros once.
+        """Gives the layers their own initializers back."""
+        # In reverse order: a layer that was changed twice first had its own.
         for layer, name, value in reversed(self._initializers):
             setattr(layer, name, value)
         self._initializers.clear()
 
 
 class _Zeros(keras.initializers.Initializer):
-    """Zeros, as many as the file has numbers at most.
+    """Zeros, at most as many as the file has elements.
 
     Args:
         where: The layer, for messages.
-        largest: How many numbers the file has.
+        largest: The number of elements in the file.
     """
 
     def __init__(self, where: str, largest: int):
         self.where = where
         self.largest = largest
 
-    def __call__(self, shape, dtype=None, **kwargs):
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None, **kwargs: Any) -> Any:
         if math.prod(shape) > self.largest:
             raise LegacyModelError(
-                f"{self.where} asks for a weight of the shape {tuple(shape)}, and the "
-                f"file holds only {self.largest} numbers. The file is damaged."
+                f"{self.where} asks for a weight of the shape {tuple(shape)}, but the "
+                f"file only holds {self.largest} numbers. The file is damaged."
             )
         return keras.ops.zeros(shape, dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"where": self.where, "largest": self.largest}
 
 
 def keras_name(name: str) -> str:
-    """Returns a name that Keras 3 allows, which is the same but for slashes."""
+    """Returns a name that Keras 3 allows: slashes become underscores."""
     return name.replace("/", "_")

@@ -1,4 +1,4 @@
-"""SavedModel folders with Keras' metadata, as tf.keras from 2.0 to 2.15 wrote them."""
+"""Models in SavedModel folders with Keras' metadata, from tf.keras 2.0 to 2.15."""
 
 from __future__ import annotations
 
@@ -10,38 +10,45 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_gru_addon.migrate.legacy import catalog
-from tf_gru_addon.migrate.legacy.era import Era, era_of
+from tf_gru_addon.migrate.legacy.config import MODELS, parse_json
+from tf_gru_addon.migrate.legacy.eras import Era, era_of
 from tf_gru_addon.migrate.legacy.errors import LegacyModelError, expect
-from tf_gru_addon.migrate.legacy.json_text import parse
-from tf_gru_addon.migrate.legacy.part import Part
-from tf_gru_addon.migrate.legacy.slots import Found, deal
-from tf_gru_addon.migrate.legacy.stored import Stored
+from tf_gru_addon.migrate.legacy.weights import (
+    Assignment,
+    SavedLayer,
+    StoredArray,
+    assign,
+)
 from tf_gru_addon.reading.boundary import reason
 from tf_gru_addon.reading.checkpoint import checkpoint_budget
 
-METADATA = "keras_metadata.pb"
+_METADATA = "keras_metadata.pb"
 
 
 class SavedModelFolder:
     """A whole model in a SavedModel folder.
 
-    Keras wrote the config into `keras_metadata.pb` (before 2.5 into
-    `saved_model.pb`), and TensorFlow wrote the arrays as a checkpoint, where those of
-    the model's second layer with weights are "layer_with_weights-1/variables/0", ....
-    The functions of the SavedModel are not loaded.
+    The config is in `keras_metadata.pb`, or in `saved_model.pb` before Keras 2.5. The
+    arrays are in a checkpoint, where "layer_with_weights-1/variables/0" is the first
+    array of the model's second layer with weights. The functions of the SavedModel are
+    not loaded.
 
     Args:
         folder: The folder.
 
+    Attributes:
+        config: The model's config.
+        era: The Keras that wrote the folder.
+        size: The number of elements of all arrays.
+
     Raises:
-        LegacyModelError: It holds no Keras model, or one that is damaged.
+        LegacyModelError: The folder holds no Keras model, or is damaged.
     """
 
     def __init__(self, folder: pathlib.Path):
         self._children: dict[int, dict[str, int]] = {}
-        metadata = parse(_metadata(folder), "Keras' metadata")
-        self.config: dict[str, Any] = _plain(metadata)
+        metadata = parse_json(_metadata(folder), "Keras' metadata")
+        self.config: dict[str, Any] = _without_tuples(metadata)
         self.era: Era = era_of(
             metadata.get("keras_version", "2.4"), "tensorflow", "float32"
         )
@@ -55,15 +62,15 @@ class SavedModelFolder:
                 size = math.prod(shape) * self._dtypes[key].size
                 budget.take(size, f"the array {key!r} of its checkpoint")
             self._nodes = self._read_graph()
-        except Exception as error:  # damage shows in many ways
+        except Exception as error:  # TensorFlow raises many types for a damaged file.
             raise LegacyModelError(
                 f"the checkpoint in its folder variables cannot be read "
                 f"({reason(error)}). It is damaged or cut short: get the folder again."
             ) from error
-        #: How many numbers the checkpoint holds.
         self.size = sum(map(math.prod, self._shapes.values()))
 
-    def _read_graph(self):
+    def _read_graph(self) -> Any:
+        """Returns the nodes of the checkpoint's object graph."""
         from google.protobuf.message import DecodeError
         from tensorflow.core.protobuf import trackable_object_graph_pb2
 
@@ -76,38 +83,40 @@ class SavedModelFolder:
             raise ValueError(f"its object graph is cut short: {error}") from error
         return graph.nodes
 
-    def arrays(self, model: Part) -> list[Found]:
-        """Returns the arrays of each part of a model that has weights.
+    def assignments(self, model: SavedLayer) -> list[Assignment]:
+        """Returns each layer with weights, and its arrays.
+
+        Args:
+            model: The model.
 
         Raises:
-            LegacyModelError: Arrays are missing or surplus, or not in Keras' order.
+            LegacyModelError: Arrays are missing, surplus or in another order.
         """
         return self._of_model(model, 0)
 
-    def _of_model(self, model: Part, node: int) -> list[Found]:
-        layers = [layer for layer in model.children if any(layer.leaves())]
-        layers = [layer for layer in layers if layer.in_file_order()]
-        found: list[Found] = []
+    def _of_model(self, model: SavedLayer, node: int) -> list[Assignment]:
+        layers = [layer for layer in model.children if layer.file_order()]
+        found: list[Assignment] = []
         for index, layer in enumerate(layers):
             layer.trainable = layer.trainable and model.trainable
             inner = self._child(node, f"layer_with_weights-{index}")
             if inner is None:
-                arrays: list[Stored] = []
-            elif layer.kind in catalog.MODELS:
+                arrays: list[StoredArray] = []
+            elif layer.kind in MODELS:
                 found += self._of_model(layer, inner)
                 continue
             else:
                 arrays = list(self._variables(inner))
-            found += deal(layer, arrays, self.era)
+            found += assign(layer, arrays, self.era)
         if self._child(node, f"layer_with_weights-{len(layers)}") is not None:
             raise LegacyModelError(
-                f"its checkpoint has more layers with arrays than {model.name!r} "
-                f"({model.kind}) has in its config. It is damaged, or put together of "
-                "two."
+                f"its checkpoint has more layers with weights than the config of "
+                f"{model.where}. It is damaged, or was put together from two models."
             )
         return found
 
     def _child(self, node: int, name: str) -> int | None:
+        """Returns the number of a node's child; None if it has no such child."""
         if node not in self._children:
             self._children[node] = {
                 child.local_name: child.node_id for child in self._nodes[node].children
@@ -115,7 +124,7 @@ class SavedModelFolder:
         found = self._children[node].get(name, -1)
         return found if 0 <= found < len(self._nodes) else None
 
-    def _variables(self, layer: int) -> Iterator[Stored]:
+    def _variables(self, layer: int) -> Iterator[StoredArray]:
         variables = self._child(layer, "variables")
         index = 0
         while variables is not None:
@@ -123,22 +132,22 @@ class SavedModelFolder:
             if variable is None:
                 return
             for attribute in self._nodes[variable].attributes:
-                yield self._stored(attribute.checkpoint_key, attribute.full_name)
+                yield self._array(attribute.checkpoint_key, attribute.full_name)
             index += 1
 
-    def _stored(self, key: str, name: str) -> Stored:
+    def _array(self, key: str, name: str) -> StoredArray:
         if key not in self._shapes:
             raise LegacyModelError(
                 f"the array {name!r} is missing in its checkpoint. It is damaged, or "
-                "was not written whole: get the folder again."
+                "was not written completely: get the folder again."
             )
         dtype = self._dtypes[key].as_numpy_dtype
         shape = tuple(self._shapes[key])
-        return Stored(name, shape, np.dtype(dtype), lambda: self._read(key))
+        return StoredArray(name, shape, np.dtype(dtype), lambda: self._read(key))
 
     def _read(self, key: str) -> np.ndarray:
         try:
-            return self._reader.get_tensor(key)
+            return np.asarray(self._reader.get_tensor(key))
         except (tf.errors.OpError, RuntimeError, LookupError) as error:
             raise LegacyModelError(
                 f"the array {key!r} of its checkpoint cannot be read ({error}). It is "
@@ -150,13 +159,14 @@ def _metadata(folder: pathlib.Path) -> bytes:
     """Returns the JSON that Keras wrote about the model."""
     if not (folder / "saved_model.pb").is_file():
         raise LegacyModelError(
-            "it is a folder, but no SavedModel: it lacks saved_model.pb. Expected an "
+            "it is a folder, but no SavedModel: it lacks saved_model.pb. Give an "
             "HDF5 file, a .keras file or a SavedModel folder."
         )
-    if (folder / METADATA).is_file():
-        for message in _messages((folder / METADATA).read_bytes()):
-            if message.get(3) == b"root":
-                return message.get(5, b"")
+    if (folder / _METADATA).is_file():
+        for message in _messages((folder / _METADATA).read_bytes()):
+            content = message.get(5)
+            if message.get(3) == b"root" and isinstance(content, bytes):
+                return content
     else:
         from google.protobuf.message import DecodeError
         from tensorflow.core.protobuf import saved_model_pb2
@@ -171,26 +181,26 @@ def _metadata(folder: pathlib.Path) -> bytes:
         for graph in saved.meta_graphs:
             for node in graph.object_graph_def.nodes[:1]:
                 if node.user_object.metadata:
-                    return node.user_object.metadata.encode()
+                    return str(node.user_object.metadata).encode()
     raise LegacyModelError(
-        "it is a SavedModel without Keras' metadata, which says what it computes but "
-        "not of which layers. Write it from the model with the old Keras' "
-        'model.save("model.h5").'
+        "it is a SavedModel without Keras' metadata, so its layers are not known. Let "
+        'the old Keras write the model with model.save("model.h5").'
     )
 
 
 def _messages(data: bytes) -> Iterator[dict[int, bytes | int]]:
-    """Gives the messages that are field 1 of a protobuf message, by field number."""
+    """Yields the messages in field 1 of a protobuf message, as {number: value}."""
     for number, value in _fields(data):
         if number == 1 and isinstance(value, bytes):
             yield dict(_fields(value))
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Gives the fields of a protobuf message: numbers, and bytes."""
+    """Yields the number and the value of each field of a protobuf message."""
     position = 0
     while position < len(data):
         key, position = _varint(data, position)
+        value: bytes | int
         if key & 7 == 0:
             value, position = _varint(data, position)
         elif key & 7 == 2:
@@ -200,11 +210,12 @@ def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
             size = {1: 8, 5: 4}.get(key & 7, len(data))
             value, position = data[position : position + size], position + size
         if position > len(data):
-            raise LegacyModelError(f"its {METADATA} is damaged or cut short.")
+            raise LegacyModelError(f"its {_METADATA} is damaged or cut short.")
         yield key >> 3, value
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Returns the integer at a position, and the position behind it."""
     value = shift = 0
     while position < len(data) and shift < 64:
         byte = data[position]
@@ -213,15 +224,15 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         shift += 7
         if byte < 128:
             return value, position
-    raise LegacyModelError(f"its {METADATA} is damaged or cut short.")
+    raise LegacyModelError(f"its {_METADATA} is damaged or cut short.")
 
 
-def _plain(value: Any) -> Any:
-    """Returns JSON with lists in place of what stood for tuples."""
+def _without_tuples(value: Any) -> Any:
+    """Returns JSON with lists in the place of objects that stand for tuples."""
     if isinstance(value, dict):
         if value.get("class_name") in ("__tuple__", "TensorShape"):
-            return _plain(expect(value.get("items"), list, "a shape"))
-        return {key: _plain(item) for key, item in value.items()}
+            return _without_tuples(expect(value.get("items"), list, "a shape"))
+        return {key: _without_tuples(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_without_tuples(item) for item in value]
     return value

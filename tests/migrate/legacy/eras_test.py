@@ -3,7 +3,7 @@
 import pytest
 
 from tf_gru_addon.migrate.legacy import LegacyModelError
-from tf_gru_addon.migrate.legacy.era import era_of
+from tf_gru_addon.migrate.legacy.eras import era_of
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,4 @@
-"""Operations of TensorFlow in functional models of Keras 2: slices, sums, ...."""
-
-import warnings
+"""Operations of TensorFlow in functional models of Keras 2: slices, sums, ..."""
 
 import keras
 import numpy as np
@@ -8,7 +6,7 @@ import pytest
 import tensorflow as tf
 from support.harness import assert_close
 from support.legacy_cases import B, F, T, numbers, randomized, sequences
-from support.legacy_files import edit_config, refuses
+from support.legacy_files import ALLOW_WARNINGS, edit_config, refuses
 
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.layers.keras2_ops import OPERATIONS, TensorFlowOperation
@@ -16,13 +14,7 @@ from tf_gru_addon.layers.keras2_ops import OPERATIONS, TensorFlowOperation
 X, Y = sequences(), numbers(B, T, F, seed=8)
 
 
-@pytest.fixture(autouse=True)
-def _warnings():
-    """Lets through what Keras 2 says of its old formats, and Keras 3 of masks."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You are saving your model as an HDF5")
-        warnings.filterwarnings("ignore", "Layer .* was passed an input with a mask")
-        yield
+pytestmark = ALLOW_WARNINGS
 
 
 def slices(k, x, y):
@@ -59,25 +51,24 @@ def attention_by_hand(k, x, y):
     scores = tf.nn.softmax(tf.matmul(hidden, hidden, transpose_b=True))
     state = tf.zeros([tf.shape(x)[0], 3]) + hidden[:, -1]
     taken = of.GRU(3)(tf.matmul(scores, hidden), initial_state=state)
-    # A mask does not go through an operation.
+    # An operation drops the mask.
     return [of.Dense(2)(taken), of.GRU(3)(tf.identity(hidden))]
 
 
-@pytest.mark.parametrize("name", ["model.h5", "model.keras"])
 @pytest.mark.parametrize("make", [slices, arithmetic, attention_by_hand])
-def test_operations(tf_keras, make, name, tmp_path):
+def test_operations(tf_keras, make, tmp_path):
     x, y = tf_keras.Input((None, F)), tf_keras.Input((T, F))
     model = randomized(tf_keras.Model([x, y], make(tf_keras, x, y)))
-    model.save(tmp_path / name)
-    loaded = load_legacy_model(tmp_path / name)
-    loaded.save(tmp_path / "again.keras")
-    again = keras.saving.load_model(tmp_path / "again.keras")
-    for one, two, three in zip(
-        *(m([X, Y]) for m in (loaded, again, model)), strict=True
-    ):
-        assert one.dtype == three.dtype
-        assert_close(one, three)
-        assert_close(two, three)
+    models = []
+    for name in ("model.h5", "model.keras"):
+        model.save(tmp_path / name)
+        models.append(load_legacy_model(tmp_path / name))
+    models[0].save(tmp_path / "again.keras")
+    models.append(keras.saving.load_model(tmp_path / "again.keras"))
+    for expected, *received in zip(*(m([X, Y]) for m in (model, *models)), strict=True):
+        for output in received:
+            assert output.dtype == expected.dtype
+            assert_close(output, expected)
 
 
 def test_an_ellipsis_and_a_model_within_a_model(tf_keras, tmp_path):
@@ -96,7 +87,7 @@ def test_an_ellipsis_and_a_model_within_a_model(tf_keras, tmp_path):
     ("function", "words"),
     [
         ("io.write_file", ("'io.write_file'", "math.add", "nn.softmax")),
-        ("py_function", ("'py_function'", "known here")),
+        ("py_function", ("'py_function'", "not supported")),
         (7, ("function must be text",)),
         ("math.reduce_sum", ("math.reduce_sum cannot be built", "'y'")),
     ],
@@ -121,7 +112,7 @@ def test_a_lambda_is_no_operation(tf_keras, tmp_path):
         node[3]["slice_spec"] = {"class_name": "__lambda__", "config": {"value": "4w"}}
 
     edit_config(tmp_path / "model.h5", edit)
-    refuses(tmp_path / "model.h5", "(SlicingOpLambda)", "not plain")
+    refuses(tmp_path / "model.h5", "(SlicingOpLambda)", "not a plain value")
 
 
 def test_the_layer_of_an_operation():

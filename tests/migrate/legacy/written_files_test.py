@@ -31,10 +31,9 @@ make = _script()
 
 
 @pytest.fixture
-def made(tmp_path, monkeypatch):
-    """Runs the script in a folder of its own, and returns what a model has."""
-    monkeypatch.setattr(make, "FOLDER", tmp_path)
-    return lambda name: make.MODELS[name]()
+def made(tmp_path):
+    """Runs the script in another folder, and returns the arrays of a model."""
+    return lambda name: make.MODELS[name](tmp_path)
 
 
 def run(weights, reset_after=False, sigma="hard_sigmoid", **options):

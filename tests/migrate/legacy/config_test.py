@@ -1,4 +1,4 @@
-"""Models whose architecture and weights were saved apart."""
+"""Architectures in files of their own, and configs that are damaged."""
 
 import json
 import warnings
@@ -205,3 +205,37 @@ def test_the_command_line(apart, call, tmp_path):
     assert_close(keras.models.load_model(target)(WORDS), model(WORDS))
     code, _, err = call("convert", weights, "w.npz", "--architecture", architecture)
     assert (code, "--architecture" in err) == (2, True)
+
+
+def write_config(path, text):
+    """Writes a file with nothing but a config, which may be of any length."""
+    with h5py.File(path, "w", libver="latest") as file:
+        file.attrs["keras_version"] = "2.2.4"
+        file.attrs["model_config"] = text
+        file.create_group("model_weights").attrs["layer_names"] = []
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "must be a JSON object"),
+        ("[" * 200_000, "not JSON"),
+        ("{}", "class_name"),
+        ('{"class_name": "Sequential", "config": {"layers": []}}', "no layers"),
+        ('{"class_name": "Sequential", "config": {"layers": 3}}', "layers"),
+        ('{"class_name": "GRU", "config": {"name": "one"}}', "'one' (GRU) is no"),
+    ],
+)
+def test_a_config_that_is_none(tmp_path, text, word):
+    write_config(tmp_path / "model.h5", text)
+    refuses(tmp_path / "model.h5", word)
+
+
+@pytest.mark.parametrize("depth", [20, 200, 900])
+def test_a_config_that_is_nested_deeply(tmp_path, depth):
+    begin = '{"class_name": "TimeDistributed", "config": {"layer": '
+    layer = begin * depth + '{"class_name": "Lambda", "config": {}}' + "}}" * depth
+    text = f'{{"class_name": "Sequential", "config": [{layer}]}}'
+    write_config(tmp_path / "model.h5", text)
+    refuses(tmp_path / "model.h5")

@@ -1,31 +1,18 @@
-"""Masks travel through a loaded model as they did in the Keras that wrote it."""
-
-import warnings
+"""Masks pass through a loaded model as they did in the Keras that wrote it."""
 
 import h5py
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 from support import legacy_cases
 from support.harness import assert_close
 from support.legacy_cases import B, F, T, numbers, probe, randomized, words
+from support.legacy_files import ALLOW_WARNINGS, KERAS_3_3, outputs
 
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.layers import keras2_masks
 
-
-@pytest.fixture(autouse=True)
-def _warnings():
-    """Lets through what Keras 2 says of its old formats, and Keras 3 of masks."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You are saving your model as an HDF5")
-        warnings.filterwarnings("ignore", "Layer .* was passed an input with a mask")
-        yield
-
-
-def outputs(model, x):
-    return [np.asarray(y) for y in tf.nest.flatten(model(x))]
+pytestmark = ALLOW_WARNINGS
 
 
 @pytest.mark.parametrize(
@@ -37,7 +24,7 @@ def outputs(model, x):
     ],
 )
 def test_every_layer_behind_a_mask(tf_keras, make, source, tmp_path):
-    if source == "words" and keras.__version__.startswith("3.3."):
+    if source == "words" and KERAS_3_3:
         pytest.skip("Keras 3.3 builds no TimeDistributed of a Sequential")
     model, x = legacy_cases.masked(tf_keras, make, source)
     randomized(model).save(tmp_path / "model.h5")
@@ -48,8 +35,7 @@ def test_every_layer_behind_a_mask(tf_keras, make, source, tmp_path):
         assert_close(one, two, what=name)
 
 
-@pytest.mark.parametrize("name", ["model.h5", "model.keras"])
-def test_a_tagger_of_words_and_letters(tf_keras, name, tmp_path):
+def test_a_tagger_of_words_and_letters(tf_keras, tmp_path):
     k, of = tf_keras, tf_keras.layers
     sentence, letters = k.Input((T,), dtype="int32"), k.Input((T, 6), dtype="int32")
     spelled = of.TimeDistributed(of.Embedding(9, 5, mask_zero=True))(letters)
@@ -60,17 +46,17 @@ def test_a_tagger_of_words_and_letters(tf_keras, name, tmp_path):
     model = randomized(k.Model([sentence, letters], y))
     x = [words()[..., 0], words()]
     expected = outputs(model, x)
-    model.save(tmp_path / name)
-    loaded = load_legacy_model(tmp_path / name)
-    assert_close(outputs(loaded, x)[0], expected[0])
+    for name in ("model.h5", "model.keras"):
+        model.save(tmp_path / name)
+        loaded = load_legacy_model(tmp_path / name)
+        assert_close(outputs(loaded, x)[0], expected[0])
     loaded.save(tmp_path / "again.keras")
     again = keras.models.load_model(tmp_path / "again.keras")
     assert_close(outputs(again, x)[0], expected[0])
 
 
-@pytest.mark.parametrize(("version", "seen"), [("2.1.6", False), ("2.2.0", True)])
-def test_before_keras_2_2_a_mask_stayed_inside(tf_keras, version, seen, tmp_path):
-    """There a TimeDistributed passed on the mask that it was given, here none."""
+def test_before_keras_2_2_a_mask_stayed_inside(tf_keras, tmp_path):
+    """A TimeDistributed passed its own mask on, here none."""
     of = tf_keras.layers
     model = tf_keras.Sequential([tf_keras.Input((T, 6), dtype="int32")])
     embedding = of.Embedding(9, F, mask_zero=True)
@@ -79,14 +65,16 @@ def test_before_keras_2_2_a_mask_stayed_inside(tf_keras, version, seen, tmp_path
     model.add(of.GRU(3, return_sequences=True))
     path = tmp_path / "model.h5"
     randomized(model).save(path)
-    with h5py.File(path, "r+") as file:
-        file.attrs["keras_version"] = version
-    loaded = load_legacy_model(path)
+    with_mask = outputs(model, words())[0]
     config = model.get_config()
-    config["layers"][1]["config"]["layer"]["config"]["mask_zero"] = seen
-    expected = tf_keras.Sequential.from_config(config)
-    expected.set_weights(model.get_weights())
-    assert_close(outputs(loaded, words())[0], outputs(expected, words())[0])
+    config["layers"][1]["config"]["layer"]["config"]["mask_zero"] = False
+    unmasked = tf_keras.Sequential.from_config(config)
+    unmasked.set_weights(model.get_weights())
+    without_mask = outputs(unmasked, words())[0]
+    for version, expected in (("2.1.6", without_mask), ("2.2.0", with_mask)):
+        with h5py.File(path, "r+") as file:
+            file.attrs["keras_version"] = version
+        assert_close(outputs(load_legacy_model(path), words())[0], expected)
 
 
 def test_a_time_distributed_of_a_layer_with_a_state_takes_no_mask():
