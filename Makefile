@@ -4,9 +4,10 @@
 # make test-peers    the tests that need heavier peers
 # make test-matrix   the tests of one wheel on the oldest and the newest TensorFlow
 # make lint    ruff
-# make native  the native engine built anew, in place
+# make native  rebuild the native engine in place
 # make wheel   a wheel for this platform, in dist
-# make sanitize  the native kernels' own test under the sanitizers
+# make example   build and run the example that uses the kernels without TensorFlow
+# make sanitize  the test of the native kernels under the sanitizers
 # make bench   every engine beside every peer, some ten minutes
 # Everything happens in .venv, which the first of them makes.
 
@@ -32,7 +33,7 @@ newest_tests := native ops/agreement_test.py ops/engines_test.py ops/native_test
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: help demo deploy-demo test test-peers test-matrix test-oldest test-newest native wheel \
-  sanitize lint bench clean
+  example sanitize lint bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -102,7 +103,7 @@ test-oldest test-newest: test-%: .venv-%/test.stamp wheel
 native: $(VENV)/demo.stamp
 	$(PIP) install --no-deps -e .
 
-# Of the sources that there are now: setuptools would take those of the last build too.
+# Remove the last build: setuptools would also pack its files.
 wheel: $(VENV)/demo.stamp
 	rm -rf build/lib build/bdist.* dist/*.whl
 	$(PIP) wheel --no-deps -w dist .
@@ -128,6 +129,10 @@ define kernels
   done; \
   ar rcs $(1)/libgru.a $(1)/*.o || exit 1
 endef
+
+example:
+	@folder=build/example; $(call kernels,$$folder,-O3); \
+	$$compile examples/native/gru.cc $$folder/libgru.a -o $$folder/gru && $$folder/gru
 
 # Each sanitizer needs its own build; address and undefined behaviour share one.
 sanitize:

@@ -1,8 +1,8 @@
-// The native kernels against a naive GRU in double precision; `make sanitize` runs it.
+// Tests the native kernels against a naive GRU in double precision. `make sanitize` runs it.
 //
-// The reference takes one timestep after the other, one row after the other. Gradients
-// come from no formula: the derivative of an analytic f along v is Im f(x + i e v) / e,
-// exact to rounding for a tiny e.
+// The reference computes one timestep and one row after the other. It has no gradient
+// formulas: the derivative of an analytic f along v is Im f(x + i e v) / e, exact to rounding
+// for a tiny e.
 
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@
 #include "include/gru.h"
 
 #if defined(__SANITIZE_THREAD__)
-// The test forks while threads sleep in the pool, which is what it is about.
+// The test forks on purpose while threads wait in the pool.
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
 #endif
 
@@ -42,7 +42,7 @@ int failures = 0;
     }                                                \
   } while (0)
 
-// A call: options, arrays, and what comes of them.
+// A call: options, arrays and results.
 struct Case {
   GruOptions options{};
   Floats x, h0, kernel, recurrent, bias;
@@ -104,19 +104,23 @@ struct Case {
 };
 
 template <class T>
+T hard_sigmoid(double slope, T v) {
+  const T y = slope * v + 0.5;
+  return std::real(y) <= 0 ? T(0) : std::real(y) >= 1 ? T(1) : y;
+}
+
+template <class T>
 T activate(GruActivation kind, T v) {
-  const double re = std::real(v);
-  const double slope = kind == GRU_HARD_SIGMOID ? 0.2 : 1 / 6.0;
   switch (kind) {
     case GRU_SIGMOID: return 1.0 / (1.0 + std::exp(-v));
+    case GRU_HARD_SIGMOID: return hard_sigmoid(0.2, v);
+    case GRU_KERAS_HARD_SIGMOID: return hard_sigmoid(1 / 6.0, v);
     case GRU_TANH: return std::tanh(v);
-    case GRU_RELU: return re > 0 ? v : T(0);
+    case GRU_RELU: return std::real(v) > 0 ? v : T(0);
     case GRU_LINEAR: return v;
-    default: {
-      const T y = slope * v + 0.5;
-      return std::real(y) <= 0 ? T(0) : std::real(y) >= 1 ? T(1) : y;
-    }
+    case GRU_ACTIVATION_COUNT: break;
   }
+  abort();
 }
 
 template <class T>
@@ -209,7 +213,7 @@ class Random {
   std::mt19937 engine_;
 };
 
-// The weights of so many units with more columns a gate, of which nothing is right.
+// Pads the columns of each gate with NaN, from `units` to `padded_units`.
 Floats pad(const Floats& weights, int64_t units, int64_t padded_units) {
   if (units == 0) return {};
   Floats result(weights.size() / units * padded_units, NAN);
@@ -229,9 +233,10 @@ Case make_case(Random& random, int64_t B, int64_t T, int64_t F, int64_t U) {
   o.go_backwards = random.below(2);
   o.zero_output_for_mask = random.below(2);
   const bool usual = random.below(2);
-  o.activation = usual ? GRU_TANH : static_cast<GruActivation>(random.below(6));
+  o.activation = usual ? GRU_TANH : static_cast<GruActivation>(random.below(GRU_ACTIVATION_COUNT));
+  // Only the sigmoids: with z outside [0, 1], the state may grow without limit.
   o.recurrent_activation =
-      usual ? GRU_SIGMOID : static_cast<GruActivation>(random.below(3));
+      usual ? GRU_SIGMOID : static_cast<GruActivation>(random.below(GRU_TANH));
   c.x = random.normal(B * T * F, 1);
   c.h0 = random.normal(B * U, 1);
   c.kernel = random.normal(F * 3 * U, 0.7f / sqrtf(F + 1));
@@ -244,7 +249,7 @@ Case make_case(Random& random, int64_t B, int64_t T, int64_t F, int64_t U) {
   if (random.below(2)) {
     c.mask.resize(B * T);
     for (int64_t b = 0; b < B; ++b) {
-      const int kept = random.below(5);  // 0: wholly masked
+      const int kept = random.below(5);  // 0: all masked
       for (int64_t t = 0; t < T; ++t) c.mask[b * T + t] = random.below(4) < kept;
     }
     for (int64_t i = 0; i < B * T; ++i)
@@ -281,8 +286,8 @@ std::vector<T> widen(const Floats& from, const Floats* direction = nullptr) {
   return result;
 }
 
-// The derivative of the results, weighted by the upstream gradients, along a direction
-// in one of the arrays.
+// The derivative of the weighted sum of the results along a direction in one of the arrays.
+// The weights are the upstream gradients.
 double derivative(const Case& c, int array, const Floats& direction) {
   const auto along = [&](int i) { return i == array ? &direction : nullptr; };
   const Arrays<Complex> a{
@@ -324,7 +329,7 @@ void check_case(Case& c, Random& random) {
   c.forward(1, false);
   const Floats outputs = c.outputs;
   c.forward(1, true);
-  CHECK(c.outputs == outputs, "%s: keeping the gates changes numbers", c.name.c_str());
+  CHECK(c.outputs == outputs, "%s: keeping the gates changes the outputs", c.name.c_str());
   const Results<double> expected =
       reference(c, Arrays<double>{widen<double>(c.x), widen<double>(c.h0),
                                   widen<double>(c.kernel), widen<double>(c.recurrent),
@@ -363,7 +368,7 @@ bool same_bits(const std::vector<Floats>& a, const std::vector<Floats>& b) {
   return true;
 }
 
-// Large enough for several threads to be worth it.
+// Large enough for several threads.
 std::vector<Case> large_cases() {
   std::vector<Case> cases;
   for (int seed = 0; seed < 6; ++seed) {
@@ -452,8 +457,7 @@ void test_fork() {
   }
 }
 
-// With z = 0 the state is the candidate's activation; with a candidate of 0 and a state
-// of 1 it is z.
+// With z = 0, the new state is the candidate. With a candidate of 0 and a state of 1, it is z.
 void test_activations_are_accurate() {
   constexpr int kCount = 4096;
   Case c;
@@ -534,7 +538,7 @@ int run_all(const char* isa) {
 
 }  // namespace
 
-// Each instruction set in a process of its own, for one process keeps to one.
+// Tests each instruction set in its own process: a process uses only one.
 int main() {
   int result = 0;
   for (const char* isa : {"avx512", "avx2", "generic"}) {

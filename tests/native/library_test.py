@@ -1,4 +1,4 @@
-"""The native engine's library: whether it is there, and what is said of it."""
+"""native.status(): finding and loading the library, and the reasons it reports."""
 
 import os
 
@@ -38,13 +38,13 @@ except ValueError as error:
 def test_turned_off_the_package_works_on_the_portable_engine():
     said = run_python(RUN_AND_EXPLAIN, env={"TF_GRU_ADDON_NATIVE": "0"}).stdout
     assert said.startswith("(2, 2) portable runs\n")
-    assert "\nFalse\n" in said, "the library was loaded all the same"
+    assert "\nFalse\n" in said, "the library was loaded"
     assert "'native' was asked for and cannot run: the environment variable" in said
 
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
-    """Where the library is looked for."""
+    """An empty folder in place of that of the library."""
     monkeypatch.setattr(native, "__file__", str(tmp_path / "__init__.py"))
     native._load.cache_clear()
     yield tmp_path
@@ -75,7 +75,7 @@ print(native.status().reason)
 
 @native_only
 def test_sources_that_shadow_the_installed_package(tmp_path):
-    """As after `pip install ".[cpu]"`, in the folder of the sources."""
+    """As with Python in a clone, after `pip install ".[cpu]"` there."""
     sources = os.path.dirname(tf_gru_addon.__file__)
     clone, site = tmp_path / "clone", tmp_path / "site"
     said = run_python(SHADOWED, sources, clone, site, env={"PYTHONPATH": ""}).stdout
@@ -83,8 +83,8 @@ def test_sources_that_shadow_the_installed_package(tmp_path):
     assert said.startswith(
         f"there is no libtf_gru_addon.so in {folder}: Python imports"
     )
-    assert f"the sources in {clone}, and not the copy installed in {site}, " in said
-    assert "from another folder, or install the sources where they are with pip" in said
+    assert f"the sources in {clone}, not the copy installed in {site}, " in said
+    assert "from another folder, or build the library in the sources with pip" in said
 
 
 def test_sources_without_the_library_say_how_to_build_it(folder, monkeypatch):
@@ -103,26 +103,26 @@ def test_a_library_that_could_not_be_built(folder):
     assert native.status().reason == "it could not be built: no compiler"
 
 
-def test_a_library_that_is_none(folder):
+def test_a_file_that_is_no_library(folder):
     (folder / native.LIBRARY).write_text("no library")
     assert "could not be loaded" in native.status().reason
 
 
 @native_only
 @pytest.mark.parametrize("isa", ["avx10", "AVX2"])
-def test_an_instruction_set_that_is_not_there_is_told(isa):
+def test_an_unsupported_instruction_set_is_reported(isa):
     process = run_python(SAY, env={"TF_GRU_ADDON_ISA": isa})
     best = run_python(SAY, env={"TF_GRU_ADDON_ISA": ""})
     assert "Warning: tf_gru_addon" not in best.stderr
     runs = best.stdout.split("'")[-2]
     assert runs.startswith("its kernels run ")
-    assert f"{runs}, as the environment variable TF_GRU_ADDON_ISA is" in process.stdout
-    assert f"is '{isa}', which is none of 'avx512', 'avx2' and" in process.stdout
+    assert f"{runs}: the environment variable TF_GRU_ADDON_ISA is" in process.stdout
+    assert f"is '{isa}', which is not one of 'avx512', 'avx2' and" in process.stdout
     assert process.stderr.count("UserWarning: tf_gru_addon's native engine: its") == 1
 
 
 @native_only
-def test_an_instruction_set_that_is_there_is_run_without_a_word():
+def test_a_supported_instruction_set_runs_without_a_warning():
     process = run_python(SAY, env={"TF_GRU_ADDON_ISA": "generic"})
     assert (
         process.stdout == "Status(available=True, reason='its kernels run generic')\n"
@@ -155,13 +155,13 @@ np.savez(sys.argv[3], *results)
 
 @native_only
 def test_a_saved_graph_with_the_ops_trains_where_the_package_is_imported(tmp_path):
-    """Nothing is called there before it is loaded; second derivatives included."""
+    """Loads it before any call of the package, and takes second derivatives."""
     layer = tf_gru_addon.GRU(3, return_sequences=True)
     layer.build((None, None, 4))
     module = tf.Module()
     module.weights = [w.value for w in layer.weights]
     spec = tf.TensorSpec([None, None, 4])
-    # Traced before, and so past the package's knowing that they will be saved.
+    # Trace before saving: the package then cannot know that the graph will be saved.
     for name, training in (("infer", False), ("train", True)):
         function = tf.function(lambda x, training=training: layer(x, training=training))
         setattr(module, name, function.get_concrete_function(spec))

@@ -1,6 +1,6 @@
-"""Infinity, NaN and huge and tiny numbers stay where the portable engine has them.
+"""Infinity, NaN, huge and tiny numbers spread as they do in the portable engine.
 
-The tests compare the positions of what is not finite, in the outputs and in each
+The tests compare the positions of non-finite values in the outputs and in each
 gradient, for units that fill the kernels' vectors and units that do not, on every
 instruction set.
 """
@@ -12,13 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from support import calls, kernels
+from support.activations import FUNCTIONS
 
-from tf_gru_addon import activations, native
+from tf_gru_addon import native
 from tf_gru_addon.native.direct import ACTIVATIONS
 from tf_gru_addon.ops import portable
 
@@ -31,20 +31,13 @@ PLACES = [
     *("x", "h0", "kernel", "recurrent_kernel", "bias", "d_outputs", "d_state"),
     *("input_masks", "recurrent_masks"),
 ]
-#: Sums with 3e38 may overflow in one order and not in another; these seeds have none.
+#: A sum with 3e38 may overflow in one order and not in another; not with these seeds.
 SPECIAL = [np.inf, -np.inf, np.nan, 3e38, -3e38, 1e-40]
-FUNCTIONS = {
-    "sigmoid": keras.activations.sigmoid,
-    "hard_sigmoid": activations.hard_sigmoid,
-    "keras_hard_sigmoid": keras.activations.hard_sigmoid,
-    "tanh": keras.activations.tanh,
-    "relu": keras.activations.relu,
-    "linear": keras.activations.linear,
-}
-#: Runs the cases of a file on the library, without TensorFlow's start.
+#: Runs the cases of a file on the library without importing TensorFlow.
 RUN = """
 import ctypes, pickle, sys
 from support import kernels
+from support.activations import FUNCTIONS
 
 ctypes.CDLL(sys.argv[1], ctypes.RTLD_GLOBAL)
 library = ctypes.CDLL(sys.argv[2])
@@ -58,14 +51,14 @@ with open(sys.argv[4], "wb") as file:
 
 
 def make_case(units, reset_after, place, value, seed):
-    """Returns a case with the value once in one of its arrays.
+    """Returns a case with the value at one position of one array.
 
     Args:
         units: The units.
-        reset_after: The convention.
-        place: The array: of the inputs, of the upstream gradients, or of the masks.
+        reset_after: Whether the reset gate acts after the recurrent product.
+        place: The name of the array, one of `PLACES`.
         value: The value.
-        seed: Of all that is random.
+        seed: The seed of the random numbers.
     """
     rng = np.random.default_rng(seed)
     B, T, F = int(rng.choice([1, 3, 9])), 3, 2
@@ -107,11 +100,10 @@ def make_case(units, reset_after, place, value, seed):
 
 
 def expected(arrays, d_outputs, d_state, *, mask, go_backwards, **case):
-    """Returns where the portable engine's results are not finite.
+    """Returns where the results of the portable engine are not finite.
 
-    A row's masked timesteps are taken out, as they are to have no part in it: the
-    portable engine computes them and multiplies by 0 what it does not want, which NaN
-    and infinity survive.
+    It runs each row without its masked timesteps, which must have no effect: the
+    portable engine multiplies them by 0, which does not remove NaN and infinity.
     """
     x, h0, *weights = arrays
     B, T, _ = x.shape
@@ -125,7 +117,7 @@ def expected(arrays, d_outputs, d_state, *, mask, go_backwards, **case):
     d_weights = [np.zeros(w.shape, bool) for w in weights]
     for b in range(B):
         rows = slice(b, b + 1)
-        kept = np.flatnonzero(mask[b][order])  # in the order in which they are run
+        kept = np.flatnonzero(mask[b][order])  # in the order of the run
         if not kept.size:
             states[rows], d_h0[rows] = (
                 ~np.isfinite(h0[rows]),
@@ -220,7 +212,7 @@ def run(isa, cases, folder):
 
 @pytest.fixture(scope="module")
 def cases():
-    """The cases: every value in every array at every size, and so on."""
+    """Every value in every array at every size."""
     every = itertools.product(enumerate(UNITS), enumerate(PLACES), enumerate(SPECIAL))
     return [
         make_case(units, (i + j + k) % 2 == 0, place, value, 100 * i + 10 * j + k)
@@ -230,12 +222,14 @@ def cases():
 
 @pytest.fixture(scope="module")
 def wanted(cases):
-    """Where their results are not finite."""
+    """Where the results of the cases are not finite."""
     return [expected(*arrays, **case) for arrays, case in cases]
 
 
 @pytest.mark.parametrize("isa", ["generic", "avx2", "avx512"])
-def test_what_is_not_finite_is_where_it_should_be(isa, cases, wanted, tmp_path):
+def test_non_finite_values_are_where_the_portable_engine_has_them(
+    isa, cases, wanted, tmp_path
+):
     names = ["outputs", "state", *(f"d_{name}" for name in PLACES[:5])]
     results = run(isa, cases, tmp_path)
     for i, (actual, where) in enumerate(zip(results, wanted, strict=True)):
@@ -244,8 +238,8 @@ def test_what_is_not_finite_is_where_it_should_be(isa, cases, wanted, tmp_path):
             np.testing.assert_array_equal(~np.isfinite(a), e, message)
 
 
-def test_the_cases_have_both(wanted):
-    """Whole arrays of NaN, or none of it, would show little."""
+def test_the_cases_have_finite_and_non_finite_values(wanted):
+    """Arrays that are all NaN, or have none, would prove little."""
     for i in range(7):
         partly = [w[i] for w in wanted if w[i].any() and not w[i].all()]
         assert len(partly) > 5

@@ -1,4 +1,4 @@
-"""The native kernels, called through their C interface, past TensorFlow."""
+"""Calls the native kernels through their C ABI, without TensorFlow."""
 
 import ctypes
 from pathlib import Path
@@ -76,19 +76,20 @@ SIGMOID, TANH = 0, 3
 
 
 def library():
-    """Returns the library, which TensorFlow must have loaded."""
+    """Returns the library; TensorFlow must be loaded."""
     from tf_gru_addon import native
 
     path = Path(native.__file__).parent / native.LIBRARY
     result = ctypes.CDLL(str(path))
     result.gru_isa.restype = ctypes.c_char_p
+    result.gru_activation_name.restype = ctypes.c_char_p
     return result
 
 
 def example(seed=0, batch=16, timesteps=20, features=32, units=64):
     """Returns x, h0, kernel, recurrent kernel and bias, in float32.
 
-    Of a size that is worth several threads.
+    The default size is large enough for several threads.
     """
     rng = np.random.default_rng(seed)
     shapes = [
@@ -135,14 +136,14 @@ def train(
         arrays: x, h0, kernel, recurrent kernel, and a bias or None.
         d_outputs: The gradient of the outputs.
         d_state: The gradient of the last state.
-        activation: The number of an activation in gru.h, and so the next.
-        recurrent_activation: See there.
-        reset_after: See gru.h, and so all others.
-        go_backwards: See there.
-        zero_output_for_mask: See there.
-        mask: See there.
-        input_masks: See there.
-        recurrent_masks: See there.
+        activation: The position of the candidate's activation in `GRU_ACTIVATIONS`.
+        recurrent_activation: That of the gates.
+        reset_after: Whether the reset gate acts after the recurrent product.
+        go_backwards: Whether to start at the last timestep.
+        zero_output_for_mask: Whether masked timesteps output 0.
+        mask: (batch, timesteps), or None.
+        input_masks: No, one or three arrays (batch, features).
+        recurrent_masks: No, one or three arrays (batch, units).
     """
     x, h0, *weights = arrays
     units = h0.shape[1]

@@ -1,8 +1,15 @@
-"""The native engine's library: finding it, loading it, saying why it is not there.
+"""Finds and loads the library of the native engine, and reports why it cannot.
 
-The library lies beside this file and is built by `setup.py` with the C++ compiler there
-is. `gru.h` describes the kernels, `op.cc` the TensorFlow ops around them.
+`setup.py` compiles the library next to this file from the C++ sources in the folders:
+
+- `include/`: the C ABI, `gru.h`.
+- `cell/`: the equations of both conventions, and the passes over time.
+- `gemm/`: the matrix products.
+- `runtime/`: threads, memory, the choice of the instruction set, all thresholds.
+- `tf/`: the TensorFlow ops.
 """
+
+from __future__ import annotations
 
 import functools
 import os
@@ -13,17 +20,17 @@ from types import ModuleType
 from typing import NamedTuple
 
 LIBRARY = "libtf_gru_addon.so"
-#: Beside the library where it could not be built: why.
+#: The build writes the reason of a failure to this file, next to the library.
 BUILD_LOG = "build_error.txt"
 
 
 class Status(NamedTuple):
-    """Whether the native engine can be used.
+    """Whether the native engine can be used, and why.
 
     Attributes:
-        available: Whether it can.
-        reason: If not, why; else which instruction set its kernels run, and if that is
-            not the one that TF_GRU_ADDON_ISA names, that too.
+        available: Whether it can be used.
+        reason: The reason if it cannot; else the instruction set of its kernels, and
+            whether that differs from the one that TF_GRU_ADDON_ISA names.
     """
 
     available: bool
@@ -33,9 +40,9 @@ class Status(NamedTuple):
 def status() -> Status:
     """Returns whether the native engine can be used, and if not, why.
 
-    Setting the environment variable TF_GRU_ADDON_NATIVE=0 turns the engine off.
-    TF_GRU_ADDON_ISA names the instruction set to run, avx512, avx2 or generic; what the
-    machine lacks is passed over with a warning.
+    The environment variable TF_GRU_ADDON_NATIVE=0 turns the engine off.
+    TF_GRU_ADDON_ISA selects an instruction set: avx512, avx2 or generic. A value that
+    the machine does not support is ignored with a warning.
 
     Example:
         >>> from tf_gru_addon import native
@@ -51,16 +58,18 @@ def ops() -> ModuleType:
     """Returns the Python wrappers of the library's ops.
 
     Raises:
-        RuntimeError: The library cannot be used; the message says why.
+        RuntimeError: The library cannot be used; the message gives the reason.
     """
     state = status()
-    if not state.available:
+    module = _load()[0] if state.available else None
+    if module is None:
         raise RuntimeError(f"The native engine is not available: {state.reason}.")
-    return _load()[0]
+    return module
 
 
 @functools.cache
 def _load() -> tuple[ModuleType | None, Status]:
+    """Loads the library once; returns the wrappers of its ops, if it can be used."""
     folder = pathlib.Path(__file__).parent
     path = folder / LIBRARY
     if not path.exists():
@@ -82,7 +91,7 @@ def _load() -> tuple[ModuleType | None, Status]:
 
 
 def _why_missing(folder: pathlib.Path) -> str:
-    """Returns why the library is not in a folder, and what to do."""
+    """Returns why the library is missing from a folder, and what to do."""
     log = folder / BUILD_LOG
     if log.exists():
         return f"it could not be built: {log.read_text().strip()}"
@@ -92,9 +101,9 @@ def _why_missing(folder: pathlib.Path) -> str:
         other = pathlib.Path(entry, package.name).absolute()
         if other != package.absolute() and (other / folder.name / LIBRARY).exists():
             return (
-                f"{reason}: Python imports the sources in {package.parent}, and not "
-                f"the copy installed in {other.parent}, which has one; run Python from "
-                "another folder, or install the sources where they are with "
+                f"{reason}: Python imports the sources in {package.parent}, not the "
+                f"copy installed in {other.parent}, which has the library; run Python "
+                "from another folder, or build the library in the sources with "
                 'pip install -e ".[cpu]"'
             )
     if (package.parent / "setup.py").exists():
@@ -103,14 +112,14 @@ def _why_missing(folder: pathlib.Path) -> str:
 
 
 def _what_runs(isa: str) -> str:
-    """Returns which instruction set runs; warns unless it is the one asked for."""
+    """Returns which instruction set runs; warns if another one was requested."""
     wanted = os.environ.get("TF_GRU_ADDON_ISA") or isa
     if wanted == isa:
         return f"its kernels run {isa}"
     reason = (
-        f"its kernels run {isa}, as the environment variable TF_GRU_ADDON_ISA is "
-        f"{wanted!r}, which is none of 'avx512', 'avx2' and 'generic', or which this "
-        "machine lacks"
+        f"its kernels run {isa}: the environment variable TF_GRU_ADDON_ISA is "
+        f"{wanted!r}, which is not one of 'avx512', 'avx2' and 'generic', or not "
+        "supported by this machine"
     )
     warnings.warn(f"tf_gru_addon's native engine: {reason}.", stacklevel=2)
     return reason

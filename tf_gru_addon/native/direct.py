@@ -1,7 +1,10 @@
-"""The kernels called on NumPy arrays, without TensorFlow: microseconds a call.
+"""Calls the kernels on NumPy arrays through ctypes; a call takes microseconds.
 
-The structures are those of `gru.h`, field by field.
+The structures mirror those of `include/gru.h`, field by field. That header documents
+the pointers; here, `None` stands for null and an address for an array.
 """
+
+from __future__ import annotations
 
 import ctypes
 import functools
@@ -14,7 +17,7 @@ from tf_gru_addon import native
 
 _FLOATS = ctypes.c_void_p
 
-#: The kernels' activations, in the order of `GruActivation`.
+#: The activations of the kernels, in the order of `GRU_ACTIVATIONS` in gru.h.
 ACTIVATIONS = (
     "sigmoid",
     "hard_sigmoid",
@@ -24,17 +27,17 @@ ACTIVATIONS = (
     "linear",
 )
 
-#: The longest vector of any instruction set. The kernels read weights padded to it as
-#: they lie, and would pack others at every call.
+#: The longest vector of any instruction set, in floats. The kernels read weights padded
+#: to it in place; they would pack others in every call.
 _LANES = 16
 
-#: With so few multiplications, a tenth of a millisecond, waking a thread takes longer
-#: than what it would do.
+#: Below this number of multiplications, about a tenth of a millisecond, waking a second
+#: thread takes longer than the work that it would take over.
 _ONE_THREAD = 5e6
 
 
 class Options(ctypes.Structure):
-    """`GruOptions`; an array is given by its address."""
+    """`GruOptions`."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("batch", "timesteps")),
@@ -47,7 +50,7 @@ class Options(ctypes.Structure):
 
 
 class Inputs(ctypes.Structure):
-    """`GruInputs`; an array is given by its address."""
+    """`GruInputs`."""
 
     _fields_ = (
         ("inputs", _FLOATS),
@@ -62,7 +65,7 @@ class Inputs(ctypes.Structure):
 
 
 class Outputs(ctypes.Structure):
-    """`GruOutputs`; an array is given by its address."""
+    """`GruOutputs`."""
 
     _fields_ = (
         ("outputs", _FLOATS),
@@ -73,6 +76,8 @@ class Outputs(ctypes.Structure):
 
 
 class _Dense(ctypes.Structure):
+    """`GruDense`."""
+
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("rows", "features")),
         *((name, ctypes.c_int64) for name in ("units", "padded_units")),
@@ -88,12 +93,12 @@ class Weights:
         kernel: W, (features, 3 * units), the gates in the order z, r, h.
         recurrent_kernel: U, (units, 3 * units).
         bias: None, or (3 * units,), or with `reset_after` (2, 3 * units).
-        reset_after: The convention.
-        activation: Of the candidate, one of `ACTIVATIONS`.
-        recurrent_activation: Of the gates, likewise.
+        reset_after: Whether the reset gate acts after the recurrent product.
+        activation: The activation of the candidate, one of `ACTIVATIONS`.
+        recurrent_activation: The activation of z and r, one of `ACTIVATIONS`.
         zero_output_for_mask: Whether the output of a masked timestep is 0.
-        threads: At most so many threads; 0 for as many as the process has. Short calls
-            take one.
+        threads: The most threads to use; 0 for one per CPU of the process. Short calls
+            use one.
 
     Attributes:
         features: The number of features.
@@ -111,7 +116,7 @@ class Weights:
         recurrent_activation: str,
         zero_output_for_mask: bool = False,
         threads: int = 0,
-    ):
+    ) -> None:
         self.features = kernel.shape[0]
         self.units = recurrent_kernel.shape[0]
         self._padded = -(-self.units // _LANES) * _LANES
@@ -130,7 +135,7 @@ class Weights:
         self.threads = threads
 
     def _pad(self, array: np.ndarray) -> np.ndarray:
-        """Returns a copy, (..., 3 * units) made (..., 3 * padded)."""
+        """Returns a copy padded from (..., 3 * units) to (..., 3 * padded)."""
         gates = array.reshape(*array.shape[:-1], 3, self.units)
         padding = [(0, 0)] * (gates.ndim - 1) + [(0, self._padded - self.units)]
         padded = np.pad(np.asarray(gates, np.float32), padding)
@@ -138,28 +143,40 @@ class Weights:
 
 
 class Forward:
-    """A forward pass for chunks of one size, on arrays that it holds.
+    """A forward pass for chunks of one size, on arrays that it owns.
 
-    Fill `inputs` and, if there is one, `mask`; call; read `outputs` and `state`. The
-    arrays stay the same from call to call.
+    Fill `inputs` and, if there is one, `mask`; call; read `outputs` and `state`. Every
+    call uses the same arrays. Calls from several threads must use different instances.
 
     Args:
         weights: The weights.
-        initial_state: Where every call finds the state before the first timestep:
-            float32, (batch, units), contiguous.
+        initial_state: The state before the first timestep: float32, (batch, units),
+            contiguous. Every call reads it again.
         timesteps: The number of timesteps.
         masked: Whether there is a mask.
-        sequences: Whether the outputs of all timesteps are wanted.
+        sequences: Whether to compute the outputs of all timesteps.
 
     Attributes:
-        inputs: (batch, timesteps, features), float32.
-        mask: (batch, timesteps), booleans, or None.
-        outputs: (batch, timesteps, units); without `sequences` (batch, units), the
-            last state.
-        state: (batch, units), the last state.
+        inputs: The inputs, float32, (batch, timesteps, features).
+        mask: The mask, bool, (batch, timesteps), or None.
+        outputs: The outputs, float32, (batch, timesteps, units); without `sequences`,
+            the last state, (batch, units).
+        state: The last state, float32, (batch, units).
 
     Raises:
-        RuntimeError: The native engine is not available; see `native.status`.
+        RuntimeError: The native engine is not available; `native.status` says why.
+
+    Example:
+        >>> import numpy as np
+        >>> from tf_gru_addon.native.direct import Forward, Weights
+        >>> kernels = np.ones((4, 6)), np.ones((2, 6))
+        >>> activations = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+        >>> weights = Weights(*kernels, None, reset_after=True, **activations)
+        >>> run = Forward(weights, np.zeros((1, 2), np.float32), timesteps=3)
+        >>> run.inputs[...] = 1
+        >>> run()
+        >>> run.outputs.shape
+        (1, 3, 2)
     """
 
     def __init__(
@@ -169,7 +186,7 @@ class Forward:
         timesteps: int,
         masked: bool = False,
         sequences: bool = True,
-    ):
+    ) -> None:
         self._forward = _library().gru_forward
         batch, units = initial_state.shape
         self.inputs = np.zeros((batch, timesteps, weights.features), np.float32)
@@ -179,7 +196,7 @@ class Forward:
         if sequences:
             self.outputs = np.zeros((batch, timesteps, units), np.float32)
         products = batch * timesteps * (weights.features + units) * 3 * units
-        self._kept = weights, initial_state  # for the kernels' pointers
+        self._kept = weights, initial_state  # the structures hold only addresses
         self._structures = (
             Options(
                 batch=batch,
@@ -203,28 +220,35 @@ class Forward:
         self._arguments = tuple(map(ctypes.byref, self._structures))
 
     def __call__(self) -> None:
-        """Runs the pass; MemoryError if its workspace does not fit in memory."""
+        """Runs the pass.
+
+        Raises:
+            MemoryError: The workspace does not fit in memory.
+        """
         if self._forward(*self._arguments):
-            raise MemoryError("the GRU's forward pass ran out of memory.")
+            raise MemoryError(
+                "the forward pass of the GRU ran out of memory for its workspace; run "
+                "a smaller batch."
+            )
 
 
 class Dense:
-    """A Dense layer for a few rows, on arrays that it holds.
+    """A Dense layer for few rows, on arrays that it owns.
 
-    Fill `inputs`; call; read `outputs`. The arrays stay the same from call to call.
+    Fill `inputs`; call; read `outputs`. Every call uses the same arrays.
 
     Args:
         kernel: W, (features, units); copied.
         bias: None, or (units,); copied.
         activation: One of `ACTIVATIONS`, or "softmax".
-        shape: The axes in front of the features.
+        shape: The axes before the features.
 
     Attributes:
-        inputs: (*shape, features), float32.
-        outputs: (*shape, units).
+        inputs: The inputs, float32, (*shape, features).
+        outputs: The outputs, float32, (*shape, units).
 
     Raises:
-        RuntimeError: The native engine is not available; see `native.status`.
+        RuntimeError: The native engine is not available; `native.status` says why.
     """
 
     def __init__(
@@ -233,7 +257,7 @@ class Dense:
         bias: np.ndarray | None,
         activation: str,
         shape: tuple[int, ...],
-    ):
+    ) -> None:
         self._dense = _library().gru_dense
         features, units = kernel.shape
         padded = -(-units // _LANES) * _LANES
@@ -256,7 +280,7 @@ class Dense:
             bias=_address(weights[-1]),
             outputs=_address(outputs),
         )
-        self._kept = weights, outputs, structure  # for the kernels' pointers
+        self._kept = weights, outputs, structure  # they hold only addresses
         self._argument = ctypes.byref(structure)
 
     def __call__(self) -> None:
@@ -265,12 +289,14 @@ class Dense:
 
 
 def _address(array: np.ndarray | None) -> int | None:
+    """Returns the address of an array's data, or None for null."""
     return None if array is None else array.ctypes.data
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    native.ops()  # says why, if it cannot be used
+    """Returns the library with the types of the functions declared."""
+    native.ops()  # raises the reason if the library cannot be used
     library = ctypes.CDLL(str(pathlib.Path(native.__file__).parent / native.LIBRARY))
     library.gru_dense.restype = None
     return library

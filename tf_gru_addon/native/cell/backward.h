@@ -1,93 +1,171 @@
-// The backward pass of one thread's rows, over the steps of one chunk.
+// The backward pass over one thread's rows and the steps of one chunk.
+//
+// For each step, the equations in `reset_after.h` and `reset_before.h` give the gradients
+// of the gates and of the state. After the last step, one product gives the gradients of
+// all the chunk's inputs; `weight_gradients.h` then does the same for the weights.
 #ifndef TF_GRU_ADDON_NATIVE_CELL_BACKWARD_H_
 #define TF_GRU_ADDON_NATIVE_CELL_BACKWARD_H_
 
-#include "cell/equations.h"
+#include "cell/convention.h"
 #include "cell/operands.h"
 #include "gemm/driver.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
 
-template <class Sigma, class Phi>
+// The arrays of one row at one step, [padded_units] each.
+struct StepRow {
+  int64_t padded_units;
+  const float *z, *r, *c, *product;       // as kept by the forward pass
+  const float* h;                         // the state before the step
+  float *d_c, *d_z, *d_r, *d_product;     // the planes of the gradients
+  float* d_h;  // the gradient of the state: after the step, then before it
+};
+
 class Backward {
  public:
-  Backward(const BackwardCall& call, const Share& share, Sigma sigma, Phi phi)
+  Backward(const BackwardCall& call, const Share& share)
       : call_(call),
         share_(share),
-        sigma_(sigma),
-        phi_(phi),
         U_(call.options.units),
         padded_(call.padded_units),
         masks_(mask_count(call.in.recurrent_masks)) {}
 
-  bool run() {
+  // Returns false if memory ran out.
+  template <class Cell>
+  bool run(const Cell& cell) {
     Arena measure{nullptr, 0};
     cut(measure);
     Arena arena{allocate(measure.used), 0};
     if (arena.block == nullptr) return false;
     cut(arena);
-    for (int64_t i = 0; i < share_.count; ++i)
-      padded_masks(call_, share_.rows[i].index, mask(i, 0));
-    for (int64_t s = call_.end_step; s-- > call_.first_step;) step(s);
+    start();
+    for (int64_t s = call_.end_step; s-- > call_.first_step;)
+      cell.backward_step(*this, active_rows(share_, s), s);
     input_gradients();
     if (call_.first_step == 0) finish();
     release(arena.block);
     return true;
   }
 
+  // What the equations of a step use. i: an active row; s: the step; u: a unit.
+
+  // Adds the gradients of the outputs to d_h, and loads the state before the step.
+  INLINE StepRow begin_row(int64_t i, int64_t s) const {
+    add_upstream(i, s);
+    load_operands(i, s);
+    return row(i, s);
+  }
+
+  INLINE StepRow row(int64_t i, int64_t s) const {
+    const Row& row = share_.rows[i];
+    const float* kept = call_.up.gates + kept_at(call_, row, position(row, s));
+    const int64_t stride = call_.kept_stride;
+    float* d_gates = gradients(chunk_row(row, s), 0);
+    return {padded_,
+            kept + Kept::kUpdate * stride,
+            kept + Kept::kReset * stride,
+            kept + Kept::kCandidate * stride,
+            kept + Kept::kProduct * stride,
+            previous_ + i * stride_,
+            d_gates + Gradient::kCandidate * padded_,
+            d_gates + Gradient::kUpdate * padded_,
+            d_gates + Gradient::kReset * padded_,
+            d_gates + Gradient::kProduct * padded_,
+            d_state(i)};
+  }
+
+  // The gradient of r * h, for ResetBefore.
+  float* d_product(int64_t i) const { return d_product_ + i * stride_; }
+
+  // The dropout mask of a gate's h, [padded_units]; ones without dropout. They come from
+  // memory: with a constant 1, the compiler could choose another rounding.
+  const float* mask(int64_t i, int gate) const {
+    return mask_ + (i * masks_ + (masks_ == kGates ? gate : 0)) * padded_;
+  }
+
+  // Zeroes the padding of a plane of gradients. Products multiply it by the padding of the
+  // weights, which is 0; an infinity or NaN in it would make the whole sum NaN.
+  void clear_padding(float* plane) const { zero(plane + U_, padded_ - U_); }
+
+  // Sets d_product to the gradient of r * h.
+  void backpropagate_product(int64_t n, int64_t s) const {
+    backpropagate(n, s, Gate::kCandidate, Gate::kCandidate,
+                  [&](int64_t i, int64_t u, Vector sum) INLINE_LAMBDA {
+                    store(d_product(i) + u, sum);
+                  });
+  }
+
+  // Adds to d_h what comes through the products of the gates from `first` to `last`.
+  void add_products(int64_t n, int64_t s, int first, int last) const {
+    if (masks_ == kGates) {  // a mask for each product
+      for (int gate = first; gate <= last; ++gate) add_product(n, s, gate, gate);
+    } else {
+      add_product(n, s, first, last);
+    }
+  }
+
  private:
   void cut(Arena& arena) {
     const int64_t n = share_.count, steps = call_.end_step - call_.first_step;
+    const int64_t F = call_.options.features;
     stride_ = padded_ + kStagger;
     previous_ = arena.take<float>(n * stride_);
     d_product_ = arena.take<float>(call_.options.reset_after ? 0 : n * stride_);
-    mask_ = arena.take<float>(n * masks_ * padded_);
-    const int64_t F = call_.options.features;
-    masked_ = arena.take<float>(3 * F > padded_ ? 3 * F : padded_);
+    mask_ = arena.take<float>((masks_ ? n * masks_ : 1) * padded_);
+    masked_ = arena.take<float>(kGates * F > padded_ ? kGates * F : padded_);
     const int64_t chunk_rows = n * steps;
     pointers_ = arena.take<const float*>(chunk_rows > n ? chunk_rows : n);
     outputs_ = arena.take<float*>(chunk_rows);
+  }
+
+  void start() {
+    for (int64_t u = 0; u < padded_; u += kLanes) store(mask_ + u, splat(1));
+    for (int64_t i = 0; i < share_.count; ++i)
+      padded_masks(call_, share_.rows[i].index, mask_ + i * masks_ * padded_);
   }
 
   int64_t chunk_row(const Row& row, int64_t s) const {
     return call_.offsets[row.rank] + s - call_.first_step;
   }
 
-  float* d_gates(int64_t chunk_row, int plane) const {
-    return call_.d_gates + chunk_row * d_gates_stride(call_) + plane * padded_;
+  // A plane of gradients of a chunk row.
+  float* gradients(int64_t chunk_row, int plane) const {
+    return call_.gradients + chunk_row * gradient_stride(call_) + plane * padded_;
   }
 
   float* d_state(int64_t i) const { return call_.d_state + share_.rows[i].rank * padded_; }
 
-  float* mask(int64_t i, int gate) const {
-    return mask_ + (i * masks_ + (masks_ == 3 ? gate : 0)) * padded_;
+  // done(i, u, sum) with the sum, over the gates from `first` to `last`, of their
+  // gradients times the transposed recurrent kernel.
+  template <class Done>
+  INLINE void backpropagate(int64_t n, int64_t s, int first, int last, Done done) const {
+    const int plane = state_plane(first, call_.options.reset_after);
+    for (int64_t i = 0; i < n; ++i)
+      pointers_[i] = gradients(chunk_row(share_.rows[i], s), plane);
+    Panels panels = call_.recurrent;
+    panels.data += first * padded_ * panels.row_stride;
+    sweep(
+        pointers_, n, (last + 1 - first) * padded_, gradient_block(kGates * padded_),
+        panels, [&](int64_t, int64_t) INLINE_LAMBDA { return splat(0); },
+        [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
+          for (int v = 0; v < kPanelVectors; ++v) {
+            const int64_t u = (panel * kPanelVectors + v) * kLanes;
+            if (u < padded_) done(i, u, load(sums + v * kLanes));
+          }
+        });
   }
 
-  void step(int64_t s) {
-    const int64_t n = active_rows(share_, s);
-    for (int64_t i = 0; i < n; ++i) {
-      add_upstream(i, s);
-      load_operands(i, s);
-      gate_gradients(i, s);
-    }
-    if (call_.options.reset_after) {
-      if (masks_ == 3) {
-        for (int gate = 0; gate < 3; ++gate) add_product(n, s, kUpdate + gate, 1, gate);
-      } else {
-        add_product(n, s, kUpdate, 3, 0);
-      }
-      return;
-    }
-    through_reset(n, s);
-    if (masks_ == 3) {
-      for (int gate = 0; gate < 2; ++gate) add_product(n, s, kUpdate + gate, 1, gate);
-    } else {
-      add_product(n, s, kUpdate, 2, 0);
-    }
+  void add_product(int64_t n, int64_t s, int first, int last) const {
+    backpropagate(n, s, first, last,
+                  [&](int64_t i, int64_t u, Vector sum) INLINE_LAMBDA {
+                    float* d_h = d_state(i) + u;
+                    const Vector part = masks_ ? sum * load(mask(i, first) + u) : sum;
+                    store(d_h, load(d_h) + part);
+                  });
   }
 
-  // Adds the gradients of the outputs that are this step's state.
+  // Adds the gradients of the outputs that show the state after this step.
   void add_upstream(int64_t i, int64_t s) const {
     const Row& row = share_.rows[i];
     const int64_t T = call_.options.timesteps, at = position(row, s);
@@ -107,7 +185,7 @@ class Backward {
     }
   }
 
-  // Loads the state before the step, and lays out what the weights act on in it.
+  // Loads the state before the step, and lays out the operands of the weights.
   void load_operands(int64_t i, int64_t s) const {
     const Row& row = share_.rows[i];
     const int64_t F = call_.options.features, at = position(row, s);
@@ -134,8 +212,9 @@ class Backward {
     }
     if (!call_.options.reset_after) {
       const float* product =
-          call_.up.gates + (output_at(call_, row, at) * 4 + 3) * call_.gate_stride;
-      lay_out(product, U_, call_.states + state_operand(call_, 2) * size, to);
+          call_.up.gates + kept_at(call_, row, at) + Kept::kProduct * call_.kept_stride;
+      lay_out(product, U_, call_.states + state_operand(call_, Gate::kCandidate) * size,
+              to);
     }
   }
 
@@ -149,89 +228,7 @@ class Backward {
     copy(to, from, count);
   }
 
-  // The gradients of the gates, as far as they follow from that of the state; and of the
-  // state before, as far as it does not come through a product.
-  void gate_gradients(int64_t i, int64_t s) const {
-    const Row& row = share_.rows[i];
-    const int64_t stride = call_.gate_stride;
-    const float* gates =
-        call_.up.gates + output_at(call_, row, position(row, s)) * 4 * stride;
-    const float* previous = previous_ + i * stride_;
-    float* d_gate = d_gates(chunk_row(row, s), 0);
-    float* d_h = d_state(i);
-    for (int64_t u = 0; u < padded_; u += kLanes) {
-      const Vector d = load(d_h + u), h = load(previous + u);
-      const Vector z = load(gates + u), r = load(gates + stride + u);
-      const Vector c = load(gates + 2 * stride + u);
-      const Vector d_c = candidate_gradient(phi_, d, z, c);
-      store(d_gate + kCandidate * padded_ + u, d_c);
-      store(d_gate + kUpdate * padded_ + u, update_gradient(sigma_, d, z, h, c));
-      if (call_.options.reset_after) {
-        const Vector product = load(gates + 3 * stride + u);
-        store(d_gate + kReset * padded_ + u, reset_gradient(sigma_, d_c, r, product));
-        store(d_gate + kProduct * padded_ + u, d_c * r);
-      }
-      store(d_h + u, d * z);
-    }
-    for (int plane = 0; plane < kPlanes; ++plane) clear_padding(d_gate + plane * padded_);
-  }
-
-  // The padding of the gradients meets that of the packed weights in every product: where
-  // it is not finite, as after an infinite input, infinity times zero would make each of
-  // the sums NaN.
-  void clear_padding(float* plane) const { zero(plane + U_, padded_ - U_); }
-
-  // Not reset_after: from the gradient of the candidate to that of r and of the h in
-  // r * h.
-  void through_reset(int64_t n, int64_t s) const {
-    product(n, s, kCandidate, 1, 2, [&](int64_t i, int64_t u, Vector sum) INLINE_LAMBDA {
-      store(d_product_ + i * stride_ + u, sum);
-    });
-    for (int64_t i = 0; i < n; ++i) {
-      const Row& row = share_.rows[i];
-      const float* reset = call_.up.gates + call_.gate_stride +
-                           output_at(call_, row, position(row, s)) * 4 * call_.gate_stride;
-      float* d_reset = d_gates(chunk_row(row, s), kReset);
-      float* d_h = d_state(i);
-      for (int64_t u = 0; u < padded_; u += kLanes) {
-        const Vector d = load(d_product_ + i * stride_ + u), r = load(reset + u);
-        const Vector factor = masks_ ? load(mask(i, 2) + u) : splat(1);
-        const Vector h = load(previous_ + i * stride_ + u) * factor;
-        store(d_reset + u, reset_gradient(sigma_, d, r, h));
-        store(d_h + u, load(d_h + u) + d * r * factor);
-      }
-      clear_padding(d_reset);
-    }
-  }
-
-  // done(row, unit, sum) for the product of `planes` planes of the gates' gradients with
-  // the transposed recurrent kernel, from `gate` on.
-  template <class Done>
-  INLINE void product(int64_t n, int64_t s, int plane, int planes, int gate,
-                      Done done) const {
-    for (int64_t i = 0; i < n; ++i)
-      pointers_[i] = d_gates(chunk_row(share_.rows[i], s), plane);
-    Panels panels = call_.recurrent;
-    panels.data += gate * padded_ * panels.row_stride;
-    sweep(
-        pointers_, n, planes * padded_, gradient_block(3 * padded_), panels,
-        [&](int64_t, int64_t) INLINE_LAMBDA { return splat(0); },
-        [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
-          for (int v = 0; v < kPanelVectors; ++v) {
-            const int64_t u = (panel * kPanelVectors + v) * kLanes;
-            if (u < padded_) done(i, u, load(sums + v * kLanes));
-          }
-        });
-  }
-
-  // Adds to the gradient of the state what comes through these gates' products.
-  void add_product(int64_t n, int64_t s, int plane, int planes, int gate) const {
-    product(n, s, plane, planes, gate, [&](int64_t i, int64_t u, Vector sum) INLINE_LAMBDA {
-      float* d_h = d_state(i) + u;
-      store(d_h, load(d_h) + (masks_ ? sum * load(mask(i, gate) + u) : sum));
-    });
-  }
-
+  // Computes the gradients of the chunk's inputs.
   void input_gradients() const {
     const int64_t F = call_.options.features;
     const int masks = mask_count(call_.in.input_masks);
@@ -239,7 +236,7 @@ class Backward {
     for (int64_t i = 0; i < share_.count; ++i) {
       const Row& row = share_.rows[i];
       for (int64_t s = call_.first_step; s < call_.end_step && s < row.steps; ++s) {
-        pointers_[rows] = d_gates(chunk_row(row, s), 0);
+        pointers_[rows] = gradients(chunk_row(row, s), 0);
         outputs_[rows] =
             call_.out.d_inputs + input_at(call_, row, position(row, s)) * F;
         if (masks) zero(outputs_[rows], F);
@@ -247,16 +244,15 @@ class Backward {
       }
     }
     if (masks == 0) {
-      multiply_kernel(rows, 0, 3 * padded_, [](float* to, const float* sums, int64_t,
+      multiply_kernel(rows, 0, kGates * padded_, [](float* to, const float* sums, int64_t,
                                                int64_t, int64_t width) {
         copy(to, sums, width);
       });
       return;
     }
-    // Rows of the batch, by the rows of the chunk.
-    for (int part = 0; part < (masks == 3 ? 3 : 1); ++part) {
-      const float* all = call_.in.input_masks[masks == 3 ? gate_of(part) : 0];
-      multiply_kernel(rows, part, (masks == 3 ? 1 : 3) * padded_,
+    for (int plane = 0; plane < masks; ++plane) {
+      const float* all = call_.in.input_masks[masks == kGates ? gate_of(plane) : 0];
+      multiply_kernel(rows, plane, kGates / masks * padded_,
                       [&](float* to, const float* sums, int64_t i, int64_t k,
                           int64_t width) {
                         const int64_t batch =
@@ -267,8 +263,9 @@ class Backward {
     }
   }
 
-  // put(to, sums, row, feature, width) for the product of the chunk rows' planes, from
-  // `plane` on, with the transposed kernel.
+  // put(to, sums, row, feature, width) with the product of the chunk rows' planes, from
+  // `plane` on, and the transposed kernel. Call with plane 0, 1, 2 in this order: each call
+  // moves the rows on to its plane.
   template <class Put>
   INLINE void multiply_kernel(int64_t rows, int plane, int64_t depth, Put put) const {
     const int64_t F = call_.options.features;
@@ -276,7 +273,7 @@ class Backward {
     panels.data += plane * padded_ * panels.row_stride;
     for (int64_t i = 0; i < rows && plane; ++i) pointers_[i] += padded_;
     sweep(
-        pointers_, rows, depth, gradient_block(3 * padded_), panels,
+        pointers_, rows, depth, gradient_block(kGates * padded_), panels,
         [&](int64_t, int64_t) INLINE_LAMBDA { return splat(0); },
         [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
           const int64_t k = panel * kTileWidth;
@@ -284,7 +281,7 @@ class Backward {
         });
   }
 
-  // The gradients of the initial state, and zeros for the inputs of masked timesteps.
+  // Writes the gradients of the initial state, and zeros for the masked inputs.
   void finish() const {
     const int64_t F = call_.options.features, T = call_.options.timesteps;
     for (int64_t i = 0; i < share_.count; ++i) {
@@ -303,24 +300,21 @@ class Backward {
 
   const BackwardCall& call_;
   const Share& share_;
-  const Sigma sigma_;
-  const Phi phi_;
   const int64_t U_, padded_;
   const int masks_;
   int64_t stride_;
-  float* previous_;   // the state before the step, [rows, stride]
-  float* d_product_;  // the gradient of r * h, [rows, stride]; not reset_after
-  float* mask_;       // [rows, masks, padded_units]
-  float* masked_;     // one row's operands
-  const float** pointers_;
-  float** outputs_;
+  float* previous_;         // the state before the step, [rows, stride]
+  float* d_product_;        // the gradient of r * h, [rows, stride]; ResetBefore
+  float* mask_;             // [rows, masks, padded_units], or one row of ones
+  float* masked_;           // one row's operands
+  const float** pointers_;  // [chunk rows], the rows of a product
+  float** outputs_;         // [chunk rows], the rows of d_inputs
 };
 
 static bool backward(const BackwardCall& call, const Share& share) {
   bool ok = false;
-  with_activations(call.options, [&](auto sigma, auto phi) {
-    ok = Backward<decltype(sigma), decltype(phi)>(call, share, sigma, phi).run();
-  });
+  with_cell(call.options,
+            [&](const auto& cell) { ok = Backward(call, share).run(cell); });
   return ok;
 }
 

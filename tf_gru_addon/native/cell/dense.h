@@ -1,9 +1,9 @@
-// A Dense layer for a few rows, one after the other.
+// A Dense layer for few rows, one row after the other.
 #ifndef TF_GRU_ADDON_NATIVE_CELL_DENSE_H_
 #define TF_GRU_ADDON_NATIVE_CELL_DENSE_H_
 
 #include "cell/activations.h"
-#include "runtime/call.h"
+#include "runtime/tuning.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
@@ -33,18 +33,17 @@ static INLINE void softmax(const GruDense& d, float* y) {
 }
 
 static void dense(const GruDense& d) {
-  constexpr int kWide = 4;  // vectors at once: enough for the multiplier to stay busy
   for (int64_t i = 0; i < d.rows; ++i) {
     const float* x = d.inputs + i * d.features;
     float* y = d.outputs + i * d.padded_units;
     int64_t j = 0;
-    for (; j + kWide * kLanes <= d.padded_units; j += kWide * kLanes)
-      dense_columns<kWide>(d, x, j, y);
+    for (; j + kDenseVectors * kLanes <= d.padded_units; j += kDenseVectors * kLanes)
+      dense_columns<kDenseVectors>(d, x, j, y);
     for (; j < d.padded_units; j += kLanes) dense_columns<1>(d, x, j, y);
     if (d.softmax) {
       softmax(d, y);
     } else if (d.activation != GRU_LINEAR) {
-      const Activation<-1> activation{d.activation};
+      const Activation<kAnyActivation> activation{d.activation};
       for (j = 0; j < d.padded_units; j += kLanes) store(y + j, activation(load(y + j)));
     }
   }

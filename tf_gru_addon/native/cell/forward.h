@@ -1,38 +1,37 @@
-// The forward pass of one thread's rows.
+// The forward pass over one thread's rows.
 //
-// The timesteps go by in chunks. A chunk's inputs are first multiplied by the kernel, as
-// many rows at once as there are, into a buffer that stays in the cache; then the
-// recurrent part runs step by step.
+// The pass goes over the timesteps in chunks. It first multiplies a chunk's inputs by the
+// kernel, all rows and steps at once, into a buffer that stays in the cache. The recurrent
+// part then runs step by step; its equations are in `reset_after.h` and `reset_before.h`.
 #ifndef TF_GRU_ADDON_NATIVE_CELL_FORWARD_H_
 #define TF_GRU_ADDON_NATIVE_CELL_FORWARD_H_
 
-#include "cell/equations.h"
+#include "cell/convention.h"
 #include "cell/operands.h"
 #include "gemm/driver.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
 
-template <class Sigma, class Phi>
 class Forward {
  public:
-  Forward(const ForwardCall& call, const Share& share, Sigma sigma, Phi phi)
+  Forward(const ForwardCall& call, const Share& share)
       : call_(call),
         share_(share),
-        sigma_(sigma),
-        phi_(phi),
         U_(call.options.units),
         padded_(call.padded_units),
         input_masks_(mask_count(call.in.input_masks)),
         masks_(mask_count(call.in.recurrent_masks)),
         operand_stride_(masks_ * padded_) {
     steps_ = share.count ? share.rows[0].steps : 0;
-    chunk_ = kProjected / (share.count * 3 * padded_ + 1);
+    chunk_ = kProjectedFloats / (share.count * kGates * padded_ + 1);
     if (chunk_ < 1) chunk_ = 1;
     if (chunk_ > steps_) chunk_ = steps_;
   }
 
-  bool run() {
+  // Returns false if memory ran out.
+  template <class Cell>
+  bool run(const Cell& cell) {
     Arena measure{nullptr, 0};
     cut(measure);
     Arena arena{allocate(measure.used), 0};
@@ -46,7 +45,7 @@ class Forward {
       for (int64_t s = first; s < end; ++s) {
         const int64_t n = active_rows(share_, s);
         begin_step(s, n, done);
-        call_.options.reset_after && masks_ < 3 ? step_at_once(n) : step_by_gates(n);
+        cell.forward_step(*this, n);
         end_step(s, n);
         done += n;
       }
@@ -56,9 +55,97 @@ class Forward {
     return true;
   }
 
- private:
-  static constexpr int64_t kProjected = 98304;  // floats, about
+  // What the equations of a step use. i: an active row; j: a vector of units.
 
+  // Whether all gates multiply the same h.
+  bool gates_share_operand() const { return masks_ < kGates; }
+
+  // x W + b of a gate.
+  INLINE Vector projected(int64_t i, int64_t j, int gate) const {
+    return load(projected(chunk_row_ + i, j) + gate * kLanes);
+  }
+
+  INLINE Vector recurrent_bias(int64_t j) const {
+    return load(call_.recurrent_bias + j * kLanes);
+  }
+
+  INLINE Vector state(int64_t i, int64_t j) const {
+    return load(state_ + i * state_stride_ + j * kLanes);
+  }
+
+  INLINE void new_state(int64_t i, int64_t j, Vector h) const {
+    store(next_ + i * state_stride_ + j * kLanes, h);
+  }
+
+  // The h that a gate multiplies.
+  INLINE Vector operand(int64_t i, int64_t j, int gate) const {
+    return masks_ ? load(operands_ + i * operand_stride_ + gate_offset(gate) + j * kLanes)
+                  : state(i, j);
+  }
+
+  // z, held from one product of the step to the next.
+  INLINE Vector update(int64_t i, int64_t j) const {
+    return load(update_ + i * state_stride_ + j * kLanes);
+  }
+  INLINE void update(int64_t i, int64_t j, Vector z) const {
+    store(update_ + i * state_stride_ + j * kLanes, z);
+  }
+
+  // r, or r * h, likewise.
+  INLINE Vector reset(int64_t i, int64_t j) const {
+    return load(reset_ + i * state_stride_ + j * kLanes);
+  }
+  INLINE void reset(int64_t i, int64_t j, Vector r) const {
+    store(reset_ + i * state_stride_ + j * kLanes, r);
+  }
+
+  // Stores a value for the backward pass, if there will be one.
+  INLINE void keep(int64_t i, int64_t j, Kept::Plane plane, Vector v) const {
+    if (call_.out.gates == nullptr) return;
+    float* to = kept_[i] + plane * call_.kept_stride + j * kLanes;
+    store(to, v);
+    __builtin_prefetch(to + kLanes, 1);  // the next panel's
+  }
+
+  // The rows of h that a gate multiplies, for `multiply`.
+  const float* const* operands(int64_t n, int gate) const {
+    for (int64_t i = 0; i < n; ++i)
+      pointers_[i] = masks_ ? operands_ + i * operand_stride_ + gate_offset(gate)
+                            : state_ + i * state_stride_;
+    return pointers_;
+  }
+
+  // The rows of `reset`, likewise.
+  const float* const* reset_rows(int64_t n) const {
+    for (int64_t i = 0; i < n; ++i) pointers_[i] = reset_ + i * state_stride_;
+    return pointers_;
+  }
+
+  // done(i, j, z, r, h) with the products of h and all recurrent kernels, each added to
+  // init(i, j, gate).
+  template <class Init, class Done>
+  INLINE void multiply_all_gates(int64_t n, Init init, Done done) const {
+    static_assert(kPanelVectors == kGates, "a panel holds one vector of each gate");
+    sweep(
+        operands(n, Gate::kUpdate), n, U_, U_, call_.recurrent[0],
+        [&](int64_t i, int64_t v) INLINE_LAMBDA {
+          return init(i, v / kGates, static_cast<int>(v % kGates));
+        },
+        [&](int64_t i, int64_t j, const float* sums) INLINE_LAMBDA {
+          done(i, j, load(sums + Gate::kUpdate * kLanes),
+               load(sums + Gate::kReset * kLanes), load(sums + Gate::kCandidate * kLanes));
+        });
+  }
+
+  // done(i, j, sum) with the product of rows and a gate's recurrent kernel, added to
+  // init(i, j).
+  template <class Init, class Done>
+  INLINE void multiply(int64_t n, int gate, const float* const* rows, Init init,
+                       Done done) const {
+    sweep_units(rows, n, U_, call_.recurrent[gate], init, done);
+  }
+
+ private:
   void cut(Arena& arena) {
     const int64_t n = share_.count, chunk_rows = n * chunk_;
     state_stride_ = padded_ + kStagger;
@@ -66,15 +153,18 @@ class Forward {
     next_ = arena.take<float>(n * state_stride_);
     operands_ = arena.take<float>(n * operand_stride_);
     mask_ = arena.take<float>(n * operand_stride_);
-    projected_ = arena.take<float>(chunk_rows * 3 * padded_);
+    projected_ = arena.take<float>(chunk_rows * kGates * padded_);
     inputs_ = arena.take<float>(chunk_rows * input_masks_ * call_.options.features);
     pointers_ = arena.take<const float*>(chunk_rows);
-    gates_ = arena.take<float*>(call_.out.gates ? n : 0);
-    if (!call_.options.reset_after || masks_ == 3) {
+    kept_ = arena.take<float*>(call_.out.gates ? n : 0);
+    if (!call_.options.reset_after || masks_ == kGates) {
       update_ = arena.take<float>(n * state_stride_);
       reset_ = arena.take<float>(n * state_stride_);
     }
   }
+
+  // Where the operand of a gate begins among those of a row.
+  int64_t gate_offset(int gate) const { return masks_ == kGates ? gate * padded_ : 0; }
 
   void start() {
     for (int64_t i = 0; i < share_.count; ++i) {
@@ -84,11 +174,22 @@ class Forward {
       zero(h + U_, state_stride_ - U_);
       zero(next_ + i * state_stride_, state_stride_);
       padded_masks(call_, row, mask_ + i * operand_stride_);
-      for (int64_t u = 0; u < padded_; u += kLanes) set_operands(i, u, load(h + u));
+      set_operands(i);
     }
   }
 
-  // Makes x W + b for all rows of the steps, [unit vectors, chunk rows, 3, kLanes].
+  // h times each mask.
+  void set_operands(int64_t i) const {
+    for (int64_t u = 0; masks_ && u < padded_; u += kLanes) {
+      const Vector h = load(state_ + i * state_stride_ + u);
+      for (int g = 0; g < masks_; ++g) {
+        const int64_t at = i * operand_stride_ + g * padded_ + u;
+        store(operands_ + at, h * load(mask_ + at));
+      }
+    }
+  }
+
+  // Computes x W + b of all rows of the steps, [unit vectors, chunk rows, kGates, kLanes].
   void project(int64_t first, int64_t end) {
     const int64_t F = call_.options.features;
     int64_t rows = 0;
@@ -108,22 +209,22 @@ class Forward {
     const auto bias = [&](int gate, int64_t j) INLINE_LAMBDA {
       return load(call_.input_bias + gate * padded_ + j * kLanes);
     };
-    if (input_masks_ < 3) {
+    if (input_masks_ < kGates) {
       sweep(
           pointers_, rows, F, F, call_.kernel[0],
           [&](int64_t, int64_t v) INLINE_LAMBDA {
-            return bias(static_cast<int>(v % 3), v / 3);
+            return bias(static_cast<int>(v % kGates), v / kGates);
           },
           [&](int64_t i, int64_t j, const float* sums) INLINE_LAMBDA {
-            for (int g = 0; g < 3; ++g)
+            for (int g = 0; g < kGates; ++g)
               store(projected(i, j) + g * kLanes, load(sums + g * kLanes));
           });
       return;
     }
-    for (int g = 0; g < 3; ++g) {
+    for (int g = 0; g < kGates; ++g) {
       for (int64_t i = 0; i < rows && g; ++i) pointers_[i] += F;
       sweep_units(
-          rows, F, call_.kernel[g],
+          pointers_, rows, F, call_.kernel[g],
           [&](int64_t, int64_t j) INLINE_LAMBDA { return bias(g, j); },
           [&](int64_t i, int64_t j, Vector sum) INLINE_LAMBDA {
             store(projected(i, j) + g * kLanes, sum);
@@ -131,119 +232,24 @@ class Forward {
     }
   }
 
-  // A chunk row's projected inputs, vector j of the units: [3, kLanes].
+  // The projected inputs of a chunk row, vector j of the units: [kGates, kLanes].
   float* projected(int64_t chunk_row, int64_t j) const {
     return projected_ + (j * chunk_rows_ + chunk_row) * kTileWidth;
   }
 
-  // Of active row i, one gate's.
-  INLINE Vector projected(int64_t i, int64_t j, int gate) const {
-    return load(projected(chunk_row_ + i, j) + gate * kLanes);
-  }
-
   void begin_step(int64_t s, int64_t n, int64_t chunk_row) {
     chunk_row_ = chunk_row;
-    for (int64_t i = 0; i < n; ++i) {
-      pointers_[i] = masks_ ? operands_ + i * operand_stride_ : state_ + i * state_stride_;
-      if (call_.out.gates) {
-        const Row& row = share_.rows[i];
-        const int64_t at = output_at(call_, row, position(row, s));
-        gates_[i] = call_.out.gates + at * 4 * call_.gate_stride;
-      }
+    for (int64_t i = 0; i < n && call_.out.gates; ++i) {
+      const Row& row = share_.rows[i];
+      kept_[i] = call_.out.gates + kept_at(call_, row, position(row, s));
     }
   }
 
-  INLINE void keep(int64_t i, int plane, int64_t u, Vector v) const {
-    if (call_.out.gates == nullptr) return;
-    float* to = gates_[i] + plane * call_.gate_stride + u;
-    store(to, v);
-    __builtin_prefetch(to + kLanes, 1);  // the next panel's
-  }
-
-  // The state as the product of a gate takes it.
-  INLINE Vector operand(int64_t i, int64_t u, int gate) const {
-    return masks_ ? load(operands_ + i * operand_stride_ +
-                         (masks_ == 3 ? gate * padded_ : 0) + u)
-                  : load(state_ + i * state_stride_ + u);
-  }
-
-  INLINE void set_operands(int64_t i, int64_t u, Vector h) {
-    for (int g = 0; g < masks_; ++g) {
-      const int64_t at = i * operand_stride_ + g * padded_ + u;
-      store(operands_ + at, h * load(mask_ + at));
-    }
-  }
-
-  // All three products, where they are of the same operand.
-  void step_at_once(int64_t n) {
-    sweep(
-        pointers_, n, U_, U_, call_.recurrent[0],
-        [&](int64_t i, int64_t v) INLINE_LAMBDA {
-          const int gate = static_cast<int>(v % 3);
-          return gate < 2 ? projected(i, v / 3, gate)
-                          : load(call_.recurrent_bias + v / 3 * kLanes);
-        },
-        [&](int64_t i, int64_t j, const float* sums) INLINE_LAMBDA {
-          const int64_t u = j * kLanes;
-          const Vector r = sigma_(load(sums + kLanes));
-          keep(i, 1, u, r);
-          finish_unit(i, j, sigma_(load(sums)), r, load(sums + 2 * kLanes));
-        });
-  }
-
-  // One product after the other.
-  void step_by_gates(int64_t n) {
-    const bool after = call_.options.reset_after;
-    for (int gate = 0; gate < 2; ++gate) {
-      for (int64_t i = 0; i < n && masks_ == 3; ++i)
-        pointers_[i] = operands_ + i * operand_stride_ + gate * padded_;
-      sweep_units(
-          n, U_, call_.recurrent[gate],
-          [&](int64_t i, int64_t j) INLINE_LAMBDA { return projected(i, j, gate); },
-          [&](int64_t i, int64_t j, Vector sum) INLINE_LAMBDA {
-            const int64_t u = j * kLanes;
-            const Vector value = sigma_(sum);
-            if (gate == 0) {
-              store(update_ + i * state_stride_ + u, value);
-              return;
-            }
-            keep(i, 1, u, value);
-            store(reset_ + i * state_stride_ + u,
-                  after ? value : value * operand(i, u, 2));
-          });
-    }
-    for (int64_t i = 0; i < n; ++i)
-      pointers_[i] = after ? operands_ + i * operand_stride_ + 2 * padded_
-                           : reset_ + i * state_stride_;
-    sweep_units(
-        n, U_, call_.recurrent[2],
-        [&](int64_t i, int64_t j) INLINE_LAMBDA {
-          return after ? load(call_.recurrent_bias + j * kLanes) : projected(i, j, 2);
-        },
-        [&](int64_t i, int64_t j, Vector sum) INLINE_LAMBDA {
-          const int64_t at = i * state_stride_ + j * kLanes;
-          finish_unit(i, j, load(update_ + at), load(reset_ + at), sum);
-        });
-  }
-
-  // The candidate and the new state. reset_after: reset is r, and sum is the candidate's
-  // recurrent product; else reset is r * h, and sum is what the activation takes.
-  INLINE void finish_unit(int64_t i, int64_t j, Vector z, Vector reset, Vector sum) {
-    const int64_t u = j * kLanes;
-    const bool after = call_.options.reset_after;
-    const Vector c = phi_(after ? projected(i, j, 2) + reset * sum : sum);
-    const Vector h = new_state(z, load(state_ + i * state_stride_ + u), c);
-    store(next_ + i * state_stride_ + u, h);
-    keep(i, 0, u, z);
-    keep(i, 2, u, c);
-    keep(i, 3, u, after ? sum : reset);
-  }
-
-  // init(row, j) and done(row, j, sum) for the products with panels of successive units.
+  // init(row, j) and done(row, j, sum) for a product with panels of successive units.
   template <class Init, class Done>
-  INLINE void sweep_units(int64_t rows, int64_t depth, const Panels& panels, Init init,
-                          Done done) {
-    sweep(pointers_, rows, depth, depth, panels, init,
+  INLINE void sweep_units(const float* const* rows, int64_t count, int64_t depth,
+                          const Panels& panels, Init init, Done done) const {
+    sweep(rows, count, depth, depth, panels, init,
           [&](int64_t i, int64_t panel, const float* sums) INLINE_LAMBDA {
             for (int v = 0; v < kPanelVectors; ++v) {
               const int64_t j = panel * kPanelVectors + v;
@@ -259,16 +265,15 @@ class Forward {
     for (int64_t i = 0; i < n; ++i) {
       const Row& row = share_.rows[i];
       const float* h = state_ + i * state_stride_;
-      for (int64_t u = 0; masks_ && u < padded_; u += kLanes)
-        set_operands(i, u, load(h + u));
+      set_operands(i);
       if (call_.out.outputs)
         copy(call_.out.outputs + output_at(call_, row, position(row, s)) * U_, h, U_);
       if (row.steps == s + 1) copy(call_.out.state + row.index * U_, h, U_);
     }
   }
 
-  // The outputs of a row's masked timesteps, its last output, and the state of a row
-  // without steps.
+  // Writes the outputs of a row's masked timesteps, its last output, and the state of a
+  // row without steps.
   void finish(const Row& row) const {
     const int64_t T = call_.options.timesteps;
     float* state = call_.out.state + row.index * U_;
@@ -297,30 +302,27 @@ class Forward {
 
   const ForwardCall& call_;
   const Share& share_;
-  const Sigma sigma_;
-  const Phi phi_;
   const int64_t U_, padded_;
   const int input_masks_, masks_;
   const int64_t operand_stride_;
   int64_t steps_;
   int64_t chunk_;  // steps of a chunk
   int64_t state_stride_;
-  int64_t chunk_rows_ = 0;  // of all steps of the chunk
-  int64_t chunk_row_ = 0;   // the first of the step
-  float *state_, *next_;    // [rows, state_stride]
-  float *operands_, *mask_;  // [rows, masks, padded_units]
+  int64_t chunk_rows_ = 0;    // of all steps of the chunk
+  int64_t chunk_row_ = 0;     // the first one of the current step
+  float *state_, *next_;      // [rows, state_stride]
+  float *operands_, *mask_;   // [rows, masks, padded_units]
   float* projected_;
-  float* inputs_;  // [chunk rows, input masks, features]
-  const float** pointers_;
-  float** gates_;
-  float *update_, *reset_;  // z, and r or r * h, [rows, state_stride]; by gates
+  float* inputs_;             // masked: [chunk rows, input masks, features]
+  const float** pointers_;    // [chunk rows], the rows of a product
+  float** kept_;              // [rows], the kept planes of the current step
+  float *update_, *reset_;    // [rows, state_stride], only between separate products
 };
 
 static bool forward(const ForwardCall& call, const Share& share) {
   bool ok = false;
-  with_activations(call.options, [&](auto sigma, auto phi) {
-    ok = Forward<decltype(sigma), decltype(phi)>(call, share, sigma, phi).run();
-  });
+  with_cell(call.options,
+            [&](const auto& cell) { ok = Forward(call, share).run(cell); });
   return ok;
 }
 

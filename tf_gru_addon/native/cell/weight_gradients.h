@@ -1,21 +1,25 @@
-// The chunk's part in the gradients of the weights and of the bias.
+// A chunk's part of the gradients of the weights and of the bias.
+//
+//     dW += x^T g    dU += h^T g    db += sum of g    over the chunk rows
+//
+// where g is a plane of gradients and h, for the candidate of ResetBefore, is r * h.
 #ifndef TF_GRU_ADDON_NATIVE_CELL_WEIGHT_GRADIENTS_H_
 #define TF_GRU_ADDON_NATIVE_CELL_WEIGHT_GRADIENTS_H_
 
+#include "gemm/driver.h"
 #include "runtime/call.h"
-#include "gemm/micro_kernel.h"
 
 namespace tf_gru_addon {
 namespace GRU_ISA {
 
-// Copies `vectors` vectors of some chunk rows, `stride` floats apart, to the rows of a
-// panel, and adds them up, a few at a time for accuracy.
+// Copies `vectors` vectors of the chunk rows, `stride` floats apart, to the rows of a
+// panel, and adds their sum to `total`.
 static INLINE void lay_out_columns(const float* from, int64_t stride, int64_t count,
                                    int vectors, float* panel, Vector* total) {
-  constexpr int64_t kAtOnce = 16;
   for (int64_t k = 0; k < count;) {
     Vector sum[kPanelVectors] = {};
-    for (const int64_t end = k + kAtOnce < count ? k + kAtOnce : count; k < end; ++k) {
+    const int64_t stop = k + kBiasRows < count ? k + kBiasRows : count;
+    for (; k < stop; ++k) {
       for (int n = 0; n < vectors; ++n) {
         const Vector v = load(from + k * stride + n * kLanes);
         store(panel + k * kTileWidth + n * kLanes, v);
@@ -26,28 +30,25 @@ static INLINE void lay_out_columns(const float* from, int64_t stride, int64_t co
   }
 }
 
-// Adds the chunk to the gradients of the weights in one panel of columns of one plane.
+// Adds the chunk's part for one panel of columns of one plane.
 static void weights(const BackwardCall& call, int plane, int64_t panel) {
-  // Chunk rows that are added up at once: they stay in the nearest cache, and short sums
-  // are exact ones.
-  constexpr int64_t kBlock = 128;
-  alignas(64) float columns[kBlock * kTileWidth];
+  alignas(64) float columns[kWeightRows * kTileWidth];
   const int64_t F = call.options.features, U = call.options.units;
   const int64_t padded = call.padded_units, first = panel * kTileWidth;
   const int64_t left = (padded - first) / kLanes;
   const int vectors = left < kPanelVectors ? static_cast<int>(left) : kPanelVectors;
   const int gate = gate_of(plane);
-  const bool of_inputs = plane != kProduct;
-  const bool of_states = call.options.reset_after ? plane != kCandidate : plane != kProduct;
+  const bool of_inputs = acts_on_inputs(plane);
+  const bool of_states = acts_on_state(plane, call.options.reset_after);
   if (!of_inputs && !of_states) return;
   float* sums = call.weights +
                 (plane * panel_count(padded / kLanes) + panel) * (F + U + 1) * kTileWidth;
-  const int64_t stride = d_gates_stride(call);
-  for (int64_t begin = 0; begin < call.chunk_rows; begin += kBlock) {
+  const int64_t stride = gradient_stride(call);
+  for (int64_t begin = 0; begin < call.chunk_rows; begin += kWeightRows) {
     const int64_t depth =
-        call.chunk_rows - begin < kBlock ? call.chunk_rows - begin : kBlock;
+        call.chunk_rows - begin < kWeightRows ? call.chunk_rows - begin : kWeightRows;
     Vector total[kPanelVectors] = {};
-    lay_out_columns(call.d_gates + begin * stride + plane * padded + first, stride, depth,
+    lay_out_columns(call.gradients + begin * stride + plane * padded + first, stride, depth,
                     vectors, columns, total);
     const int64_t strip = strip_stride(call);
     if (of_inputs) {

@@ -1,9 +1,8 @@
-// A vector of floats, as wide as the instruction set that this is compiled for.
+// A vector of floats, as wide as the registers of the instruction set.
 //
-// GCC's and Clang's vector types give the arithmetic on every machine; a product added
-// to something becomes a fused multiply-add where the machine has one. Everything is in
-// a namespace of the instruction set's own, so that the linker cannot put one build's
-// code in another's place.
+// The arithmetic comes from the vector types of GCC and Clang. The compiler fuses a product
+// and a sum where the machine has such an instruction. Everything is in a namespace named
+// after the instruction set: functions of the same name would be merged by the linker.
 #ifndef TF_GRU_ADDON_NATIVE_GEMM_VECTOR_H_
 #define TF_GRU_ADDON_NATIVE_GEMM_VECTOR_H_
 
@@ -20,21 +19,12 @@
 namespace tf_gru_addon {
 namespace GRU_ISA {
 
-// kMaxRows: rows of a tile. Its sums, 3 vectors a row, stay in registers, beside a row of
-// the panel (3) and the numbers that it is multiplied by: one a row at most, none where
-// an instruction takes them from memory.
 #if defined(__AVX512F__)
 constexpr int kLanes = 16;
-constexpr int kMaxRows = 8;  // 24 + 3 of 32
 #elif defined(__AVX2__)
 constexpr int kLanes = 8;
-constexpr int kMaxRows = 4;
-#elif defined(__aarch64__)
-constexpr int kLanes = 4;
-constexpr int kMaxRows = 7;  // 21 + 3 + 7 of 32
 #else
 constexpr int kLanes = 4;
-constexpr int kMaxRows = 4;
 #endif
 
 typedef float Vector __attribute__((vector_size(4 * kLanes)));
@@ -54,11 +44,11 @@ static INLINE Vector select(IntVector condition, Vector a, Vector b) {
   return (Vector)((condition & (IntVector)a) | (~condition & (IntVector)b));
 }
 
-// A NaN in x comes through.
+// A NaN in x stays NaN.
 static INLINE Vector clamp(Vector x, float low, float high) {
 #ifdef __AVX512F__
-  // Of these the second operand is what comes of a NaN. The plain forms, without a mask,
-  // make GCC 12 warn of its own header.
+  // These return the second operand if one is NaN. The forms without a mask make GCC 12
+  // warn about its own header.
   return _mm512_maskz_min_ps(-1, splat(high), _mm512_maskz_max_ps(-1, splat(low), x));
 #else
   x = select(x < splat(low), splat(low), x);
@@ -66,11 +56,11 @@ static INLINE Vector clamp(Vector x, float low, float high) {
 #endif
 }
 
-// x / d to the last bit or two, for d whose reciprocal is a normal number.
+// x / d, exact to the last bit or two if 1 / d is a normal number.
 static INLINE Vector divide(Vector x, Vector d) {
 #ifdef __AVX512F__
-  // The division would take as long as everything else in an activation. The estimate
-  // has 14 bits, and what it leaves of x gives as many more.
+  // A division would take as long as the rest of an activation. The estimate has 14 bits;
+  // the remainder of x gives as many more.
   const Vector inverse = _mm512_maskz_rcp14_ps(-1, d);
   const Vector y = x * inverse;
   return y + (x - y * d) * inverse;

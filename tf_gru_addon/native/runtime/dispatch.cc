@@ -1,4 +1,4 @@
-// Which instruction set's kernels run on this machine.
+// The choice of the kernels for this machine.
 
 #include <stdlib.h>
 #include <string.h>

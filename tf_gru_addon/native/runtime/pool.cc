@@ -15,26 +15,19 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/tuning.h"
+
 namespace tf_gru_addon {
 namespace {
 
-constexpr int kMaxThreads = 1024;
-
-// How often a thread that waits looks before it sleeps: some 50 microseconds, in which
-// the next timesteps' work most often comes.
-constexpr int kLooks = 550;
-// After some 5 microseconds of them it lets others have the CPU between its looks: the
-// thread that it waits for may be one of them.
-constexpr int kLooksAlone = 400;
-
-void relax(int look) {
-  if (look >= kLooksAlone) return std::this_thread::yield();
+void relax(int poll) {
+  if (poll >= kPollsWithoutYield) return std::this_thread::yield();
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
 #endif
 }
 
-// Work that threads may join, on its caller's stack.
+// Work that threads may join. It is on the stack of its caller.
 struct Job {
   void (*task)(void*, int64_t);
   void* argument;
@@ -66,10 +59,10 @@ class Pool {
       std::lock_guard<std::mutex> lock(mutex_);
       remove(job);
     }
-    // Nobody can join any more; wait for those who have.
-    for (int look = 0; look < kLooks; ++look) {
+    // No thread can join any more; wait for those that did.
+    for (int poll = 0; poll < kPolls; ++poll) {
       if (job.helping.load(std::memory_order_acquire) == 0) return;
-      relax(look);
+      relax(poll);
     }
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [&] { return job.helping.load(std::memory_order_acquire) == 0; });
@@ -80,7 +73,7 @@ class Pool {
     try {
       std::thread([this] { serve(); }).detach();
     } catch (const std::system_error&) {
-      return false;  // The calling thread does the work that others would have.
+      return false;  // The calling thread then does all the work.
     }
     ++started_;
     return true;
@@ -95,23 +88,23 @@ class Pool {
 
   void serve() {
     for (;;) {
-      for (int look = 0; look < kLooks; ++look) {
+      for (int poll = 0; poll < kPolls; ++poll) {
         if (waiting_.load(std::memory_order_relaxed) > 0) break;
-        relax(look);
+        relax(poll);
       }
       Job* job;
       {
         std::unique_lock<std::mutex> lock(mutex_);
         if (jobs_.empty()) work_.wait(lock);
-        // Too late for that job; but a call's next one comes within microseconds.
+        // That job is taken. Poll again: the call's next one comes within microseconds.
         if (jobs_.empty()) continue;
         job = jobs_.front();
         job->helping.fetch_add(1, std::memory_order_relaxed);
         if (--job->wanted == 0) remove(*job);
       }
       job->work();
-      // Under the lock, so that the job's caller cannot miss it; the job is gone once the
-      // count is down.
+      // Hold the lock, so that the caller cannot miss the signal. Once the count is 0, the
+      // job no longer exists.
       std::lock_guard<std::mutex> lock(mutex_);
       if (job->helping.fetch_sub(1, std::memory_order_release) == 1) done_.notify_all();
     }
@@ -120,12 +113,13 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable work_, done_;
   std::vector<Job*> jobs_;
-  std::atomic<int> waiting_{0};  // the size of jobs_, to be looked at without the lock
+  std::atomic<int> waiting_{0};  // the size of jobs_, readable without the lock
   int started_ = 0;
 };
 
-// Never destroyed: its threads sleep in it until the process ends. In a forked child they
-// do not exist, and a lock may have been held: it gets a new pool in the same place.
+// The pool is never destroyed: its threads wait in it until the process ends. A forked child
+// has none of the threads, and may have inherited a locked mutex: it constructs a new pool in
+// the same place.
 alignas(Pool) unsigned char storage[sizeof(Pool)];
 
 Pool& pool() {
@@ -136,13 +130,13 @@ Pool& pool() {
   return *only;
 }
 
-// Made when the library is loaded: a process that another thread forks in the midst of
-// making it would wait for that thread for ever.
+// Construct the pool when the library is loaded. If a thread forked while another one was
+// constructing it, the child would wait for that other thread for ever.
 [[maybe_unused]] const Pool& made = pool();
 
 int from_environment() {
   const char* text = getenv("TF_GRU_ADDON_THREADS");
-  return text ? std::clamp(atoi(text), 0, kMaxThreads) : 0;
+  return text ? std::clamp(atoi(text), 0, kMostThreads) : 0;
 }
 
 int available_cpus() {
@@ -157,12 +151,12 @@ int available_cpus() {
 
 int default_threads() {
   const int wanted = from_environment();
-  return wanted > 0 ? wanted : std::clamp(available_cpus(), 1, kMaxThreads);
+  return wanted > 0 ? wanted : std::clamp(available_cpus(), 1, kMostThreads);
 }
 
 void run_tasks(int64_t count, int threads, void (*task)(void*, int64_t), void* argument) {
   Job job{task, argument, count,
-          static_cast<int>(std::min<int64_t>(count, std::min(threads, kMaxThreads))) - 1};
+          static_cast<int>(std::min<int64_t>(count, std::min(threads, kMostThreads))) - 1};
   if (job.wanted > 0) {
     pool().run(job);
   } else {

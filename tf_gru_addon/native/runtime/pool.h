@@ -1,4 +1,4 @@
-// The threads that share a call's work.
+// The threads that share the work of a call.
 #ifndef TF_GRU_ADDON_NATIVE_RUNTIME_POOL_H_
 #define TF_GRU_ADDON_NATIVE_RUNTIME_POOL_H_
 
@@ -6,12 +6,12 @@
 
 namespace tf_gru_addon {
 
-// What gru_threads returns.
+// The result of gru_threads.
 int default_threads();
 
-// Calls task(argument, i) for each i in [0, count), on at most `threads` threads, the
-// calling one among them; returns when all are done. Threads may call at once, and after
-// a fork the child starts threads of its own.
+// Calls task(argument, i) for each i in [0, count) on at most `threads` threads, including
+// the calling one. Returns when all tasks are done. Several threads may call at once. After a
+// fork, the child starts threads of its own.
 void run_tasks(int64_t count, int threads, void (*task)(void*, int64_t), void* argument);
 
 template <class Task>

@@ -33,7 +33,7 @@ std::vector<std::vector<Row>> Schedule::shares(int threads) const {
   for (const Row& row : rows_) {
     const auto least = std::min_element(load.begin(), load.end()) - load.begin();
     result[least].push_back(row);
-    // A row without steps counts too, if little: it has outputs.
+    // A row without steps has little work, but some: its outputs.
     load[least] += std::max<int64_t>(row.steps, 1);
   }
   return result;

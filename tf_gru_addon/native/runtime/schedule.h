@@ -1,4 +1,4 @@
-// Who runs which rows.
+// The distribution of rows over threads.
 #ifndef TF_GRU_ADDON_NATIVE_RUNTIME_SCHEDULE_H_
 #define TF_GRU_ADDON_NATIVE_RUNTIME_SCHEDULE_H_
 
@@ -15,11 +15,12 @@ class Schedule {
   explicit Schedule(const Call& call);
 
   const std::vector<Row>& rows() const { return rows_; }
-  int64_t steps() const { return steps_; }                // of all rows
-  int64_t longest() const { return rows_.front().steps; }  // of one
+  // The steps of all rows, and of the longest one.
+  int64_t steps() const { return steps_; }
+  int64_t longest() const { return rows_.front().steps; }
 
-  // One share a thread, or a row. Each row goes to the share that has the fewest steps
-  // so far.
+  // Distributes the rows over at most `threads` shares. Each row goes to the share with the
+  // fewest steps so far.
   std::vector<std::vector<Row>> shares(int threads) const;
 
  private:

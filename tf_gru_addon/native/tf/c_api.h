@@ -1,6 +1,6 @@
-// The part of TensorFlow's C API (tensorflow/c: ops.h, kernels.h, tf_tensor.h,
-// tf_status.h) that the op uses. It is stable: what is declared here has been the same
-// from TensorFlow 2.16 on, so that one build serves all of them and needs none.
+// The part of TensorFlow's C API that the ops use (tensorflow/c: ops.h, kernels.h,
+// tf_tensor.h, tf_status.h). These declarations have not changed since TensorFlow 2.16: one
+// binary runs on all versions, and the build needs no TensorFlow.
 #ifndef TF_GRU_ADDON_NATIVE_TF_C_API_H_
 #define TF_GRU_ADDON_NATIVE_TF_C_API_H_
 
@@ -35,7 +35,7 @@ typedef struct TF_ShapeHandle TF_ShapeHandle;
 typedef struct TF_DimensionHandle TF_DimensionHandle;
 typedef struct TF_ShapeInferenceContext TF_ShapeInferenceContext;
 TF_OpDefinitionBuilder* TF_NewOpDefinitionBuilder(const char* name);
-void TF_RegisterOpDefinition(TF_OpDefinitionBuilder*, TF_Status*);  // takes the builder
+void TF_RegisterOpDefinition(TF_OpDefinitionBuilder*, TF_Status*);  // takes ownership
 void TF_OpDefinitionBuilderAddAttr(TF_OpDefinitionBuilder*, const char* spec);
 void TF_OpDefinitionBuilderAddInput(TF_OpDefinitionBuilder*, const char* spec);
 void TF_OpDefinitionBuilderAddOutput(TF_OpDefinitionBuilder*, const char* spec);

@@ -1,4 +1,4 @@
-// The ops: they check what they are given and hand it on.
+// The TensorFlow ops: they check their arguments and call the C ABI.
 
 #include "tf/op.h"
 
@@ -6,13 +6,37 @@
 #include <array>
 #include <memory>
 
+#include "cell/planes.h"
 #include "include/gru.h"
 
 namespace tf_gru_addon {
 namespace {
 
-constexpr const char* kActivations[] = {"sigmoid", "hard_sigmoid", "keras_hard_sigmoid",
-                                        "tanh",    "relu",         "linear"};
+// Returns the activation of a name, or GRU_ACTIVATION_COUNT.
+GruActivation find_activation(const std::string& name) {
+  int activation = 0;
+  while (activation < GRU_ACTIVATION_COUNT && name != gru_activation_name(activation))
+    ++activation;
+  return static_cast<GruActivation>(activation);
+}
+
+// The names of all activations, for an error message.
+std::string activation_names() {
+  std::string result;
+  for (int i = 0; i < GRU_ACTIVATION_COUNT; ++i)
+    result += std::string(i ? ", \"" : "\"") + gru_activation_name(i) + "\"";
+  return result;
+}
+
+// "a, b or c"
+std::string choices(std::initializer_list<int64_t> values) {
+  std::string result;
+  for (const int64_t& value : values) {
+    if (&value != values.begin()) result += &value + 1 == values.end() ? " or " : ", ";
+    result += std::to_string(value);
+  }
+  return result;
+}
 
 struct DeleteTensor {
   void operator()(TF_Tensor* tensor) const { TF_DeleteTensor(tensor); }
@@ -30,12 +54,12 @@ T* data(const Tensor& tensor) {
   return tensor ? static_cast<T*>(TF_TensorData(tensor.get())) : nullptr;
 }
 
-// A node's attributes.
+// The attributes of a node.
 struct Attributes {
   GruOptions options{};
   int biases = 0, masks = 0, input_masks = 0, recurrent_masks = 0;
 
-  // Fails the status where there is something wrong.
+  // Sets the status if an attribute is invalid.
   void read(TF_OpKernelConstruction* node, Status& status) {
     options.reset_after = boolean(node, "reset_after", status);
     options.go_backwards = boolean(node, "go_backwards", status);
@@ -69,7 +93,8 @@ struct Attributes {
     const int64_t value = integer(node, name, status);
     if (status.ok() && std::find(allowed.begin(), allowed.end(), value) == allowed.end())
       status.fail(TF_INVALID_ARGUMENT, std::string(name) + " cannot be " +
-                                           std::to_string(value) + ".");
+                                           std::to_string(value) + "; expected " +
+                                           choices(allowed) + ".");
     return static_cast<int>(value);
   }
 
@@ -78,16 +103,16 @@ struct Attributes {
     char text[32] = "";
     if (status.ok())
       TF_OpKernelConstruction_GetAttrString(node, name, text, sizeof text - 1, status);
-    const auto at = std::find(std::begin(kActivations), std::end(kActivations),
-                              std::string(text));
-    if (status.ok() && at == std::end(kActivations))
-      status.fail(TF_INVALID_ARGUMENT,
-                  std::string(name) + " cannot be \"" + text + "\".");
-    return static_cast<GruActivation>(at - std::begin(kActivations));
+    const GruActivation result = find_activation(text);
+    if (status.ok() && result == GRU_ACTIVATION_COUNT)
+      status.fail(TF_INVALID_ARGUMENT, std::string(name) + " cannot be \"" + text +
+                                           "\"; expected one of " + activation_names() +
+                                           ".");
+    return result;
   }
 };
 
-// A run of an op: its inputs and outputs, and whether all is well.
+// A run of an op: its inputs, outputs and status. The destructor reports a failure.
 class Run {
  public:
   Run(const Attributes& attributes, TF_OpKernelContext* context)
@@ -109,7 +134,7 @@ class Run {
     options.units = TF_Dim(h0_.get(), 1);
     inputs = {data(x_), data(h0_), data(kernel_), data(recurrent_kernel_),
               data(bias_), data<uint8_t>(mask_), {}, {}};
-    for (int g = 0; g < 3; ++g) {
+    for (int g = 0; g < kGates; ++g) {
       inputs.input_masks[g] = data(input_masks_[g]);
       inputs.recurrent_masks[g] = data(recurrent_masks_[g]);
     }
@@ -130,7 +155,7 @@ class Run {
     int64_t bytes = sizeof(float);
     for (const int64_t dimension : shape) {
       if (__builtin_mul_overflow(bytes, dimension, &bytes)) {
-        status.fail(TF_INVALID_ARGUMENT, "The inputs call for an output of the shape " +
+        status.fail(TF_INVALID_ARGUMENT, "The inputs require an output of the shape " +
                                              to_string(shape) + ", which is too large.");
         return nullptr;
       }
@@ -141,7 +166,7 @@ class Run {
 
   void finish(GruStatus result) {
     if (result == GRU_OUT_OF_MEMORY)
-      status.fail(TF_RESOURCE_EXHAUSTED, "No memory for the GRU's workspace.");
+      status.fail(TF_RESOURCE_EXHAUSTED, "Out of memory for the workspace of the GRU.");
   }
 
   Shape input_shape() const { return shape_of(x_.get()); }
@@ -152,8 +177,8 @@ class Run {
     return {options.batch, options.timesteps, size};
   }
   Shape bias_shape() const {
-    if (options.reset_after) return {2, 3 * options.units};
-    return {3 * options.units};
+    if (options.reset_after) return {2, kGates * options.units};
+    return {kGates * options.units};
   }
 
   Status status;
@@ -170,9 +195,9 @@ class Run {
       const std::string given = "; inputs have the shape " + to_string(x) +
                                 ", initial_state has " + to_string(h0) + ".";
       if (bias_ && options.reset_after)
-        expect("bias", shape_of(bias_.get()), "(2, 3 * units)", {2, 3 * U}, given, &error);
+        expect("bias", shape_of(bias_.get()), "(2, 3 * units)", {2, kGates * U}, given, &error);
       if (bias_ && !options.reset_after)
-        expect("bias", shape_of(bias_.get()), "(3 * units,)", {3 * U}, given, &error);
+        expect("bias", shape_of(bias_.get()), "(3 * units,)", {kGates * U}, given, &error);
       if (mask_)
         expect("mask", shape_of(mask_.get()), "(batch, timesteps)", {x[0], x[1]}, given,
                &error);
@@ -191,7 +216,7 @@ class Run {
   TF_OpKernelContext* context_;
   int next_input_ = 0, next_output_ = 0;
   Tensor x_, h0_, kernel_, recurrent_kernel_, bias_, mask_;
-  std::array<Tensor, 3> input_masks_, recurrent_masks_;
+  std::array<Tensor, kGates> input_masks_, recurrent_masks_;
 };
 
 void* create(TF_OpKernelConstruction* node) {
@@ -234,7 +259,7 @@ void gradient(void* attributes, TF_OpKernelContext* context) {
   const bool sequences = TF_NumDims(d_output.get()) == 3;
   std::string error;
   expect("states", shape_of(states.get()), "(batch, timesteps, units)", all, ".", &error);
-  expect("gates", shape_of(gates.get()), "that the training op gave them",
+  expect("gates", shape_of(gates.get()), "that the training op returns",
          run.sequence_shape(gru_gates_size(run.options.units)), ".", &error);
   expect("d_output", shape_of(d_output.get()), "of the output",
          sequences ? all : run.state_shape(), ".", &error);
@@ -314,7 +339,7 @@ void add_gradient(Status& status) {
   add_kernel(kGradientOp, gradient, status);
 }
 
-// What went wrong when the library was loaded; empty if nothing did.
+// The error of the registration, which runs when the library is loaded; empty on success.
 std::string& registration_error() {
   static std::string error;
   return error;
@@ -334,6 +359,7 @@ std::string& registration_error() {
 }  // namespace
 }  // namespace tf_gru_addon
 
+// Returns the error of the registration, or "".
 extern "C" GRU_EXPORT const char* gru_registration_error(void) {
   return tf_gru_addon::registration_error().c_str();
 }

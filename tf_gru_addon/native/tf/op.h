@@ -1,4 +1,4 @@
-// What the ops and their shape functions agree on.
+// The declarations that the ops and their shape functions share.
 #ifndef TF_GRU_ADDON_NATIVE_TF_OP_H_
 #define TF_GRU_ADDON_NATIVE_TF_OP_H_
 
@@ -9,12 +9,12 @@
 
 namespace tf_gru_addon {
 
-// The forward ops differ in their outputs alone, whose shapes no attribute can tell a
-// shape function of the C API.
+// The forward ops differ only in their outputs. They are separate ops, with a shape function
+// each, because the C API gives shape functions no access to attributes.
 struct ForwardOp {
   const char* name;
-  bool sequences;  // the first output: of all timesteps, or of the last
-  bool training;   // whether there are `gates`, and without `sequences` also `states`
+  bool sequences;  // whether the first output holds all timesteps, or the last one
+  bool training;   // whether `gates` is an output; without `sequences` also `states`
 };
 
 constexpr ForwardOp kForwardOps[] = {
@@ -26,7 +26,7 @@ constexpr ForwardOp kForwardOps[] = {
 
 constexpr char kGradientOp[] = "TfGruAddon>GruGradient";
 
-// A TF_Status for the length of a scope.
+// A TF_Status that lives as long as its scope.
 class Status {
  public:
   Status() : status_(TF_NewStatus()) {}
@@ -44,17 +44,17 @@ class Status {
 
 constexpr int64_t kUnknown = -1;
 
-// Dimensions; in a shape function each may be kUnknown.
+// Dimensions; in a shape function, each may be kUnknown.
 using Shape = std::vector<int64_t>;
 
 std::string to_string(const Shape& shape);
 
-// Adds to the error, unless there is one, that the argument does not have the shape.
-// what: the expected shape in words.
+// Sets the error if an argument does not have the expected shape, unless an error is already
+// set. what: the expected shape in words. context: added at the end.
 void expect(const char* name, const Shape& actual, const char* what,
             const Shape& expected, const std::string& context, std::string* error);
 
-// What is wrong with the shapes of the inputs that every op has, or "".
+// Returns what is wrong with the shapes of the inputs that every op has, or "".
 std::string check_shapes(const Shape& inputs, const Shape& initial_state,
                          const Shape& kernel, const Shape& recurrent_kernel);
 

@@ -1,5 +1,6 @@
 // The shape functions of the ops.
 
+#include "cell/planes.h"
 #include "include/gru.h"
 #include "tf/op.h"
 
@@ -36,7 +37,7 @@ std::string check_shapes(const Shape& inputs, const Shape& initial_state,
          given_inputs, &error);
   if (!error.empty()) return error;
   const int64_t units = initial_state[1];
-  const int64_t columns = units == kUnknown ? kUnknown : 3 * units;
+  const int64_t columns = units == kUnknown ? kUnknown : kGates * units;
   const std::string given_state =
       "; initial_state has the shape " + to_string(initial_state) + ".";
   expect("kernel", kernel, "(features, 3 * units)", {inputs[2], columns},
@@ -49,7 +50,7 @@ std::string check_shapes(const Shape& inputs, const Shape& initial_state,
 
 namespace {
 
-// A shape, for the length of a scope.
+// A shape handle that lives as long as its scope.
 class Handle {
  public:
   explicit Handle(TF_ShapeHandle* handle = TF_NewShapeHandle()) : handle_(handle) {}
@@ -61,9 +62,10 @@ class Handle {
   TF_ShapeHandle* handle_;
 };
 
-constexpr int kInputs = 0, kInitialState = 1, kKernel = 2, kRecurrentKernel = 3;
+// The positions of the inputs.
+enum { kInputs, kInitialState, kKernel, kRecurrentKernel };
 
-// Gets an input's shape; its dimensions are unknown where it says nothing of itself.
+// Returns the shape of an input; the dimensions of an unknown shape are kUnknown.
 Shape get_input(TF_ShapeInferenceContext* context, int index, int64_t rank,
                 TF_ShapeHandle* shape, TF_Status* status) {
   Handle raw;
@@ -142,11 +144,11 @@ void forward_shape(TF_ShapeInferenceContext* context, TF_Status* status,
   if (!op.sequences) set_output(context, 3, in.inputs, 2, units, status);
 }
 
-// The gradients have the shapes of what they are gradients for.
+// Each gradient has the shape of its input.
 void gradient_shape(TF_ShapeInferenceContext* context, TF_Status* status) {
   const Inputs in(context, status);
   if (!in.ok) return;
-  // No attribute can be asked whether there is a bias.
+  // A shape function cannot read attributes, so it does not know whether there is a bias.
   TF_ShapeInferenceContextSetUnknownShape(context, status);
   if (TF_GetCode(status) != TF_OK) return;
   for (int i = kInputs; i <= kRecurrentKernel; ++i) {

@@ -1,3 +1,3 @@
-/* Empty. Built as libtensorflow_framework.so.2, it lets the op's library be linked where
- * there is no TensorFlow; the one that the process has loaded is what it finds there. */
+/* An empty library. The build links against it under the name libtensorflow_framework.so.2,
+ * so that it needs no TensorFlow; at run time, the loader finds the real one. */
 typedef int tf_gru_addon_nothing;
