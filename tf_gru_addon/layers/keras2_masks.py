@@ -1,37 +1,40 @@
-"""Layers that treat masks as Keras 2 did, for models that came from there.
+"""Layers that treat masks as Keras 2 did, for models converted from it.
 
-Merging layers of Keras 2 took a timestep to be there if every input that has a mask has
-it; those of Keras 3 take it to be there if any has it, and all but `Concatenate` know
-no mask at all where one of the inputs has none. Keras 3 also forgets the mask of a
-recurrent layer that is given states besides its sequence.
+In Keras 2, the output mask of a merging layer was the conjunction of its inputs' masks.
+In Keras 3 it is the disjunction, and if one input has no mask, only `Concatenate` has
+an output mask at all. Keras 3 also drops the mask of a recurrent layer that receives
+states besides its sequence.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tf_gru_addon._compat import mask_of, set_mask
 
-#: The merging layers here.
+#: The names of the merging layers in this module.
 MERGING = (
     *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
 )
 
 
 class _EveryMask:
-    """The masks of `Add` and its like in Keras 2."""
+    """The masks of merging layers in Keras 2."""
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         output = super().__call__(inputs, *args, **kwargs)
-        # The first versions of Keras 3 see no masks in a list of inputs.
+        # Early versions of Keras 3 ignore the masks in a list of inputs.
         if mask_of(output) is None:
             mask = self.compute_mask(inputs, [mask_of(x) for x in inputs])
             if mask is not None:
                 set_mask(output, mask)
         return output
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         masks = [m for m in mask or () if m is not None]
         if not masks:
             return None
@@ -59,10 +62,10 @@ class Average(_EveryMask, keras.layers.Average):
 class Maximum(_EveryMask, keras.layers.Maximum):
     """`keras.layers.Maximum` with the masks of Keras 2.
 
-    Keras 3 takes no number from an input at the timesteps that its mask leaves out.
+    Keras 3 ignores an input at its masked timesteps; this layer does not.
     """
 
-    def _merge_function(self, inputs):
+    def _merge_function(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         return functools.reduce(keras.ops.maximum, inputs)
 
 
@@ -70,10 +73,10 @@ class Maximum(_EveryMask, keras.layers.Maximum):
 class Minimum(_EveryMask, keras.layers.Minimum):
     """`keras.layers.Minimum` with the masks of Keras 2.
 
-    Keras 3 takes no number from an input at the timesteps that its mask leaves out.
+    Keras 3 ignores an input at its masked timesteps; this layer does not.
     """
 
-    def _merge_function(self, inputs):
+    def _merge_function(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         return functools.reduce(keras.ops.minimum, inputs)
 
 
@@ -81,10 +84,10 @@ class Minimum(_EveryMask, keras.layers.Minimum):
 class Multiply(_EveryMask, keras.layers.Multiply):
     """`keras.layers.Multiply` with the masks of Keras 2.
 
-    Keras 3 takes an input for 1 at the timesteps that its mask leaves out.
+    Keras 3 treats an input as 1 at its masked timesteps; this layer does not.
     """
 
-    def _merge_function(self, inputs):
+    def _merge_function(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         return functools.reduce(keras.ops.multiply, inputs)
 
 
@@ -97,12 +100,12 @@ class Subtract(_EveryMask, keras.layers.Subtract):
 class Concatenate(_EveryMask, keras.layers.Concatenate):
     """`keras.layers.Concatenate` with the masks of Keras 2."""
 
-    def compute_mask(self, inputs, mask=None):
-        """Returns the masks put together as the inputs are.
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Returns the mask of the output.
 
-        Along the features, a timestep is there if every input has it. Along the time,
-        an input without a mask is all there; this mask is not known before the layer
-        runs.
+        If the features are concatenated, a timestep counts if every mask has it. If the
+        timesteps are, so are the masks, and an input without a mask counts as unmasked;
+        that mask is known only when the layer runs.
         """
         if not self.masks_known_late:
             return super().compute_mask(inputs, mask)
@@ -117,17 +120,17 @@ class Concatenate(_EveryMask, keras.layers.Concatenate):
         return keras.ops.all(keras.ops.concatenate(masks, axis=self.axis), axis=-1)
 
     @property
-    def masks_known_late(self):
-        """Whether the mask is not known before the layer runs."""
+    def masks_known_late(self) -> bool:
+        """Whether the mask is known only when the layer runs."""
         return self.axis != -1
 
 
 @_registered
 class Bidirectional(keras.layers.Bidirectional):
-    """`keras.layers.Bidirectional` with the outputs of Keras 2 where masked.
+    """`keras.layers.Bidirectional` with the outputs of Keras 2 at masked timesteps.
 
-    There they repeat the last output, as those of a layer in one direction do; those of
-    tf.keras and of Keras 3 are 0.
+    They repeat the previous output, as in a unidirectional layer. In tf.keras and Keras
+    3 they are 0.
     """
 
     def __init__(self, layer, merge_mode="concat", backward_layer=None, **kwargs):
@@ -140,13 +143,13 @@ class Bidirectional(keras.layers.Bidirectional):
 class MultiHeadAttention(keras.layers.MultiHeadAttention):
     """`keras.layers.MultiHeadAttention` with the masks of Keras 2.
 
-    That of Keras 3 takes the masks off its inputs, so that other layers that are called
-    on the same tensors run without; and where a row is wholly masked, its scores are 0
-    and not the same for all.
+    Keras 3's layer removes the masks from its inputs, so that other layers called on
+    the same tensors miss them. It also gives wholly masked rows the scores 0 instead of
+    equal ones.
     """
 
     def __call__(self, query, value, key=None, **kwargs):
-        """Calls the layer; see `keras.layers.MultiHeadAttention`."""
+        """Calls the layer, and puts the masks of its inputs back."""
         inputs = [x for x in (query, value, key) if x is not None]
         masks = [mask_of(x) for x in inputs]
         output = super().__call__(query, value, key=key, **kwargs)
@@ -171,24 +174,26 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
 class TimeDistributed(keras.layers.TimeDistributed):
     """`keras.layers.TimeDistributed` with the masks of Keras 2.
 
-    The layer inside sees all timesteps at once, as rows of one batch, and each row with
-    its part of the mask. The mask that the layer inside makes (`Embedding` with
-    `mask_zero`, `Masking`) or passes on goes to the next layer. Where it makes none,
-    the mask that came in goes on, reduced to (batch, timesteps): a timestep is there if
-    any part of it is.
+    The wrapped layer is called once, with all timesteps as rows of one batch; each row
+    has its part of the mask. A mask that the wrapped layer makes (`Embedding` with
+    `mask_zero`, `Masking`) or passes on goes to the next layer. If there is none, the
+    incoming mask goes on, reduced to (batch, timesteps): a timestep counts if any part
+    of it does.
 
     Args:
-        layer: The layer inside.
-        inner_masks: False for models of Keras before 2.2, which kept masks from the
-            layer inside, and passed the mask on as it came.
+        layer: The wrapped layer.
+        inner_masks: False for models of Keras before 2.2, which gave the wrapped layer
+            no mask and passed the mask on unchanged.
     """
 
-    def __init__(self, layer, inner_masks=True, **kwargs):
+    def __init__(
+        self, layer: keras.layers.Layer, inner_masks: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(layer, **kwargs)
         self.inner_masks = inner_masks
 
     def call(self, inputs, training=None, mask=None):
-        """Calls the layer inside once."""
+        """Calls the wrapped layer once."""
         if getattr(self.layer, "stateful", False):
             if mask is not None:
                 raise ValueError(
@@ -204,8 +209,10 @@ class TimeDistributed(keras.layers.TimeDistributed):
             lambda x: self._timesteps(x, inputs, mask), outputs
         )
 
-    def _timesteps(self, rows, inputs, mask):
-        """Returns rows as timesteps, with their mask."""
+    def _timesteps(
+        self, rows: tf.Tensor, inputs: tf.Tensor, mask: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Returns rows as timesteps, with the mask."""
         result = _unrow(rows, inputs)
         if not self.inner_masks:
             return result
@@ -216,17 +223,17 @@ class TimeDistributed(keras.layers.TimeDistributed):
             set_mask(result, tf.reduce_any(mask, list(range(2, len(mask.shape)))))
         return result
 
-    def compute_mask(self, inputs, mask=None):
-        """Returns None where the mask is not known before the layer runs."""
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Returns the mask, or None if it is known only when the layer runs."""
         return None if self.masks_known_late else mask
 
     @property
-    def masks_known_late(self):
-        """Whether the mask is not known before the layer runs."""
+    def masks_known_late(self) -> bool:
+        """Whether the mask is known only when the layer runs."""
         return self.inner_masks
 
-    def get_config(self):
-        """Returns the arguments."""
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
         return super().get_config() | {"inner_masks": self.inner_masks}
 
 
@@ -234,7 +241,8 @@ class TimeDistributed(keras.layers.TimeDistributed):
 class MaskOf(keras.layers.Layer):
     """The mask of a tensor as a tensor, (batch, timesteps); all True without one.
 
-    As the argument `mask` it keeps the mask of a recurrent layer that is given states.
+    Passed as the argument `mask`, it keeps the mask of a recurrent layer that receives
+    states.
     """
 
     def call(self, inputs, mask=None):
@@ -243,7 +251,7 @@ class MaskOf(keras.layers.Layer):
             return keras.ops.ones_like(inputs[..., 0], "bool")
         return keras.ops.cast(mask, "bool")
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Returns None: a mask has no mask."""
 
 
@@ -255,7 +263,7 @@ def _rows(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _unrow(rows: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
-    """Returns (batch, timesteps, ...) as the inputs have them, for rows of them."""
+    """Returns rows as (batch, timesteps, ...), with the sizes of the inputs."""
     sizes = tf.concat([tf.shape(inputs)[:2], tf.shape(rows)[1:]], axis=0)
     result = tf.reshape(rows, sizes)
     result.set_shape([*inputs.shape[:2], *rows.shape[1:]])
@@ -263,7 +271,7 @@ def _unrow(rows: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
 
 
 def _as_wide(mask: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
-    """Returns a mask, (batch, timesteps) or wider, in the shape of the inputs."""
+    """Returns a mask, (batch, timesteps) or more axes, in the shape of the inputs."""
     if len(mask.shape) < len(inputs.shape):
         mask = keras.ops.expand_dims(mask, axis=-1)
     return keras.ops.logical_and(mask, keras.ops.ones_like(inputs, "bool"))

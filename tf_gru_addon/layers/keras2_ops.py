@@ -1,4 +1,6 @@
-"""Operations of TensorFlow as Keras 2 kept them in functional models."""
+"""TensorFlow operations in functional models of Keras 2."""
+
+from __future__ import annotations
 
 import operator
 from typing import Any
@@ -32,7 +34,7 @@ _NAMES = [
     *_PLAIN.split(),
 ]
 
-#: What an operation of a file can be, by the name that TensorFlow has for it.
+#: The operations that a file may have, by their names in TensorFlow.
 OPERATIONS = {name: operator.attrgetter(name)(tf) for name in _NAMES}
 GETITEM = "__operators__.getitem"
 OPERATIONS[GETITEM] = lambda tensor, slice_spec: tensor[
@@ -42,15 +44,15 @@ OPERATIONS[GETITEM] = lambda tensor, slice_spec: tensor[
 
 @keras.saving.register_keras_serializable(package="tf_gru_addon")
 class TensorFlowOperation(keras.layers.Layer):
-    """An operation of TensorFlow, from a fixed list, with its arguments.
+    """A TensorFlow operation from a fixed list, with its arguments.
 
     Keras 2 put such a layer into a functional model for each `x[:, -1]`, `x + y` or
-    `tf.concat([x, y], -1)`. A mask does not go through it.
+    `tf.concat([x, y], -1)`. It does not pass on masks.
 
     Args:
         function: The operation's name in TensorFlow, a key of `OPERATIONS`.
         first: Its first argument. Here and in `arguments`, `{"input": 1}` stands for
-            the second of the layer's inputs, `{"slice": [start, stop, step]}` for a
+            the layer's second input, `{"slice": [start, stop, step]}` for a
             slice and `{"ellipsis": True}` for `...`.
         arguments: Its other arguments, by name.
 
@@ -63,7 +65,7 @@ class TensorFlowOperation(keras.layers.Layer):
 
     def __init__(
         self, function: str, first: Any, arguments: dict[str, Any], **kwargs: Any
-    ):
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         if function not in OPERATIONS:
             raise ValueError(
@@ -75,18 +77,18 @@ class TensorFlowOperation(keras.layers.Layer):
         self.arguments = arguments
         self.supports_masking = True
 
-    def call(self, inputs):
-        """Computes the operation; see the class."""
+    def call(self, inputs: list[tf.Tensor]) -> Any:
+        """Computes the operation."""
         first, arguments = (
             _filled(value, inputs) for value in (self.first, self.arguments)
         )
         return OPERATIONS[self.function](first, **arguments)
 
-    def compute_mask(self, inputs, mask=None):
-        """Returns None: what became of the timesteps is not known."""
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Returns None: the operation may have changed the timesteps."""
 
-    def get_config(self):
-        """Returns the arguments."""
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
         return super().get_config() | {
             "function": self.function,
             "first": self.first,
@@ -95,7 +97,7 @@ class TensorFlowOperation(keras.layers.Layer):
 
 
 def _filled(value: Any, inputs: list[tf.Tensor]) -> Any:
-    """Returns an argument with what its parts stand for."""
+    """Returns an argument with inputs, slices and ellipses put in."""
     if isinstance(value, list):
         return [_filled(item, inputs) for item in value]
     if not isinstance(value, dict):
