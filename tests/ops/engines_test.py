@@ -120,7 +120,7 @@ def test_a_named_engine_that_cannot_run_raises(options, message):
 
 
 def test_with_a_gpu_cudnn_comes_first(monkeypatch):
-    """A visible GPU is made up: what would be chosen there."""
+    """Pretends that a GPU is visible."""
     monkeypatch.setattr(_compat, "on_cpu", lambda: False)
     assert tf_gru_addon.GRU(2).explain().engine == "cudnn"
     assert not tf_gru_addon.GRU(2).supports_jit
@@ -193,7 +193,7 @@ def test_an_unknown_engine_is_refused(engine):
         pass
 
 
-def test_use_cudnn():
+def test_use_cudnn_may_be_false_and_not_text():
     tf_gru_addon.GRU(2, use_cudnn=False)(X)
     with pytest.raises(ValueError, match="use_cudnn must be"):
         tf_gru_addon.GRU(2, use_cudnn="yes")

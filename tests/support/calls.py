@@ -35,7 +35,7 @@ TWO = (False, True)
 
 
 def _cases():
-    """Yields a name and `numbers`' arguments; those left out have usual values."""
+    """Yields names of cases, and arguments of `numbers` that differ from the usual."""
     for after, phi, sigma in itertools.product(TWO, FUNCTIONS, FUNCTIONS):
         yield (
             f"{phi}, {sigma}, {'after' if after else 'before'}",
@@ -95,14 +95,14 @@ def numbers(
     """Returns arrays in float64, by `NAMES`, and a call's other attributes.
 
     Args:
-        seed: Of the random numbers.
+        seed: The seed of the random numbers.
         shape: Batch, timesteps, features, units.
-        reset_after: As a call's.
+        reset_after: The convention.
         use_bias: Whether there is a bias.
         mask: None, or numbers (batch, timesteps). Masked inputs are NaN.
-        input_masks: How many.
-        recurrent_masks: How many.
-        options: A call's attributes, activations by name.
+        input_masks: The number of dropout masks of the inputs.
+        recurrent_masks: The number of dropout masks of the state.
+        options: Other attributes of a call, with activations by name.
     """
     rng = np.random.default_rng(seed)
     B, T, F, U = shape
@@ -146,7 +146,7 @@ def make_call(arrays, options, dtype):
 
 
 def loss_of(output, state):
-    """Returns a number that depends on both, each element another way."""
+    """Returns a scalar to which each element contributes differently."""
     return tf.reduce_sum(tf.sin(output)) + tf.reduce_sum(state**2)
 
 
@@ -167,7 +167,7 @@ def results(engine, call):
 
 
 def oracle(arrays, options):
-    """Returns the same of the oracle, for what `numbers` returns."""
+    """Returns what `results` returns, by the oracle, for what `numbers` returns."""
     options = dict(options)
     sequences = options.pop("return_sequences", True)
     for name in ("training", "unroll"):
@@ -191,8 +191,8 @@ def oracle(arrays, options):
 def expected(name):
     """Returns the results of a case.
 
-    Of the oracle; for a large one of the portable engine in float64, because the
-    oracle takes a run for each element.
+    The oracle computes them. It needs one run per element for the gradients, so the
+    portable engine in float64 replaces it for large cases.
     """
     arrays, options = numbers(**CASES[name])
     if arrays[3].size > 100:
