@@ -1,9 +1,11 @@
-"""What depends on a version of TensorFlow or Keras, or on a private name of theirs.
+"""All code that depends on versions or private names of TensorFlow and Keras.
 
-The one module that may import `keras.src` and `tensorflow.python`. It checks the
-environment before anything else of the package is imported, so that a missing or
-unsuitable installation gives one sentence that says what to do.
+No other module may import `keras.src` or `tensorflow.python`. This module is imported
+first and checks the environment, so that a missing or unsuitable installation raises
+an error that says what to do.
 """
+
+from __future__ import annotations
 
 import importlib.util
 import os
@@ -22,7 +24,7 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _check_environment() -> None:
-    """Raises ImportError unless TensorFlow and Keras 3 on TensorFlow are here."""
+    """Raises ImportError unless TensorFlow, and Keras 3 on it, are installed."""
     if importlib.util.find_spec("tensorflow") is None:
         raise ImportError(
             f"tf_gru_addon needs TensorFlow {MIN_TENSORFLOW} or later, and found none. "
@@ -112,8 +114,8 @@ __all__ = [
 def enclosing_graphs() -> list[tf.Graph]:
     """Returns the graphs being built, from the innermost to the function's.
 
-    All but the last are bodies of loops and branches, inside each other. Empty in eager
-    execution.
+    All but the last are nested bodies of loops and branches. In eager execution the
+    list is empty.
     """
     if tf.executing_eagerly():
         return []
@@ -126,7 +128,7 @@ def enclosing_graphs() -> list[tf.Graph]:
 
 
 def in_xla() -> bool:
-    """Whether what is traced now is compiled by XLA because of `jit_compile=True`."""
+    """Returns whether XLA will compile the current graph (`jit_compile=True`)."""
     if tf.executing_eagerly():
         return False
     graph = tf.compat.v1.get_default_graph()
@@ -134,12 +136,12 @@ def in_xla() -> bool:
 
 
 def in_export() -> bool:
-    """Whether what is traced now goes into a SavedModel or another exported format."""
+    """Returns whether the current graph is traced for a SavedModel or other export."""
     if tf.executing_eagerly():
         return False
     if save_context.in_save_context():
         return True
-    # Keras' exports to ONNX, LiteRT and OpenVINO say so by nothing but their presence.
+    # Only the stack shows Keras' exports to ONNX, LiteRT and OpenVINO.
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith("keras.src.export."):
@@ -149,7 +151,7 @@ def in_export() -> bool:
 
 
 def on_cpu() -> bool:
-    """Whether an op made now runs on the CPU, as far as can be told."""
+    """Returns whether an op created now will run on the CPU, as far as is known."""
     if not tf.config.get_visible_devices("GPU"):
         return True
     if tf.executing_eagerly():
@@ -160,14 +162,14 @@ def on_cpu() -> bool:
 
 
 def refuse_legacy_keras(layer_name: str, arguments: Any) -> None:
-    """Raises TypeError when called by, or for a model of, Keras 2 (tf_keras).
+    """Raises TypeError if Keras 2 (tf_keras) calls a layer of Keras 3.
 
-    Keras 2 hands a Keras 3 layer placeholders and states that it does not understand,
-    and the error that follows says nothing of the cause.
+    Keras 2 passes placeholders and states that a Keras 3 layer does not understand, and
+    the resulting error would not name the cause.
 
     Args:
-        layer_name: Name of the layer called, for the message.
-        arguments: What it was called with, nested as it comes.
+        layer_name: The name of the layer, for the message.
+        arguments: The arguments of the call, in any nested structure.
     """
     if "tf_keras" not in sys.modules:
         return
@@ -194,7 +196,7 @@ def refuse_legacy_keras(layer_name: str, arguments: Any) -> None:
 
 
 def keras_2() -> Any:
-    """Returns the package tf_keras, which is Keras 2; None if it is not installed."""
+    """Returns the package tf_keras, which is Keras 2, or None if it is missing."""
     try:
         import tf_keras
     except ImportError:
@@ -203,23 +205,23 @@ def keras_2() -> Any:
 
 
 def sublayers(layer: Any) -> list[Any]:
-    """Returns the layers that a Keras layer or model holds itself.
+    """Returns the layers that a Keras layer or model holds directly.
 
-    However it holds them: in attributes, in lists and dicts of them, in its graph.
+    These are the layers in its attributes, in lists and dicts there, and in its graph.
     """
     return list(layer._layers)
 
 
 def running_trainer(layers: list[Any]) -> str | None:
-    """Returns which of fit, evaluate and predict runs now for a model with a layer.
+    """Returns a running fit, evaluate or predict of a model with one of the layers.
 
-    In any thread: from a callback, say, that is called within.
+    It looks in all threads, and so finds one that runs the caller in a callback.
 
     Args:
-        layers: The layers, of which the model must hold one or be one.
+        layers: The layers. The model must hold one of them or be one of them.
 
     Returns:
-        The method and the model, as in "model.fit", or None.
+        The model's name and the method, as in "model.fit", or None.
     """
     wanted = {id(layer) for layer in layers}
     for frame in sys._current_frames().values():
@@ -241,10 +243,10 @@ def running_trainer(layers: list[Any]) -> str | None:
 
 
 def layers_of(layer: Any) -> Iterator[Any]:
-    """Yields each layer that a model or layer holds, however deep, once.
+    """Yields each layer that a model or layer holds, at any depth, once.
 
     Args:
-        layer: The model or layer, which is not among them.
+        layer: The model or layer; it is not among those yielded.
     """
     seen = {id(layer)}
     stack = sublayers(layer)[::-1]
@@ -261,9 +263,9 @@ class LayerCall(NamedTuple):
 
     Attributes:
         layer: The layer called, or an operation of `keras.ops`.
-        args: What it was called with, symbolic tensors among it.
-        kwargs: Likewise, by name; without the mask where it is that on the inputs.
-        outputs: The symbolic tensors that came of it.
+        args: The positional arguments, which include symbolic tensors.
+        kwargs: The keyword arguments, without a mask that the inputs carry themselves.
+        outputs: The symbolic tensors that the call returned.
     """
 
     layer: Any
@@ -275,7 +277,7 @@ class LayerCall(NamedTuple):
 def layer_calls(model: keras.Model) -> list[LayerCall]:
     """Returns the calls that lead from a model's inputs to its outputs.
 
-    Each stands behind those that it needs the outputs of.
+    Each call comes after the calls whose outputs it needs.
 
     Args:
         model: A Sequential or functional model that is built.
@@ -303,7 +305,7 @@ def layer_calls(model: keras.Model) -> list[LayerCall]:
 
 
 def _same_masks(first: Any, second: Any) -> bool:
-    """Whether two structures hold the same masks, of which there are some."""
+    """Returns whether two structures hold the same masks, and at least one."""
     first, second = (
         [x for x in keras.tree.flatten(each) if x is not None]
         for each in (first, second)
@@ -316,10 +318,10 @@ def _same_masks(first: Any, second: Any) -> bool:
 
 
 def _alike(first: Any, second: Any) -> bool:
-    """Whether two symbolic tensors are the same, or come of the same operations.
+    """Returns whether two symbolic tensors are the same, or made by equal operations.
 
-    A model that was loaded from a file makes each mask twice: as the layers do, and as
-    its graph has it.
+    A model loaded from a file makes each mask twice: once in the layers, once in the
+    graph.
     """
     if first is second:
         return True
@@ -339,7 +341,7 @@ def _alike(first: Any, second: Any) -> bool:
 
 
 def _settings(operation: Any) -> dict[str, Any]:
-    """Returns what an operation of `keras.ops` was made with."""
+    """Returns the settings of an operation of `keras.ops`."""
     own = vars(operation).items()
     return {key: x for key, x in own if not key.startswith("_") and key != "name"}
 

@@ -1,5 +1,7 @@
 """Activations whose meaning changed between versions of Keras."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +17,8 @@ def hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
 
         hard_sigmoid(x) = clip(0.2 x + 0.5, 0, 1)
 
-    Keras 3's function of the same name is another one, `relu6(x + 3) / 6`; layers of
-    this package take that one when it is passed as the function
-    `keras.activations.hard_sigmoid`.
+    Keras 3's function of the same name differs: `relu6(x + 3) / 6`. For that one, pass
+    the function `keras.activations.hard_sigmoid` to the layers of this package.
 
     Args:
         x: Tensor of any floating-point dtype.
@@ -34,17 +35,19 @@ def hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(0.2 * x + 0.5, tf.cast(0, x.dtype), tf.cast(1, x.dtype))
 
 
-# The first versions of Keras 3 save a function by its bare name if it is one of theirs,
-# and would load their own: keras.layers.Dense(activation=hard_sigmoid) would change.
+# Early versions of Keras 3 save a function by its bare name if Keras has that name, and
+# load their own: keras.layers.Dense(activation=hard_sigmoid) would change its meaning.
 hard_sigmoid.__name__ = "r2_0_hard_sigmoid"
 
 
 def get(identifier: Any) -> Activation:
     """Returns the activation of a name, config or callable.
 
-    As `keras.activations.get` (None is linear), but the *name* "hard_sigmoid" means
-    TensorFlow r2.0's function; see `hard_sigmoid`. Keras 3's has the name
-    "keras_hard_sigmoid" here.
+    Works as `keras.activations.get`, except that the *name* "hard_sigmoid" means
+    TensorFlow r2.0's function, and "keras_hard_sigmoid" Keras 3's.
+
+    Args:
+        identifier: A name, a config, a callable, or None for linear.
 
     Raises:
         ValueError: `identifier` names no activation.
@@ -64,8 +67,8 @@ def name_of(activation: Activation) -> str:
 def serialize(activation: Activation) -> Any:
     """Returns the config from which `get` restores the activation.
 
-    Keras 3's hard sigmoid becomes a dict, because its bare name would be read as
-    TensorFlow r2.0's.
+    Keras 3's hard sigmoid becomes a dict, because `get` reads its bare name as
+    TensorFlow r2.0's function.
     """
     if activation is hard_sigmoid:
         return "hard_sigmoid"

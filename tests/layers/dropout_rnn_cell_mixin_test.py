@@ -1,4 +1,4 @@
-"""Dropout masks of a cell: one a batch, in every place where a cell is used.
+"""Dropout masks of a cell: one per batch, wherever a cell is used.
 
 Most tests watch a cell whose output is the mask itself, so that what is asserted is
 which mask every timestep of every batch really met.
@@ -58,7 +58,7 @@ def steps(batch=2, timesteps=4):
 
 
 def one_mask_a_batch(*batches):
-    """Asserts that each batch met one mask throughout, and each another one."""
+    """Asserts that each batch has one mask throughout, and a different one."""
     masks = []
     for outputs in batches:
         outputs = np.asarray(outputs)
@@ -123,7 +123,7 @@ def test_two_batches_in_one_function():
 
 @pytest.mark.parametrize("how", ["range", "iterator", "map_fn", "scan"])
 def test_loop_over_batches_in_a_graph(how):
-    """Each iteration of a loop over batches is a batch of its own."""
+    """Each iteration of a loop over batches has its own masks."""
     layer = keras.layers.RNN(MaskCell(), return_sequences=True)
     layer(steps())
 
@@ -187,7 +187,7 @@ def test_while_loop(wrapper):
 
 
 def test_branch_inside_a_loop():
-    """A mask made in a branch of one timestep is that of the others too."""
+    """A mask made in a branch at one timestep is used at the other timesteps."""
     cell = MaskCell()
 
     @tf.function
@@ -217,7 +217,7 @@ def test_rnn(unroll, stateful, wrapper):
 
 
 def test_rnn_after_a_loop_written_by_hand():
-    """What is left from an eager loop is not the mask of the batch that follows."""
+    """The next batch does not reuse the mask of an eager loop."""
     cell = MaskCell()
     eager = loop(cell, steps())
     layer = keras.layers.RNN(cell, return_sequences=True)
@@ -407,7 +407,7 @@ def test_a_cell_keeps_no_graph_alive():
 
 
 def test_gru_layer_draws_a_mask_a_batch():
-    """A linear GRU that adds up nothing but its masked inputs shows the mask."""
+    """A linear GRU that only adds its masked inputs shows the mask."""
     layer = GRU(
         1, dropout=0.5, activation=None, recurrent_activation=None, use_bias=False
     )

@@ -1,4 +1,4 @@
-"""GRUCell: the reference's numbers, its arguments, and every place a cell is used."""
+"""GRUCell: the reference's numbers, its arguments, and its use in layers and loops."""
 
 import inspect
 import itertools
@@ -115,7 +115,7 @@ MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 0, 1]], bool)
 @pytest.mark.parametrize("implementation", [1, 2])
 @pytest.mark.parametrize("which", ["dropout", "recurrent_dropout"])
 def test_dropout_masks_enter_where_the_design_says(reset_after, implementation, which):
-    """A recurrent mask meets the products alone, never the state that is carried."""
+    """A recurrent mask multiplies only operands of products, not the carried state."""
     cell = built(
         GRUCell(
             U, implementation=implementation, reset_after=reset_after, **{which: 0.5}
@@ -444,7 +444,7 @@ def test_stateful_rnn_goes_on_from_the_last_state():
 
 
 def test_stacked_and_bidirectional_and_fit():
-    """The wrappers of Keras around the cell, trained."""
+    """Keras' wrappers around the cell train."""
     stacked = keras.layers.StackedRNNCells(
         [GRUCell(3, dropout=0.2, recurrent_dropout=0.2), GRUCell(U, dropout=0.2)]
     )
@@ -465,7 +465,7 @@ def test_stacked_and_bidirectional_and_fit():
 
 
 def test_states_of_stacked_cells(tf_keras):
-    """A tensor a cell, as TF r2.0 has it; in the structure of states that are given.
+    """One tensor per cell, as in TF r2.0, in the structure of the given states.
 
     Keras' own cells give lists of one tensor, but tensors in a functional model.
     """
@@ -485,7 +485,7 @@ def test_states_of_stacked_cells(tf_keras):
 
 
 def test_a_cell_inside_a_cell_keeps_its_masks_until_they_are_reset():
-    """`keras.layers.RNN` resets those of its own cell; a function draws new ones."""
+    """`keras.layers.RNN` resets its own cell's masks; a function draws new ones."""
 
     class Outer(keras.layers.Layer):
         def __init__(self):

@@ -1,4 +1,4 @@
-"""GRU against keras.layers.GRU, whose place it takes, and against the oracle."""
+"""GRU against keras.layers.GRU, which it replaces, and against the oracle."""
 
 import inspect
 
@@ -223,7 +223,7 @@ def test_no_timesteps(return_sequences, unroll):
 @pytest.mark.parametrize("implementation", [1, 2])
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_dropout_agrees_with_the_oracle(implementation, reset_after, monkeypatch):
-    """The masks that the layer draws are those that enter the equations."""
+    """The equations use the masks that the layer draws."""
     drawn = []
 
     def spy(*arguments):
@@ -460,7 +460,7 @@ def test_from_cell_takes_this_package_s_cell_alone():
 @pytest.mark.peer
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_against_torch(bidirectional):
-    """PyTorch's gates are r, z, n; its bias is two arrays; the rest is the same."""
+    """PyTorch has the gates r, z, n and two bias arrays; the rest is the same."""
     torch = pytest.importorskip("torch", reason="torch is not installed ([peers])")
     theirs = torch.nn.GRU(F, U, batch_first=True, bidirectional=bidirectional)
     ours = GRU(U, return_sequences=True)

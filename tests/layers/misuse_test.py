@@ -1,4 +1,4 @@
-"""Wrong arguments are refused by name, and what Keras wrote into configs is not."""
+"""Wrong arguments raise errors that name them; configs written by Keras load."""
 
 import re
 
@@ -16,7 +16,7 @@ STATE = np.zeros((B, U), "float32")
 MASK = np.ones((B, T), bool)
 
 BROKEN_CONFIG = {"class_name": "L2", "config": {"x": 1}}
-#: By argument: values of the constructors of both that are none.
+#: Invalid values, by argument of both constructors.
 ARGUMENTS = {
     "units": [True, "3", 0],
     "activation": ["tahn", 3],
@@ -39,7 +39,7 @@ ARGUMENTS = {
     "trainable": ["no", 1],
     "dtype": ["int32", "uint8"],
 }
-#: Of the layer's alone.
+#: The same for arguments that only the layer has.
 ARGUMENTS_OF_THE_LAYER = {
     "return_sequences": ["no", 1],
     "return_state": [2],
@@ -219,7 +219,7 @@ def test_numpy_numbers_and_booleans_are_numbers_and_booleans(cls):
 
 @pytest.mark.parametrize("seed", [-3, 3])
 def test_what_keras_wrote_into_a_config_is_taken(seed):
-    """Its layers take 1 for True and any integer for a seed, and write them down."""
+    """Keras' layers accept 1 for True and any integer for a seed, and save them."""
     written = keras.layers.GRU(
         U, use_bias=0, return_sequences=1, unroll=1, seed=seed
     ).get_config()

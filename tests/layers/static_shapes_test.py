@@ -1,4 +1,4 @@
-"""Shapes and dtypes at trace time are Keras', on every engine: layers behind read them.
+"""Static shapes and dtypes equal Keras' on every engine: later layers read them.
 
 A shape that a loop loses changes no number here, but makes `TimeDistributed` take
 another axis and `Flatten` fail.
@@ -146,7 +146,7 @@ def test_symbolic_shapes(name):
 
 @pytest.mark.parametrize("name", ["last", "sequences_state", "masked", "unroll"])
 def test_no_timesteps(name):
-    """Keras' layer cannot run these; it says which shapes they would have."""
+    """Keras' layer cannot run these, but computes their shapes."""
     layer, keras_layer = (
         _layer(cls, name) for cls in (tf_gru_addon.GRU, keras.layers.GRU)
     )

@@ -21,6 +21,7 @@ from support.activations import FUNCTIONS
 from tf_gru_addon import native
 from tf_gru_addon.native.direct import ACTIVATIONS
 from tf_gru_addon.ops import portable
+from tf_gru_addon.ops.call import Call
 
 pytestmark = pytest.mark.skipif(
     not native.status().available, reason=native.status().reason
@@ -155,14 +156,14 @@ def _portable(arrays, d_outputs, d_state, go_backwards, **case):
     tensors = [tf.constant(array) for array in arrays]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        results = calls.run(
-            portable.ENGINE,
-            *tensors,
+        call = Call(
+            **dict(zip(calls.NAMES, tensors, strict=True)),
             go_backwards=go_backwards,
             unroll=True,
             training=True,
             **case,
         )
+        results = portable.ENGINE.run(call)
     gradients = tape.gradient(
         results,
         tensors,

@@ -11,6 +11,7 @@ from support.harness import op_types
 import tf_gru_addon
 from tf_gru_addon import _compat, native
 from tf_gru_addon.ops import engines
+from tf_gru_addon.ops.call import Engine, Result
 
 native_only = pytest.mark.skipif(
     not native.status().available, reason=f"native: {native.status().reason}"
@@ -119,7 +120,7 @@ def test_a_named_engine_that_cannot_run_raises(options, message):
 
 
 def test_with_a_gpu_cudnn_comes_first(monkeypatch):
-    """A visible GPU is made up: what would be chosen there."""
+    """Pretends that a GPU is visible."""
     monkeypatch.setattr(_compat, "on_cpu", lambda: False)
     assert tf_gru_addon.GRU(2).explain().engine == "cudnn"
     assert not tf_gru_addon.GRU(2).supports_jit
@@ -154,9 +155,31 @@ def test_use_engine_decides_within_its_block(ran):
 
 
 def test_use_engine_ends_with_an_error_in_its_block():
+    layer = tf_gru_addon.GRU(2)
+    before = layer.explain()
     with pytest.raises(KeyError), tf_gru_addon.use_engine("portable"):
         raise KeyError
-    assert engines._in_use.get() is None
+    assert layer.explain() == before
+
+
+def test_an_export_chooses_an_engine_that_has_no_name_for_users():
+    """One that records calls: the layer keeps its state, and is not touched."""
+    calls = []
+
+    def record(call):
+        calls.append(call)
+        return Result(tf.ones([1, 2]), tf.ones([1, 2]))
+
+    layer = tf_gru_addon.GRU(2, stateful=True, engine="native", use_cudnn=True)
+    layer.build((1, 2, 3))
+    with engines.using(Engine("recorder", record, stores_state=False)):
+        np.testing.assert_array_equal(layer(X), np.ones([1, 2]))
+        layer(X, initial_state=np.zeros([1, 2], "float32"))
+        assert layer.explain().engine == "recorder"
+    assert [call.resumes for call in calls] == [True, False]
+    assert calls[0].layer is layer
+    assert not layer.states[0].numpy().any()
+    assert (layer.engine, layer.use_cudnn, layer.stateful) == ("native", True, True)
 
 
 @pytest.mark.parametrize("engine", ["cuda", None, 1, ["portable"]])
@@ -170,7 +193,7 @@ def test_an_unknown_engine_is_refused(engine):
         pass
 
 
-def test_use_cudnn():
+def test_use_cudnn_may_be_false_and_not_text():
     tf_gru_addon.GRU(2, use_cudnn=False)(X)
     with pytest.raises(ValueError, match="use_cudnn must be"):
         tf_gru_addon.GRU(2, use_cudnn="yes")

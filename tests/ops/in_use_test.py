@@ -1,4 +1,4 @@
-"""The native engine where users have it: proof that it runs there, and rightly."""
+"""The native engine in users' programs: proof that it runs, with the right numbers."""
 
 import re
 
@@ -87,8 +87,7 @@ for kind in (keras.layers.GRU, GRU):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
     with strategy.scope():
-        # The layer's cell has a name of its own, from which an initializer's numbers do
-        # not follow.
+        # The initializers of the two classes draw different numbers.
         layer = keras.layers.Bidirectional(kind(2))
         model = keras.Sequential([keras.Input((None, 3)), layer])
         weights = np.random.default_rng(2)
@@ -107,7 +106,7 @@ print("done")
 
 
 def test_fit_on_two_devices_of_a_mirrored_strategy():
-    """Beside keras.layers.GRU under the same strategy, for what that does is Keras'."""
+    """The results equal those of keras.layers.GRU under the same strategy."""
     assert run_python(MIRRORED).stdout.endswith("done\n")
 
 
@@ -142,7 +141,7 @@ EXPORTS = {
 
 @pytest.mark.parametrize("way", EXPORTS)
 def test_nothing_of_this_package_is_exported_after_training(ran, way, tmp_path):
-    """Also where functions of the model are there that hold the native ops."""
+    """Not even if the model has traced functions with native ops."""
     model = _model()
     model.compile("sgd", "mse", jit_compile=False)
     model.fit(np.ones([4, 5, 3]), np.ones([4, 2]), verbose=0)

@@ -1,10 +1,9 @@
 """The layers: what a user puts in a model.
 
-All of them are imported here, which registers them: a saved model that holds one loads
-wherever this is imported.
+Importing this package registers all of them, so that saved models with them load.
 """
 
-# First: it says what to install where TensorFlow or Keras 3 is missing.
+# Imported first: its error says what to install if TensorFlow or Keras 3 is missing.
 from tf_gru_addon import _compat as _compat
 from tf_gru_addon.layers import keras2_masks as keras2_masks
 from tf_gru_addon.layers import keras2_ops as keras2_ops

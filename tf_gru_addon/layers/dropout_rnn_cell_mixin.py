@@ -1,5 +1,7 @@
 """Dropout masks of a recurrent cell, the same at every timestep of a batch."""
 
+from __future__ import annotations
+
 import contextlib
 import weakref
 from typing import Any
@@ -20,19 +22,19 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
     """Gives a cell dropout masks that last for a batch.
 
     The mixin of TensorFlow r2.0's cells, on Keras 3. A cell asks for its masks at every
-    timestep and is given the same ones until they are reset; `keras.layers.RNN` resets
-    them around every batch, and a loop written by hand does so with
-    `reset_dropout_mask()` and `reset_recurrent_dropout_mask()`.
+    timestep and receives the same ones until they are reset. `keras.layers.RNN` resets
+    them for every batch; a loop of your own must call `reset_dropout_mask()` and
+    `reset_recurrent_dropout_mask()`.
 
-    What is kept is not the masks but the seed they are made from, drawn where they were
+    The mixin stores a seed instead of the masks. The seed is drawn where the masks were
     last reset, or else in the function (or eagerly) that holds the time loop. So a mask
-    never leaves the graph it belongs to, a `tf.function` draws anew at every call, and
-    a graph traced for inference holds no random op. A `tf.function` that holds a single
-    timestep therefore draws at every timestep: put the time loop in it too.
+    never leaves its graph, a `tf.function` draws new masks at every call, and a graph
+    traced for inference holds no random op. A `tf.function` of a single timestep would
+    draw at every timestep: put the time loop into the function.
 
-    `keras.layers.RNN` resets the masks of its own cell and of stacked cells. It does
-    not know of a cell that another cell holds: run eagerly, that one keeps its masks
-    from batch to batch, as Keras' cells do there, until you reset them.
+    `keras.layers.RNN` resets the masks of its own cell and of stacked cells, but not of
+    a cell inside another cell. In eager execution, such a cell keeps its masks from
+    batch to batch until you reset them, as Keras' cells do.
 
     To use it, name it before `keras.layers.Layer` among the bases, call
     `super().__init__`, and set `dropout` and `recurrent_dropout`:
@@ -52,7 +54,7 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
     Attributes:
         dropout: Fraction of the inputs to drop, in [0, 1].
         recurrent_dropout: Fraction of the state to drop, in [0, 1].
-        seed_generator: The `keras.random.SeedGenerator` that the masks come from.
+        seed_generator: The `keras.random.SeedGenerator` that the seeds come from.
 
     Reference:
         Gal and Ghahramani 2016, "A Theoretically Grounded Application of Dropout in
@@ -72,7 +74,7 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
         False
     """
 
-    def __init__(self, *args, seed: int | None = None, **kwargs):
+    def __init__(self, *args: Any, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if seed is not None:
             expected = "None or an integer that is not negative"
@@ -87,37 +89,40 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
     def get_dropout_mask_for_cell(
         self, inputs: tf.Tensor, training: bool | tf.Tensor | None, count: int = 1
     ) -> list[tf.Tensor] | None:
-        """Returns the masks of the inputs, new ones if there are none yet.
+        """Returns the masks of the inputs; makes them if there are none yet.
 
         Args:
-            inputs: The tensor to be masked, whose shape and dtype the masks take.
+            inputs: The tensor to mask, (batch, features). The masks have its shape and
+                dtype.
             training: True for dropout, False or None for ones, or a scalar boolean
-                tensor that decides when the graph runs.
-            count: How many masks; they are independent of each other.
+                tensor, which decides at run time.
+            count: The number of masks, which are independent of each other.
 
         Returns:
-            None where `dropout` is 0, else a list of `count` tensors.
+            None if `dropout` is 0, else a list of `count` tensors.
 
         Raises:
-            ValueError: The batch has another size than the one that the masks are of.
+            ValueError: The masks were made for another batch size.
         """
         return self._masks("dropout", self.dropout, inputs, training, count)
 
     def get_recurrent_dropout_mask_for_cell(
         self, inputs: tf.Tensor, training: bool | tf.Tensor | None, count: int = 1
     ) -> list[tf.Tensor] | None:
-        """Returns the masks of the state; as `get_dropout_mask_for_cell`.
+        """Returns the masks of the state; makes them if there are none yet.
 
         Args:
-            inputs: The state, whose shape and dtype the masks take.
-            training: As there.
-            count: As there.
+            inputs: The state to mask, (batch, units). The masks have its shape and
+                dtype.
+            training: True for dropout, False or None for ones, or a scalar boolean
+                tensor, which decides at run time.
+            count: The number of masks, which are independent of each other.
 
         Returns:
-            None where `recurrent_dropout` is 0, else a list of `count` tensors.
+            None if `recurrent_dropout` is 0, else a list of `count` tensors.
 
         Raises:
-            ValueError: As there.
+            ValueError: The masks were made for another batch size.
         """
         return self._masks(
             "recurrent_dropout", self.recurrent_dropout, inputs, training, count
@@ -131,18 +136,18 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
         """Forgets the masks of the state: the next batch gets new ones."""
         self._seeds().clear("recurrent_dropout")
 
-    # `keras.layers.RNN` calls these two before its loop, to fill a cache of Keras' own
-    # cells. It is the sign that a batch begins.
+    # `keras.layers.RNN` calls these two before its loop, to fill the mask cache of its
+    # own cells. Here the call means that a batch begins.
 
-    def get_dropout_mask(self, step_input):
-        """Called by `keras.layers.RNN` when a batch begins; gives no mask."""
+    def get_dropout_mask(self, step_input: Any) -> None:
+        """Resets the masks; `keras.layers.RNN` calls this when a batch begins."""
         self.reset_dropout_mask()
 
-    def get_recurrent_dropout_mask(self, step_input):
-        """Called by `keras.layers.RNN` when a batch begins; gives no mask."""
+    def get_recurrent_dropout_mask(self, step_input: Any) -> None:
+        """Resets the masks; `keras.layers.RNN` calls this when a batch begins."""
         self.reset_recurrent_dropout_mask()
 
-    def _seeds(self) -> "_MaskSeeds":
+    def _seeds(self) -> _MaskSeeds:
         try:
             return self._mask_seeds
         except AttributeError:
@@ -152,7 +157,9 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
                 "and call super().__init__(**kwargs)."
             ) from None
 
-    def _masks(self, kind, rate, inputs, training, count):
+    def _masks(
+        self, kind: str, rate: float, inputs: Any, training: Any, count: int
+    ) -> list[tf.Tensor] | None:
         count = arguments.integer("count", count, 1)
         if rate == 0:
             return None
@@ -168,6 +175,9 @@ class DropoutRNNCellMixin(KerasDropoutRNNCell):
 
 def resolve_training(training: Any) -> bool | tf.Tensor:
     """Returns True, False, or a boolean tensor whose value is not known yet.
+
+    Args:
+        training: None (False), a boolean, 0 or 1, or a scalar tensor or variable.
 
     Raises:
         ValueError: `training` is neither None, a boolean, 0 or 1, nor a scalar tensor
@@ -194,26 +204,26 @@ def resolve_training(training: Any) -> bool | tf.Tensor:
     return tf.cast(tensor, tf.bool) if static is None else bool(static)
 
 
-#: By the number of masks: the seed they are made from, and the shape of one.
+#: By the number of masks: their seed, and the shape of one mask.
 _Seeds = dict[int, tuple[tf.Tensor, tf.TensorShape]]
 
 
 class _MaskSeeds:
-    """The seeds of a cell's masks, where the batch that they are for begins.
+    """The seeds of a cell's masks, each kept in the graph where its batch begins.
 
-    That is the graph in which the masks were last reset, be it the body of a loop over
-    batches; else the function that holds the time loop. The seeds of a graph stand on
-    the graph, which a tensor keeps alive: they go with it. Copying gives an empty one,
-    as a copied cell starts a batch of its own.
+    That is the graph in which the masks were last reset, which may be the body of a
+    loop over batches; or else the function that holds the time loop. The seeds are an
+    attribute of the graph, so they live as long as the graph. A copy is empty, because
+    a copied cell starts a batch of its own.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._eager: dict[str, _Seeds] = {}
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: Any) -> _MaskSeeds:
         return _MaskSeeds()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[_MaskSeeds], tuple[()]]:
         return _MaskSeeds, ()
 
     def _of(self, graph: tf.Graph) -> dict[str, _Seeds]:
@@ -224,7 +234,7 @@ class _MaskSeeds:
         return by_cell.setdefault(self, {})
 
     def clear(self, kind: str) -> None:
-        """Begins a batch, here."""
+        """Begins a batch in the current graph."""
         graphs = enclosing_graphs()
         (self._of(graphs[0]) if graphs else self._eager)[kind] = {}
 
@@ -244,7 +254,7 @@ class _MaskSeeds:
         shape: tf.TensorShape,
         generator: keras.random.SeedGenerator,
     ) -> tf.Tensor:
-        """Returns the seed of a kind of masks, drawn if there is none yet."""
+        """Returns the seed of a kind of masks; draws it if there is none yet."""
         graph, seeds = self._home(kind)
         if count not in seeds:
             with contextlib.nullcontext() if graph is None else graph.as_default():

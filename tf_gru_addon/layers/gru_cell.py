@@ -1,5 +1,7 @@
 """The GRU cell of TensorFlow r2.0, on Keras 3."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import keras
@@ -24,10 +26,10 @@ from tf_gru_addon.ops import gru_step as step
 class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
     """One timestep of a gated recurrent unit.
 
-    The `GRUCell` of TensorFlow r2.0's documentation, with its arguments, defaults and
-    methods, as a layer of Keras 3. Use it inside `keras.layers.RNN`, alone or stacked
-    with `keras.layers.StackedRNNCells`, or in a loop of your own; `tf_gru_addon.GRU`
-    runs whole sequences of the same equations, and faster.
+    A Keras 3 layer with the arguments, defaults and methods of TensorFlow r2.0's
+    `GRUCell`. Use it inside `keras.layers.RNN`, alone or stacked with
+    `keras.layers.StackedRNNCells`, or in a loop of your own. `tf_gru_addon.GRU` has the
+    same equations and runs whole sequences faster.
 
     With x the inputs, h the state, z the update gate, r the reset gate and c the
     candidate, sigma the recurrent activation and phi the activation:
@@ -54,10 +56,10 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
         recurrent_constraint: Constraint on `recurrent_kernel`.
         bias_constraint: Constraint on `bias`.
         dropout: Fraction of the inputs to drop in training, in [0, 1].
-        recurrent_dropout: Fraction of the state to drop in training, in [0, 1], where
-            it enters the recurrent products; the state carried on is never masked.
-        implementation: 1 for a dropout mask of its own for each gate, 2 for one mask
-            that the gates share. Without dropout both give the same numbers.
+        recurrent_dropout: Fraction of the state to drop in training, in [0, 1]. Only
+            the operand of the recurrent products is masked, not the state carried on.
+        implementation: 1 for a separate dropout mask for each gate, 2 for one mask that
+            the gates share. Without dropout both give the same numbers.
         reset_after: Whether the reset gate is applied after the recurrent product
             (True, the convention of cuDNN) or before it (False).
         seed: None or an integer, not negative: the seed of the dropout masks.
@@ -66,22 +68,22 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
     Call arguments:
         inputs: x, (batch, features).
         states: h, (batch, units), as a tensor, or in a list or tuple of one.
-        training: True to apply dropout, False not to, or a scalar boolean tensor; None
-            takes what the calling layer or model was told, or else False.
+        training: Whether to apply dropout: a boolean or a scalar boolean tensor. None
+            takes the value of the calling layer or model, or else False.
 
     Returns:
-        The output, (batch, units), and the new state, which is the same tensor, in the
-        kind of container that `states` came in.
+        The output, (batch, units), and the new state, which is the same tensor, in a
+        container of the same type as that of `states`.
 
     Weights, the gates in the order z, r, h:
         kernel: W, (features, 3 * units).
         recurrent_kernel: U, (units, 3 * units).
         bias: (3 * units,); with `reset_after` (2, 3 * units), the input biases and the
-            recurrent ones. None without `use_bias`.
+            recurrent biases. None without `use_bias`.
 
     Raises:
         ValueError: An argument is out of its range, or a shape at call time does not
-            fit; the message names the argument, what was expected and what came.
+            fit; the message names the argument, the expected and the received value.
 
     Reference:
         Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder for
@@ -121,8 +123,8 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
         reset_after: bool = False,
         *,
         seed: int | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         arguments.boolean("trainable", kwargs.get("trainable", True))
         super().__init__(seed=seed, **kwargs)
         require_floating(self)
@@ -183,14 +185,14 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
                 constraint=self.bias_constraint,
             )
 
-    @tf.autograph.experimental.do_not_convert  # which takes longer than to trace it
-    def __call__(self, *args, **kwargs):
-        """Calls the cell; a TypeError where a layer of Keras 2 is calling."""
+    @tf.autograph.experimental.do_not_convert  # converting takes longer than tracing
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the cell; a TypeError if the caller is a layer of Keras 2."""
         refuse_legacy_keras("tf_gru_addon.GRUCell", (args, kwargs))
         return super().__call__(*args, **kwargs)
 
-    def call(self, inputs, states, training=None):
-        """Runs one timestep; see the class."""
+    def call(self, inputs: Any, states: Any, training: Any = None) -> tuple[Any, Any]:
+        """Runs one timestep; the class docstring describes arguments and results."""
         inputs = real(f"inputs of {self.name}", inputs, self.compute_dtype)
         nested = isinstance(states, list | tuple)
         if states is None or (nested and len(states) != 1):
@@ -229,7 +231,7 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
 
     @property
     def mask_count(self) -> int:
-        """How many dropout masks there are of each kind: three, or a shared one."""
+        """The number of dropout masks of each kind: three, or one that gates share."""
         return 3 if self.implementation == 1 else 1
 
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
@@ -264,10 +266,10 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
         """Returns a state of zeros, (batch, units).
 
         Args:
-            inputs: A tensor whose first dimension is the batch, and whose dtype the
-                state takes.
-            batch_size: The batch size, where there are no `inputs`.
-            dtype: The dtype, where there are no `inputs`; the compute dtype if None.
+            inputs: A tensor (batch, ...) that gives the batch size and the dtype.
+            batch_size: The batch size; ignored if `inputs` is given.
+            dtype: The dtype, by default the compute dtype; ignored if `inputs` is
+                given.
 
         Raises:
             ValueError: Neither `inputs` nor `batch_size` is given.
@@ -284,7 +286,7 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
         return tf.zeros([batch_size, self.units], dtype or self.compute_dtype)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "GRUCell":
+    def from_config(cls, config: dict[str, Any]) -> GRUCell:
         """Returns the cell of a config, of this class or of Keras' `GRUCell`."""
         config = written_by_keras(config)
         if config.get("implementation") == 0:
@@ -293,7 +295,7 @@ class GRUCell(DropoutRNNCellMixin, keras.layers.Layer):
         return cls(**config)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments from which `from_config` makes the same cell."""
+        """Returns the constructor's arguments, for `from_config`."""
         return {
             **super().get_config(),
             "units": self.units,

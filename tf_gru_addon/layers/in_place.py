@@ -1,4 +1,6 @@
-"""Making a Keras layer a `GRU` without making another layer."""
+"""Turns a Keras layer into a `GRU` in place."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 
@@ -9,24 +11,23 @@ from tf_gru_addon.layers.gru_cell import GRUCell
 
 
 def become_gru(layer: keras.layers.RNN) -> Callable[[], None]:
-    """Makes a `keras.layers.GRU`, or the `keras.layers.RNN` of a GRU cell, a `GRU`.
+    """Turns a `keras.layers.GRU`, or a `keras.layers.RNN` of a GRU cell, into a `GRU`.
 
-    The layer stays the object that it was and keeps all that it holds: its variables,
-    with their values, regularizers and constraints, its name, its initializers, its
-    activations, its states, its place in a model's graph. Only the code that it runs is
-    another. So whatever refers to the layer or to a variable of it, as an optimizer
-    does, needs no telling.
+    The layer remains the same object, with its variables and their values, its
+    regularizers, constraints, initializers, activations, states and name, and its place
+    in a model's graph. Only its class changes, and so the code that it runs. References
+    to the layer or its variables, such as an optimizer's, stay valid.
 
     Args:
-        layer: A built layer, of one of these two classes itself, whose cell is a
-            `keras.layers.GRUCell` or a `tf_gru_addon.GRUCell` itself.
+        layer: A built layer. Its class is one of these two, and its cell's class is
+            `keras.layers.GRUCell` or `tf_gru_addon.GRUCell`; no subclasses.
 
     Returns:
-        A function that makes the layer again what it was.
+        A function that undoes the change.
     """
     before = [(it, type(it), dict(vars(it))) for it in (layer, layer.cell)]
 
-    def undo():
+    def undo() -> None:
         for it, kind, attributes in before:
             _set_class(it, kind)
             vars(it).clear()
@@ -36,7 +37,7 @@ def become_gru(layer: keras.layers.RNN) -> Callable[[], None]:
         if type(layer.cell) is keras.layers.GRUCell:
             _become_cell(layer.cell)
         _set_class(layer, GRU)
-        layer.input_spec = None  # The layer says itself what it expects.
+        layer.input_spec = None  # `GRU` checks its inputs itself.
         layer._set_engine(getattr(layer, "use_cudnn", "auto"), "auto")
     except BaseException:
         undo()
@@ -45,7 +46,7 @@ def become_gru(layer: keras.layers.RNN) -> Callable[[], None]:
 
 
 def _become_cell(cell: keras.layers.GRUCell) -> None:
-    # Keras' cell keeps its masks in these, where it has made any.
+    # Keras' cell caches its dropout masks in these.
     for name in ("_dropout_mask", "_recurrent_dropout_mask", "dropout_mask_count"):
         vars(cell).pop(name, None)
     _set_class(cell, GRUCell)
@@ -53,6 +54,6 @@ def _become_cell(cell: keras.layers.GRUCell) -> None:
     cell._begin_masks()
 
 
-def _set_class(it, kind: type) -> None:
-    # Past the layer's own __setattr__, which is for what a layer holds.
+def _set_class(it: keras.layers.Layer, kind: type) -> None:
+    # Bypasses Keras' __setattr__, which tracks what a layer holds.
     object.__setattr__(it, "__class__", kind)

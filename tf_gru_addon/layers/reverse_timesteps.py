@@ -1,4 +1,6 @@
-"""Turning sequences round in time."""
+"""A layer that reverses sequences in time."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -8,21 +10,21 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="tf_gru_addon")
 class ReverseTimesteps(keras.layers.Layer):
-    """Turns the timesteps round, the last one first.
+    """Reverses the timesteps of sequences.
 
-    For behind a recurrent layer with `go_backwards=True` and `return_sequences=True`,
-    whose outputs come in the order in which it made them: it brings them back to the
-    order of its inputs. A mask passes on as it is, because Keras' recurrent layers pass
-    theirs on in the order of the inputs whatever that of their outputs.
+    A recurrent layer with `go_backwards=True` and `return_sequences=True` returns its
+    outputs in the order of computation. Put this layer after it to restore the order of
+    its inputs. A mask passes unchanged, because Keras' recurrent layers pass theirs on
+    in the order of the inputs.
 
     Call arguments:
-        sequences: (batch, timesteps, ...); any number of timesteps.
+        sequences: (batch, timesteps, ...).
 
     Returns:
-        The same shape.
+        The reversed sequences, of the same shape.
 
     Raises:
-        ValueError: `sequences` has no timesteps.
+        ValueError: `sequences` has no axis of timesteps.
 
     Example:
         >>> import tensorflow as tf
@@ -31,12 +33,12 @@ class ReverseTimesteps(keras.layers.Layer):
         array([3., 2., 1.], dtype=float32)
     """
 
-    def __init__(self, **kwargs: Any):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, sequences):
-        """Turns the timesteps round; see the class."""
+    def call(self, sequences: tf.Tensor) -> tf.Tensor:
+        """Returns the reversed sequences."""
         if len(sequences.shape) < 2:
             raise ValueError(
                 f"sequences of {self.name} must have the shape (batch, timesteps, "
@@ -44,6 +46,8 @@ class ReverseTimesteps(keras.layers.Layer):
             )
         return tf.reverse(sequences, axis=[1])
 
-    def compute_output_shape(self, sequences_shape):
-        """Returns the shape given."""
+    def compute_output_shape(
+        self, sequences_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """Returns the shape of the sequences."""
         return sequences_shape

@@ -1,8 +1,8 @@
-"""A sequence through cuDNN, on GPUs.
+"""The cuDNN engine, for NVIDIA GPUs.
 
-cuDNN takes sequences that begin at their first timestep and are at least one long. A
-mask says at run time which timesteps count: those of a row are gathered to its front,
-and the outputs are gathered back.
+cuDNN takes sequences without gaps and with at least one timestep. Masks may have gaps
+and are known only at run time: the unmasked timesteps of each row are gathered to its
+front, and the outputs are gathered back.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from tf_gru_addon.ops.call import Call, Engine, Result, why_not_custom_ops
 def cudnn_parameters(
     kernel: tf.Tensor, recurrent_kernel: tf.Tensor, bias: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the weights as cuDNN's one buffer for one layer and direction.
+    """Returns the weights of one layer and direction as cuDNN's flat buffer.
 
-    The gates stand in the order r, z, h. All matrices come first, three of the inputs
-    and three of the state, each transposed and flattened; then the biases likewise.
+    The gates are in the order r, z, h. All matrices come first, three for the inputs
+    and three for the state, each transposed and flattened; then the biases, likewise.
 
     Args:
         kernel: (features, 3 * units), the gates in the order z, r, h.
         recurrent_kernel: (units, 3 * units).
-        bias: (2, 3 * units), the input biases and the recurrent ones.
+        bias: (2, 3 * units), the input biases and the recurrent biases.
+
+    Returns:
+        The buffer, one-dimensional.
     """
 
-    def in_cudnn_order(array):  # [N, 3*U] -> 3 * [N, U]
+    def in_cudnn_order(array: tf.Tensor) -> list[tf.Tensor]:  # [N, 3*U] -> 3 * [N, U]
         z, r, h = tf.split(array, 3, axis=-1)
         return [r, z, h]
 

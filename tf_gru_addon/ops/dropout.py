@@ -1,5 +1,7 @@
 """Dropout masks as a function of a seed."""
 
+from __future__ import annotations
+
 import tensorflow as tf
 
 
@@ -13,8 +15,8 @@ def dropout_masks(
 ) -> list[tf.Tensor]:
     """Returns `count` independent masks of inverted dropout.
 
-    An element is 0 with probability `rate`, else 1 / (1 - rate). The same seed gives
-    the same masks wherever they are made (and others, but always the same, inside XLA).
+    An element is 0 with probability `rate`, else 1 / (1 - rate). The same seed always
+    gives the same masks; those inside XLA differ from those outside, reproducibly.
 
     Args:
         seed: Two integers, shape (2,).
@@ -22,7 +24,11 @@ def dropout_masks(
         rate: Fraction of the elements to drop, in [0, 1].
         count: Number of masks.
         dtype: Floating-point dtype of the masks.
-        training: Whether to drop; where a scalar boolean tensor is False, ones.
+        training: Whether to drop. If a scalar boolean tensor is False at run time, the
+            masks are ones.
+
+    Returns:
+        A list of `count` tensors of the shape `shape`.
     """
     uniform = tf.random.stateless_uniform(
         tf.concat([[count], shape], axis=0), tf.cast(seed, tf.int64), alg="philox"

@@ -17,11 +17,11 @@ ENGINES: dict[str, Engine] = {
 
 
 class Explanation(NamedTuple):
-    """Which engine a call takes, and why not each other one.
+    """Which engine runs a call, and why no other engine does.
 
     Attributes:
-        engine: Name of the engine.
-        reasons: For each other engine, what speaks against it.
+        engine: The name of the engine.
+        reasons: For each other engine, the reasons against it.
     """
 
     engine: str
@@ -35,7 +35,7 @@ class Explanation(NamedTuple):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return str(self)  # what a notebook and the prompt show
+        return str(self)  # for notebooks and the interactive prompt
 
 
 _in_use: contextvars.ContextVar[str | Engine | None] = contextvars.ContextVar(
@@ -52,16 +52,20 @@ def check_name(engine: str) -> None:
 
 
 def use_engine(engine: str) -> contextlib.AbstractContextManager[None]:
-    """Runs every `GRU` called within on one engine, whatever its `engine` says.
+    """Runs every `GRU` called within the block on one engine.
 
-    The choice is made when a layer is called, so that within a `tf.function` it holds
-    for what is traced inside the `with` block. Other threads are not concerned.
+    It overrides the layers' `engine`. A layer chooses when it is called, so for a
+    `tf.function` the block must contain the call that traces it. Other threads are not
+    affected.
 
     Args:
         engine: "portable", "native", "cudnn", or "auto" to let each call choose.
 
+    Returns:
+        A context manager.
+
     Raises:
-        ValueError: `engine` names no engine.
+        ValueError: `engine` is not the name of an engine.
 
     Example:
         >>> import tensorflow as tf
@@ -77,7 +81,7 @@ def use_engine(engine: str) -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def using(engine: str | Engine) -> Iterator[None]:
-    """As `use_engine`, and for an engine that has no name among `ENGINES` too.
+    """Does what `use_engine` does, also for engines that users cannot name.
 
     Args:
         engine: A name that `check_name` accepts, or an engine, such as an export's.
@@ -123,7 +127,8 @@ def explain(requested: str, call: Call) -> Explanation:
         call: The call.
 
     Raises:
-        ValueError: As `choose`.
+        ValueError: The engine asked for cannot run the call; the message has every
+            reason.
     """
     chosen = choose(requested, call)
     automatic = (_in_use.get() or requested) == "auto" and call.use_cudnn is not True

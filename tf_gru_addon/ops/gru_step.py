@@ -10,10 +10,12 @@ activation and `phi` the activation:
     c  = phi(x Wh + bh_input + r * (h Uh + bh_recurrent))     reset_after=True
     h' = z * h + (1 - z) * c
 
-A recurrent dropout mask multiplies `h` where it enters a product, never the state that
-is carried on. The tensors of the three gates are kept apart, in the order z, r, c: a
-slice along the last axis would cost a copy a timestep.
+A recurrent dropout mask multiplies `h` only as the operand of a product, never the
+state that is carried on. The three gates have separate tensors, in the order z, r, c:
+slicing one tensor along its last axis would cost a copy per timestep.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -50,13 +52,13 @@ class Recurrence(NamedTuple):
 
 
 class Gates(NamedTuple):
-    """What a timestep computes on its way, as far as its gradient needs it.
+    """The intermediate values of a timestep that its gradient needs, each [..., B, U].
 
     Attributes:
         update: z.
         reset: r.
         candidate: c.
-        product: h Uh + bh_recurrent with `reset_after`, else r * h (masked).
+        product: With `reset_after`, h Uh + bh_recurrent; else r * h, with h masked.
     """
 
     update: tf.Tensor
@@ -84,10 +86,17 @@ def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf
 def split_bias(
     bias: tf.Tensor | None, reset_after: bool
 ) -> tuple[list[tf.Tensor | None], tf.Tensor | None]:
-    """Returns the biases of the projected inputs, and the candidate's recurrent one.
+    """Returns the three biases of the projected inputs, and the candidate's recurrent.
 
-    The recurrent biases of z and r are added where their gate's input is: the sum is
-    all that matters.
+    The recurrent biases of z and r are added to their input biases, because only the
+    sum matters.
+
+    Args:
+        bias: None, or (3*U,), or with `reset_after` (2, 3*U).
+        reset_after: The convention.
+
+    Returns:
+        A list of three biases, each (U,) or None; and a bias (U,), or None.
     """
     if bias is None:
         return [None, None, None], None
@@ -126,7 +135,7 @@ def _times(x: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
 
 
 def masked(x: tf.Tensor, masks: Masks) -> list[tf.Tensor]:
-    """Returns `x` as each of the three gates' products takes it."""
+    """Returns the operand of each gate's product: `x` times the gate's mask."""
     operands = [_times(x, mask) for mask in masks or [None]]
     return operands if len(operands) == 3 else operands * 3
 
@@ -151,8 +160,8 @@ def gru_gates(x: list[tf.Tensor], h: tf.Tensor, p: Recurrence) -> Gates:
         product = r * h_h
         after = affine(product, U_h)
         c = p.activation(x_h + after)
-    # Nothing waits for z but the state: its product fills in while c is made, where
-    # all of them at once would only get in each other's way.
+    # Only the new state needs z. Its product starts after c's, so that the products do
+    # not compete for the same threads.
     with tf.control_dependencies([after]):
         z = p.recurrent_activation(x_z + affine(h_z, U_z))
     return Gates(z, r, c, product)
@@ -161,7 +170,13 @@ def gru_gates(x: list[tf.Tensor], h: tf.Tensor, p: Recurrence) -> Gates:
 def gru_step(
     x: list[tf.Tensor], h: tf.Tensor, p: Recurrence
 ) -> tuple[tf.Tensor, Gates]:
-    """Returns the state after a timestep, and its gates; arguments as `gru_gates`."""
+    """Returns the state after a timestep [B, U], and its gates.
+
+    Args:
+        x: The projected inputs of z, r, h, each [B, U].
+        h: The state before the timestep, [B, U].
+        p: The recurrence.
+    """
     gates = gru_gates(x, h, p)
     z, c = gates.update, gates.candidate
     return z * h + (1 - z) * c, gates
@@ -175,8 +190,8 @@ def gru_step_gradient(
     Args:
         dh: Gradient of the state after the timestep, [B, U].
         h: The state before it, [B, U].
-        gates: What `gru_gates` gave.
-        p: The recurrence, with each of its kernels transposed.
+        gates: The gates that `gru_gates` returned.
+        p: The recurrence, with each kernel transposed.
 
     Returns:
         The gradients of the projected inputs of z, r, h, and of the state before the
@@ -215,7 +230,7 @@ def _relu(y: tf.Tensor) -> tf.Tensor:
 
 
 def _hard(slope: float) -> Callable[[tf.Tensor], tf.Tensor]:
-    def of_output(y):
+    def of_output(y: tf.Tensor) -> tf.Tensor:
         return slope * tf.cast((y > 0) & (y < 1), y.dtype)
 
     return of_output
@@ -238,5 +253,5 @@ _DERIVATIVES: dict[Activation, Callable[[tf.Tensor], tf.Tensor]] = {
 def derivative(
     activation: Activation,
 ) -> Callable[[tf.Tensor], tf.Tensor] | None:
-    """Returns the derivative as a function of the output, or None if not known."""
+    """Returns an activation's derivative as a function of its output, if known."""
     return _DERIVATIVES.get(activation)

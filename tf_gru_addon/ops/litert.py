@@ -1,12 +1,15 @@
-"""A whole sequence in ops that LiteRT has, for what is converted to it.
+"""The engine for exports to LiteRT: only ops that LiteRT has built in.
 
-LiteRT has no TensorArray whose elements have an open size, and its loop copies all that
-it carries at every iteration. So the outputs are carried in blocks: a loop over the
-timesteps of a block inside one over the blocks of a larger block inside one over those.
-What is copied then grows hardly faster than the timesteps.
+LiteRT has no TensorArray with elements of unknown size, and its while loop copies its
+loop variables at every iteration. So the outputs are written in blocks, by three nested
+loops: over large blocks, over the blocks of each, and over the timesteps of each of
+those. The amount copied then grows little faster than the number of timesteps.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -15,7 +18,7 @@ from tf_gru_addon.ops import portable
 from tf_gru_addon.ops.call import Call, Engine, Result
 from tf_gru_addon.ops.gru_step import Recurrence
 
-#: Blocks of a larger block, and timesteps of a block; measured.
+#: Blocks in a larger block, and timesteps in a block; found by measurement.
 _BLOCKS = (8, 16)
 
 
@@ -28,7 +31,7 @@ def _recur(
 ) -> tuple[tf.Tensor | None, tf.Tensor]:
     """The recurrent part of a sequence, as `portable.run` takes it."""
 
-    def new_state(row, h):
+    def new_state(row: list[tf.Tensor], h: tf.Tensor) -> tf.Tensor:
         new, _ = step.gru_step(row[:3], h, p)
         return new if mask is None else tf.where(row[3], new, h)
 
@@ -54,16 +57,25 @@ def _padded(x: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     return tf.pad(x, [[0, count], [0, 0], [0, 0]])
 
 
-def _blocks(new_state, sequences, h0, timesteps, rows, blocks):
-    """Returns the states of a block, and the last state.
+def _blocks(
+    new_state: Callable[[list[tf.Tensor], tf.Tensor], tf.Tensor],
+    sequences: list[tf.Tensor],
+    h0: tf.Tensor,
+    timesteps: tf.Tensor,
+    rows: int | tf.Tensor,
+    blocks: tuple[int, ...],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the states of a block, [rows * product of blocks, B, U], and the last.
 
     Args:
-        new_state: Takes a timestep's rows of the sequences, and the state before it.
+        new_state: Returns the state [B, U] after a timestep, from the timestep's rows
+            of the sequences and the state before it.
         sequences: Each [rows * product of blocks, B, ...].
-        h0: The state before.
-        timesteps: How many of the block's timesteps there are.
-        rows: How many smaller blocks, or timesteps, it has.
-        blocks: How many each of these has in turn; () if they are timesteps.
+        h0: The state before the block, [B, U].
+        timesteps: The number of timesteps that are no padding.
+        rows: The number of smaller blocks, or of timesteps, in the block.
+        blocks: The number of still smaller blocks in each of these, and so on; () if
+            the rows are timesteps.
     """
     size = math.prod(blocks)
     if blocks:
@@ -72,7 +84,7 @@ def _blocks(new_state, sequences, h0, timesteps, rows, blocks):
             for s in sequences
         ]
 
-    def body(i, h, states):
+    def body(i: tf.Tensor, h: tf.Tensor, states: tf.Tensor) -> tuple[tf.Tensor, ...]:
         row = [tf.gather(s, i) for s in sequences]
         if blocks:
             left = tf.minimum(timesteps - i * size, size)

@@ -1,12 +1,14 @@
-"""A whole sequence through the native op, with its gradient.
+"""The native engine: one custom op for a whole sequence, and one for its gradient.
 
-The op is in `tf_gru_addon/native`. Its gradient is an op too; that of the gradient is
-the portable engine's, differentiated twice.
+The ops are in `tf_gru_addon/native`. The gradient of the gradient op comes from the
+portable engine, differentiated twice.
 """
+
+from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -16,7 +18,7 @@ from tf_gru_addon.activations import Activation, name_of
 from tf_gru_addon.ops import portable
 from tf_gru_addon.ops.call import Call, Engine, Result, why_not_custom_ops
 
-#: The activations that the kernels have, by the names that the op knows.
+#: The activations that the kernels have, by their names in the op.
 _FUNCTIONS: dict[str, Activation] = {
     "sigmoid": keras.activations.sigmoid,
     "hard_sigmoid": activations.hard_sigmoid,
@@ -32,8 +34,7 @@ _NAMES: dict[Activation, str] = {
     tf.nn.relu: "relu",
 }
 
-# A saved graph that holds the ops can be loaded where the package is imported: they are
-# there from the start, and not from the first call on.
+# Registers the ops at import, so that a saved graph with them loads without a call.
 native.status()
 
 _OPTIONS = (
@@ -52,7 +53,7 @@ def has_activation(activation: Activation) -> bool:
 
 
 def activation_name(activation: Activation) -> str:
-    """Returns the kernels' name of an activation for which `has_activation` is true."""
+    """Returns an activation's name in the kernels; `has_activation` must be true."""
     return _NAMES[activation]
 
 
@@ -108,13 +109,13 @@ ENGINE = Engine("native", run, why_not)
 
 
 def _threads() -> int:
-    """Returns the most threads that a call may take; 0 leaves it to the library."""
+    """Returns the maximum number of threads of a call; 0 lets the library choose."""
     if os.environ.get("TF_GRU_ADDON_THREADS"):
         return 0  # The library reads it.
     return tf.config.threading.get_intra_op_parallelism_threads()
 
 
-def _forward_op(sequences: bool, training: bool) -> Callable:
+def _forward_op(sequences: bool, training: bool) -> Callable[..., Any]:
     ops = native.ops()
     if sequences:
         return ops.tf_gru_addon_gru_training if training else ops.tf_gru_addon_gru
@@ -124,7 +125,7 @@ def _forward_op(sequences: bool, training: bool) -> Callable:
 
 
 class _Inputs(NamedTuple):
-    """The inputs that the forward ops and the gradient op have in common."""
+    """The inputs that the forward ops and the gradient op share."""
 
     inputs: tf.Tensor
     initial_state: tf.Tensor
@@ -136,12 +137,12 @@ class _Inputs(NamedTuple):
     recurrent_masks: list[tf.Tensor]
 
     def differentiable(self) -> list[tf.Tensor]:
-        """Returns those that have a gradient, in the order of the op's inputs."""
+        """Returns the inputs that have a gradient, in the op's order."""
         return [*self[:4], *self.bias]
 
 
-def _read(op: tf.Operation) -> tuple[_Inputs, list[tf.Tensor], dict]:
-    """Returns an op's inputs, what it has besides the common ones, and its options."""
+def _read(op: tf.Operation) -> tuple[_Inputs, list[tf.Tensor], dict[str, Any]]:
+    """Returns an op's shared inputs, its other inputs, and its options."""
     rest = list(op.inputs)
     tensors, rest = rest[:4], rest[4:]
     lists = []
@@ -155,7 +156,13 @@ def _read(op: tf.Operation) -> tuple[_Inputs, list[tf.Tensor], dict]:
     return _Inputs(*tensors, *lists), rest, options
 
 
-def _gradient(op, d_output, d_state, states, gates):
+def _gradient(
+    op: tf.Operation,
+    d_output: tf.Tensor,
+    d_state: tf.Tensor,
+    states: tf.Tensor,
+    gates: tf.Tensor,
+) -> list[tf.Tensor | None]:
     inputs, _, options = _read(op)
     d_inputs, d_initial_state, d_kernel, d_recurrent_kernel, d_bias = (
         native.ops().tf_gru_addon_gru_gradient(
@@ -176,30 +183,36 @@ def _gradient(op, d_output, d_state, states, gates):
 
 
 @tf.RegisterGradient("TfGruAddon>GruTraining")
-def _gradient_of_training(op, d_output, d_state, _):
+def _gradient_of_training(
+    op: tf.Operation, d_output: tf.Tensor, d_state: tf.Tensor, _: tf.Tensor
+) -> list[tf.Tensor | None]:
     return _gradient(op, d_output, d_state, op.outputs[0], op.outputs[2])
 
 
 @tf.RegisterGradient("TfGruAddon>GruLastTraining")
-def _gradient_of_last_training(op, d_output, d_state, *_):
+def _gradient_of_last_training(
+    op: tf.Operation, d_output: tf.Tensor, d_state: tf.Tensor, *_: tf.Tensor
+) -> list[tf.Tensor | None]:
     return _gradient(op, d_output, d_state, op.outputs[3], op.outputs[2])
 
 
 @tf.RegisterGradient("TfGruAddon>Gru")
 @tf.RegisterGradient("TfGruAddon>GruLast")
-def _gradient_of_inference(op, d_output, d_state):
-    # The pass has kept nothing, and is done again.
+def _gradient_of_inference(
+    op: tf.Operation, d_output: tf.Tensor, d_state: tf.Tensor
+) -> list[tf.Tensor | None]:
+    # The forward op kept nothing for the gradient, so it is repeated.
     inputs, _, options = _read(op)
     states, _, gates = _forward_op(sequences=True, training=True)(*inputs, **options)
     return _gradient(op, d_output, d_state, states, gates)
 
 
 @tf.RegisterGradient("TfGruAddon>GruGradient")
-def _second_gradient(op, *upstream):
-    """The gradient of the gradient op, taken as a function of what it stands for.
+def _second_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Tensor | None]:
+    """Returns the gradients of the gradient op's inputs.
 
-    The states and gates that it is given follow from its other inputs, to which all of
-    the gradient is attributed.
+    The states and gates among its inputs are functions of the other inputs, which
+    receive all of the gradient.
     """
     inputs, (*_, d_output, d_state), options = _read(op)
     variables = inputs.differentiable()

@@ -1,10 +1,12 @@
-"""A whole sequence in standard TensorFlow ops, with its own gradient.
+"""The portable engine: standard TensorFlow ops, with a gradient of its own.
 
-The input products of all timesteps are made before the loop, one large product a gate;
-only the recurrent part runs in it. The gradient is one loop backward over time for the
-gradients of the gates; those of the weights are then a few large products, where
-TensorFlow's gradient of a loop would add up a small one a timestep.
+The input products of all timesteps are computed before the loop, one large product per
+gate; only the recurrent part is in the loop. The gradient is one loop backward over
+time, which gives the gradients of the gates. A few large products then give those of
+the weights, where TensorFlow's own gradient would add a small product per timestep.
 """
+
+from __future__ import annotations
 
 import functools
 from collections.abc import Callable
@@ -72,14 +74,14 @@ ENGINE = Engine("portable", run)
 
 
 def _with_shape(x: tf.Tensor, shape: list[int | None]) -> tf.Tensor:
-    """Sets the static shape, which a loop loses and the layers behind read."""
+    """Sets the static shape, which a loop loses and later layers read."""
     if not tf.executing_eagerly():
         x.set_shape(shape)
     return x
 
 
 def _time_major(x: tf.Tensor, reverse: bool) -> tf.Tensor:
-    """Swaps the first two axes, timesteps reversed if asked."""
+    """Swaps the first two axes, and reverses the timesteps if asked."""
     x = tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
     return tf.reverse(x, [0]) if reverse else x
 
@@ -87,10 +89,10 @@ def _time_major(x: tf.Tensor, reverse: bool) -> tf.Tensor:
 def _has_output(
     mask: tf.Tensor | None, inputs: tf.Tensor, zero_output_for_mask: bool
 ) -> tf.Tensor | None:
-    """Where the output is the state, [T, B, 1], and not 0; None for everywhere.
+    """Returns where the output is the state instead of 0, [T, B, 1]; None: everywhere.
 
-    That is from the first unmasked timestep on, because an output that is carried on
-    equals the state that is.
+    Without `zero_output_for_mask` that is from the first unmasked timestep on: a masked
+    timestep repeats the previous output, which equals the state carried on.
     """
     if mask is not None:
         if zero_output_for_mask:
@@ -133,8 +135,8 @@ def _scan(
         results = results[::-1] if backwards else results
         return [tf.stack(column) for column in zip(*results, strict=True)], state
 
-    # A known number stays a constant of the loop's own: tf2onnx cannot convert a loop
-    # that shares the tensor of its `maximum_iterations` with its condition.
+    # A known number stays a Python integer: tf2onnx cannot convert a loop whose
+    # condition and `maximum_iterations` share a tensor.
     timesteps = sequences[0].shape[0]
     if timesteps is None:
         timesteps = tf.shape(sequences[0])[0]
@@ -157,7 +159,7 @@ def _scan(
         lambda t, *_: t < timesteps,
         loop_body,
         (tf.constant(0), state, writes),
-        # XLA needs the bound to differentiate the loop once more.
+        # XLA needs the bound to differentiate the loop again.
         maximum_iterations=timesteps,
     )
     return [_stack(array, state) for array in writes], state
@@ -166,7 +168,7 @@ def _scan(
 def _stack(array: tf.TensorArray, element: tf.Tensor) -> tf.Tensor:
     if tf.executing_eagerly():
         return array.stack()
-    # `array.stack()` fails on no timesteps when the batch size is unknown.
+    # `array.stack()` fails for 0 timesteps if the batch size is unknown.
     stacked = tf.raw_ops.TensorListStack(
         input_handle=array.flow,
         element_shape=tf.shape(element),
@@ -183,9 +185,9 @@ def _forward(
     unroll: bool,
     keep_gates: bool,
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Returns the states, and behind them the gates if kept; and the last state."""
+    """Returns a list of the states and, if kept, the gates; and the last state."""
 
-    def body(row, h):
+    def body(row: list[tf.Tensor], h: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         new, gates = step.gru_step(row[:3], h, p)
         if mask is not None:
             new = tf.where(row[3], new, h)
@@ -207,13 +209,13 @@ def _backward(
     """Returns the gradients of the projected inputs, and of the initial state.
 
     Args:
-        d_states: Gradient of the states, [T, B, U]; None where only the last was used.
+        d_states: Gradient of the states, [T, B, U]; None if only the last was used.
         d_state: Gradient of the last state, [B, U].
         h: The state before each timestep, [T, B, U].
-        gates: Those of all timesteps, each [T, B, U].
+        gates: The gates of all timesteps, each [T, B, U].
         p: The recurrence.
-        mask: As in `_recur`.
-        unroll: As in `_recur`.
+        mask: None, or booleans [T, B, 1].
+        unroll: Whether to build the timesteps one after the other instead of a loop.
     """
     transposed = p._replace(kernels=tuple(tf.transpose(u) for u in p.kernels))
 
@@ -251,14 +253,14 @@ def _recur(
         p: The recurrence.
         mask: None, or booleans [T, B, 1].
         return_sequences: Whether to return all states.
-        unroll: Build the timesteps side by side in place of a loop.
+        unroll: Whether to build the timesteps one after the other instead of a loop.
         keep_gates: Whether to keep the gates for the gradient.
 
     Returns:
         The states [T, B, U], or None; and the last state [B, U].
     """
     if not (step.derivative(p.activation) and step.derivative(p.recurrent_activation)):
-        # An activation of the user's own: TensorFlow differentiates the loop.
+        # The derivative is not known: TensorFlow differentiates the loop.
         (states,), state = _forward(x, h0, p, mask, unroll, keep_gates=False)
         return states if return_sequences else None, state
 
@@ -280,7 +282,7 @@ def _recur(
 
         return ((states, state) if return_sequences else (state,)), gradient
 
-    # A gradient function takes tensors alone, so that "no bias" is an empty one.
+    # A custom gradient takes only tensors, so an empty one stands for no bias.
     bias = tf.zeros([0], h0.dtype) if p.bias is None else p.bias
     results = recur(*x, h0, *p.kernels, bias)
     return (results[0] if return_sequences else None), results[-1]
