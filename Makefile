@@ -3,7 +3,7 @@
 # make test    the test suite
 # make test-peers    the tests that need heavier peers
 # make test-matrix   the tests of one wheel on the oldest and the newest TensorFlow
-# make lint    ruff
+# make lint    ruff and mypy
 # make native  rebuild the native engine in place
 # make wheel   a wheel for this platform, in dist
 # make example   build and run the example that uses the kernels without TensorFlow
@@ -148,6 +148,7 @@ sanitize:
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: $(VENV)/peers.stamp
 	$(BIN)/python -m benchmarks.engines
