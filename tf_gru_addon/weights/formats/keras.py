@@ -55,7 +55,8 @@ class KerasGRU(NamedTuple):
         weights: Its weights.
         backwards: Whether it runs backwards; None if the file does not state it.
         activation: Its activation; None if the file does not state it.
-        recurrent_activation: Its recurrent activation; None likewise.
+        recurrent_activation: Its recurrent activation; None if the file does not state
+            it.
         cudnn: Whether it is a `CuDNNGRU`.
     """
 
@@ -72,18 +73,18 @@ def read_keras_h5(
     config: tuple[Any, Any] | None = None,
     budget: Budget | None = None,
 ) -> dict[str, KerasGRU]:
-    """Returns all the GRUs in a file, by the group that they stand in.
+    """Returns all GRUs in an HDF5 file, by the group of their arrays.
 
     Args:
-        file: The file, or a file object of its bytes.
-        reset_after: The convention of those without a bias, where no config states it.
-        config: The model's config, as JSON, and the version of Keras that wrote it, if
-            they stand elsewhere.
-        budget: Of a file object, the budget of the file that it came from.
+        file: The path, or a file object.
+        reset_after: The convention of GRUs without a bias, if no config states it.
+        config: The model's config, as JSON, and the version of Keras that wrote it.
+            None reads both from the file.
+        budget: For a file object, the budget of the file that contains it.
 
     Raises:
         WeightsError: A GRU in it cannot be read.
-        FileRefusedError: It reads other files, or claims more than it can hold.
+        FileRefusedError: It refers to other files, or claims more than it can hold.
         Exception: Anything that h5py raises for a damaged file; see `boundary`.
     """
     groups: dict[str, dict[str, Any]] = {}
@@ -109,7 +110,7 @@ def read_keras_h5(
 
 
 def _optimizers(h5: Any) -> tuple[str, ...]:
-    """Returns the groups of the optimizer's arrays, one of which each GRU array has."""
+    """Returns the groups that hold the slots of the optimizer."""
     if "model_weights" in h5:  # a whole model
         return ("optimizer_weights",)
     if "layer_names" in h5.attrs:  # Keras 2's weights, whose groups are the layers
@@ -118,7 +119,7 @@ def _optimizers(h5: Any) -> tuple[str, ...]:
 
 
 def _grus(group: str, datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Returns by name the datasets, in order, of the GRUs that stand in a group."""
+    """Returns the ordered datasets of each GRU in a group, by the GRU's name."""
     plain = {name.removesuffix(":0"): array for name, array in datasets.items()}
     if set(plain) in ({*_KERAS2}, {*_KERAS2[:2]}):
         arrays = [plain[name] for name in _KERAS2[: len(plain)]]
@@ -171,7 +172,7 @@ def _read(
 def _weights(
     arrays: list[np.ndarray], reset_after: bool | None, stated: StatedGRU | None
 ) -> tuple[GRUWeights, bool]:
-    """Returns the weights, and whether they are a `CuDNNGRU`'s."""
+    """Returns the weights, and whether they are those of a `CuDNNGRU`."""
     if len(arrays) == 9:
         return from_keras1_arrays(arrays), False
     if len(arrays) == 3:

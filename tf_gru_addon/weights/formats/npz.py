@@ -114,7 +114,7 @@ def _write(path: Path, stack: Stack) -> None:
 
 FORMAT = Format(
     name="npz",
-    file="this package's own; holds every stack",
+    file="this package's own `.npz`",
     suffixes=(".npz",),
     why_not=_why_not,
     read=_read,
