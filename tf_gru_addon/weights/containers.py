@@ -23,13 +23,13 @@ from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.packages import require_package
 
 
-def is_npz(path: str | os.PathLike) -> bool:
+def is_npz(path: str | os.PathLike[str]) -> bool:
     """Tells whether a zip file is an `.npz`, and not one that `torch.save` wrote."""
     with open_zip(path) as file:
         return not any(name.endswith("/data.pkl") for name in file.names)
 
 
-def load_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Returns the arrays of an `.npz` file by name.
 
     Raises:
@@ -40,7 +40,7 @@ def load_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def load_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def load_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Returns the arrays of a `.safetensors` file by name.
 
     Raises:
@@ -56,7 +56,7 @@ def load_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
         return load_file(path)
 
 
-def load_torch(path: str | os.PathLike) -> dict[str, Any]:
+def load_torch(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the tensors of a file that `torch.save` wrote, by dotted names.
 
     The file is read with `weights_only=True`: no code in it is run.

@@ -119,12 +119,12 @@ class GRUWeights:
     @property
     def units(self) -> int:
         """The size of the state."""
-        return self.recurrent_kernel.shape[0]
+        return int(self.recurrent_kernel.shape[0])
 
     @property
     def features(self) -> int:
         """The size of the inputs."""
-        return self.kernel.shape[0]
+        return int(self.kernel.shape[0])
 
     @property
     def dtype(self) -> np.dtype:
@@ -181,15 +181,23 @@ class GRUWeights:
         kernel, recurrent_kernel, *bias = (
             array.astype(dtype) for array in self.arrays()
         )
-        bias = bias[0] if bias else None
-        return GRUWeights(kernel, recurrent_kernel, bias, self.reset_after)
+        return GRUWeights(
+            kernel, recurrent_kernel, bias[0] if bias else None, self.reset_after
+        )
+
+    @property
+    def bias_or_zeros(self) -> np.ndarray:
+        """The bias; zeros of its shape if there is none."""
+        if self.bias is not None:
+            return self.bias
+        shape = (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+        return np.zeros(shape, self.dtype)
 
     def with_bias(self) -> GRUWeights:
         """Returns these weights, or a copy with a bias of zeros if they have none."""
         if self.bias is not None:
             return self
-        shape = (2, 3 * self.units) if self.reset_after else (3 * self.units,)
-        bias = np.zeros(shape, self.dtype)
+        bias = self.bias_or_zeros
         return GRUWeights(self.kernel, self.recurrent_kernel, bias, self.reset_after)
 
     def fold_biases(self) -> GRUWeights:

@@ -90,4 +90,5 @@ def to_keras1_arrays(weights: GRUWeights) -> list[np.ndarray]:
         array.copy()
         for gate in (weights.update, weights.reset, weights.candidate)
         for array in gate
+        if array is not None
     ]

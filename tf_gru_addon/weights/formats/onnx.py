@@ -46,7 +46,7 @@ _SUFFIXES = (".onnx", ".onnxtxt")
 _FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42"
 
 
-def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]:
+def read_onnx(model: onnx.ModelProto | str | os.PathLike[str]) -> dict[str, GRULayer]:
     """Returns all GRU nodes of a model, by name, in the order of the graph.
 
     A node without a name gets the name of its first output.
@@ -150,10 +150,10 @@ def _weights(
     if W is None or R is None:
         raise WeightsError("the inputs W and R are missing.")
     units = units_of(R, "R", 3, axis=-2)
-    shape = (directions, 3 * units, units)
-    expect_shape(R, "R", shape, "(directions, 3 * units, units)")
-    shape = (directions, 3 * units, None)
-    expect_shape(W, "W", shape, "(directions, 3 * units, features)")
+    rows = 3 * units
+    expect_shape(R, "R", (directions, rows, units), "(directions, 3 * units, units)")
+    words = "(directions, 3 * units, features)"
+    expect_shape(W, "W", (directions, rows, None), words)
     if B is not None:
         expect_shape(B, "B", (directions, 6 * units), "(directions, 6 * units)")
     if attributes.get("hidden_size", units) != units:
@@ -240,7 +240,9 @@ def _arrays(layer: GRULayer) -> dict[str, np.ndarray]:
     }
     if layer.use_bias:
         rows = 2 if layer.reset_after else 1
-        biases = np.stack([weights.bias.reshape(rows, -1) for weights in directions])
+        biases = np.stack(
+            [weights.bias_or_zeros.reshape(rows, -1) for weights in directions]
+        )
         both = np.zeros((len(directions), 2, 3 * layer.units), layer.dtype)
         both[:, :rows] = biases
         arrays["B"] = both.reshape(len(directions), -1)
@@ -286,7 +288,7 @@ def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
     )
     feed = {"X": x.transpose(1, 0, 2).astype("float32")}
     (y,) = session.run(["Y"], feed)  # (timesteps, directions, batch, units)
-    return y.transpose(2, 0, 1, 3).reshape(*x.shape[:2], -1)
+    return np.asarray(y).transpose(2, 0, 1, 3).reshape(*x.shape[:2], -1)
 
 
 FORMAT = Format(

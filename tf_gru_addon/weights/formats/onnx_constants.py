@@ -187,7 +187,7 @@ class Constants:
             raise WeightsError(
                 f"{node.output[0]!r} cannot be computed by {node.op_type} ({error})."
             ) from error
-        self._values.update(zip(node.output, values, strict=True))
+        self._values |= dict(zip(node.output, values, strict=True))
 
     def _constant(self, node: Any) -> np.ndarray:
         for attribute in node.attribute:

@@ -88,7 +88,7 @@ def from_torch(state_dict: Mapping[str, Any], prefix: str | None = None) -> Stac
         return _stack(groups[prefix], prefix)
     grus = [name for name, group in groups.items() if _gates(group) == 3]
     if not grus:
-        kinds = {4: "an LSTM", 1: "a simple RNN"}
+        kinds: dict[int | None, str] = {4: "an LSTM", 1: "a simple RNN"}
         others = [
             f"{name!r} is {kinds.get(_gates(group), 'no GRU')}"
             for name, group in groups.items()
@@ -126,7 +126,7 @@ def _groups(state_dict: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _gates(group: Mapping[str, Any]) -> int | None:
     """The number of a layer's gates, by its recurrent weights; None if unclear."""
     hh = group.get("weight_hh_l0", group.get("weight_hh"))
-    shape = tuple(getattr(hh, "shape", ()))
+    shape: tuple[int, ...] = tuple(getattr(hh, "shape", ()))
     if len(shape) != 2 or not shape[1] or shape[0] % shape[1]:
         return None
     return shape[0] // shape[1]
@@ -143,15 +143,16 @@ def _found(state_dict: Mapping[str, Any]) -> str:
 
 
 def _stack(group: Mapping[str, Any], prefix: str) -> Stack:
-    layers = 1 + max(int(_NAME.fullmatch(name)["layer"] or 0) for name in group)
+    matches = filter(None, map(_NAME.fullmatch, group))
+    count = 1 + max(int(match["layer"] or 0) for match in matches)
     cell = not any("_l" in name for name in group)
-    if layers > len(group):
+    if count > len(group):
         raise WeightsError(f"{prefix}weight_ih_l0 and the like: layers are missing.")
     ways = ("", "_reverse") if any("_reverse" in name for name in group) else ("",)
     kinds = ["weight_ih", "weight_hh"]
     if any(name.startswith("bias") for name in group):
         kinds += ["bias_ih", "bias_hh"]
-    ends = [[f"_l{k}{way}" for way in ways] for k in range(layers)]
+    ends = [[f"_l{k}{way}" for way in ways] for k in range(count)]
     ends = [[""]] if cell else ends
     names = [kind + end for layer in ends for end in layer for kind in kinds]
     what = f"The GRU {prefix!r}" if prefix else "The GRU"
@@ -162,10 +163,13 @@ def _stack(group: Mapping[str, Any], prefix: str) -> Stack:
             strict=True,
         )
     )
-    return as_stack(
-        GRULayer(*(_weights([kind + end for kind in kinds], arrays) for end in layer))
-        for layer in ends
-    )
+    layers = []
+    for layer in ends:
+        forward, *backward = (
+            _weights([kind + end for kind in kinds], arrays) for end in layer
+        )
+        layers.append(GRULayer(forward, backward[0] if backward else None))
+    return as_stack(layers)
 
 
 def _numpy(value: Any, name: str) -> Any:
@@ -302,7 +306,7 @@ def _read(path: Path, reset_after: bool | None) -> WeightsFile:
 def _write(path: Path, stack: Stack) -> None:
     arrays = torch_arrays(stack)
     if path.suffix == ".npz":
-        np.savez(path, **arrays)
+        np.savez(path, **arrays)  # type: ignore[arg-type]
     elif path.suffix == ".safetensors":
         require_package("safetensors", ".safetensors files")
         from safetensors.numpy import save_file
@@ -339,7 +343,7 @@ def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
     )
     gru.load_state_dict(tensors)
     with torch.no_grad():
-        return gru(torch.from_numpy(x))[0].numpy()
+        return np.asarray(gru(torch.from_numpy(x))[0])
 
 
 FORMAT = Format(
