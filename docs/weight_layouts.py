@@ -1,110 +1,79 @@
-"""Draws how each format lays out the weights of a GRU.
+"""Draws the layout of each format's weights, and writes the table of the formats.
 
-    python docs/weight_layouts.py [PICTURE]
+    python docs/weight_layouts.py
 
-writes `docs/weight_layouts.png`. A block is one gate's matrix or bias; its colour says
-which gate, its height and width the sizes: three features, two units.
+writes `docs/weight_layouts.png` and the table in `docs/weights.md`, both from the
+formats' own declarations. A block is one gate's matrix or bias. Its colour shows the
+gate, its height and width the sizes: three features, two units.
 """
 
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
+
+from tf_gru_addon.weights import cudnn_buffer, flax_params
+from tf_gru_addon.weights.formats import FORMATS
+from tf_gru_addon.weights.layouts import LayoutArray
 
 F, U, BIAS = 3, 2, 1.3  # drawn sizes
 COLORS = {"z": "#7fb3d5", "r": "#f5b041", "h": "#82c99a"}
 GAP = 1.5  # between arrays
+BEGIN, END = "<!-- formats -->", "<!-- end of formats -->"
 
 
-@dataclass(frozen=True)
-class Array:
-    """An array: rows of blocks.
-
-    Args:
-        name: Its name in the format.
-        shape: Its shape, in words.
-        blocks: Rows of blocks from the top, such as "Wz Wr Wh": W of the inputs, U of
-            the state, b a bias, bi and bo the input and the recurrent one. Behind, a
-            t is a transposed matrix, and an x one whose numbers lie in the other shape.
-    """
-
-    name: str
-    shape: str
-    blocks: tuple[str, ...]
+def layouts() -> dict[str, tuple[LayoutArray, ...]]:
+    """Returns the arrays of every format and conversion, by title."""
+    found = {}
+    for form in FORMATS.values():
+        found |= form.layouts
+    for module in (flax_params, cudnn_buffer):
+        found |= module.LAYOUTS
+    return dict(sorted(found.items(), key=lambda item: item[0][:9] != "Canonical"))
 
 
-LAYOUTS = {
-    "Canonical: Keras 2 and 3, TensorFlow 2": [
-        Array("kernel", "(features, 3 units)", ("Wz Wr Wh",)),
-        Array("recurrent_kernel", "(units, 3 units)", ("Uz Ur Uh",)),
-        Array("bias, reset before", "(3 units,)", ("bz br bh",)),
-        Array("bias, reset after", "(2, 3 units)", ("biz bir bih", "boz bor boh")),
-    ],
-    "Keras 1 (reset before)": [
-        Array(f"{kind}_{gate}", "", (f"{kind}{gate}",))
-        for gate in "zrh"
-        for kind in ("W", "U", "b")
-    ],
-    "Keras 2 CuDNNGRU (reset after)": [
-        Array("kernel", "(features, 3 units)", ("Wzx Wrx Whx",)),
-        Array("recurrent_kernel", "(units, 3 units)", ("Uzt Urt Uht",)),
-        Array("bias", "(6 units,)", ("biz bir bih boz bor boh",)),
-    ],
-    "TensorFlow 1 GRUCell, GRUBlockCell (reset before)": [
-        Array("gates/kernel", "(features + units, 2 units)", ("Wr Wz", "Ur Uz")),
-        Array("gates/bias", "(2 units,)", ("br bz",)),
-        Array("candidate/kernel", "(features + units, units)", ("Wh", "Uh")),
-        Array("candidate/bias", "(units,)", ("bh",)),
-    ],
-    "TensorFlow 1 CudnnCompatibleGRUCell (reset after)": [
-        Array("gates/kernel", "(features + units, 2 units)", ("Wr Wz", "Ur Uz")),
-        Array("gates/bias", "(2 units,)", ("br bz",)),
-        Array("input_projection", "kernel, bias", ("Wh", "bih")),
-        Array("hidden_projection", "kernel, bias", ("Uh", "boh")),
-    ],
-    "PyTorch (reset after)": [
-        Array("weight_ih_l0", "(3 units, features)", ("Wrt", "Wzt", "Wht")),
-        Array("weight_hh_l0", "(3 units, units)", ("Urt", "Uzt", "Uht")),
-        Array("bias_ih_l0", "(3 units,)", ("bir biz bih",)),
-        Array("bias_hh_l0", "(3 units,)", ("bor boz boh",)),
-    ],
-    "ONNX, a direction (linear_before_reset=1 is reset after)": [
-        Array("W", "(3 units, features)", ("Wzt", "Wrt", "Wht")),
-        Array("R", "(3 units, units)", ("Uzt", "Urt", "Uht")),
-        Array("B", "(6 units,)", ("biz bir bih boz bor boh",)),
-    ],
-    "flax linen.GRUCell (reset after)": [
-        Array("ir", "kernel, bias", ("Wr", "br")),
-        Array("iz", "kernel, bias", ("Wz", "bz")),
-        Array("in", "kernel, bias", ("Wh", "bih")),
-        Array("hr", "kernel", ("Ur",)),
-        Array("hz", "kernel", ("Uz",)),
-        Array("hn", "kernel, bias", ("Uh", "boh")),
-    ],
-    "flax nnx.GRUCell (reset after)": [
-        Array("dense_i", "kernel, bias", ("Wr Wz Wh", "br bz bih")),
-        Array("dense_h", "kernel", ("Ur Uz Uh",)),
-    ],
-    "cuDNN buffer (reset after), one strip": [
-        Array("matrices of the inputs", "each flattened", ("Wrt Wzt Wht",)),
-        Array("matrices of the state", "each flattened", ("Urt Uzt Uht",)),
-        Array("biases, of all layers last", "", ("bir biz bih bor boz boh",)),
-    ],
-}
+def table() -> str:
+    """Returns the documentation's table of the file formats, in Markdown."""
+    lines = [
+        "| `format` | the file | gates | written as | read back by | cannot hold |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, form in FORMATS.items():
+        suffixes = ", ".join(f"`{suffix}`" for suffix in form.suffixes)
+        peer = form.peer.name if form.peer else "this package"
+        cells = (
+            f"`{name}`",
+            form.file,
+            form.gate_order,
+            suffixes or f"`--format {name}`",
+            peer,
+            form.cannot_hold or "holds every stack",
+        )
+        if form.write is None:
+            cells = (*cells[:3], "not written", "", "")
+        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+    return "\n".join(lines) + "\n"
+
+
+def write_table(page: Path) -> None:
+    """Replaces the table between the marks in a page."""
+    before, mark, rest = page.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    page.write_text(f"{before}{mark}\n{table()}{end}{after}", "utf-8")
 
 
 def gate(block: str) -> str:
     """Returns a block's gate: z, r or h."""
-    return next(letter for letter in block[1:] if letter in COLORS)
+    return next(letter for letter in block.lstrip("-")[1:] if letter in COLORS)
 
 
 def size(block: str) -> tuple[float, float]:
     """Returns a block's height and width."""
+    block = block.lstrip("-")
     if block[0] == "b":
         return BIAS, U
     height = F if block[0] == "W" else U
@@ -112,15 +81,16 @@ def size(block: str) -> tuple[float, float]:
 
 
 def label(block: str) -> str:
-    """Returns what stands in a block."""
-    name = block.rstrip("tx")
+    """Returns the formula in a block."""
+    sign = "-" if block.startswith("-") else ""
+    name = block.lstrip("-").rstrip("tx")
     kind = {"bi": "b^{in}", "bo": "b^{rec}"}.get(name[:-1], name[:-1])
     end = {"t": "^T", "x": "^{T\\star}"}.get(block[-1], "")
-    return f"${kind}_{gate(block)}{end}$"
+    return f"${sign}{kind}_{gate(block)}{end}$"
 
 
-def draw_array(axes, array: Array, left: float, top: float) -> float:
-    """Draws an array, and returns how wide it is."""
+def draw_array(axes: Axes, array: LayoutArray, left: float, top: float) -> float:
+    """Draws an array, and returns its width."""
     axes.text(left, top + 0.45, array.name, fontsize=8, family="monospace")
     y, widest = top, 0.0
     for row in array.blocks:
@@ -143,9 +113,10 @@ def draw_array(axes, array: Array, left: float, top: float) -> float:
 
 def draw(path: Path) -> None:
     """Draws all layouts into a picture."""
-    figure, axes = plt.subplots(figsize=(11, 21))
+    drawn = layouts()
+    figure, axes = plt.subplots(figsize=(11, 2.1 * len(drawn)))
     top = 0.0
-    for title, arrays in LAYOUTS.items():
+    for title, arrays in drawn.items():
         axes.text(0, top + 1.6, title, fontsize=11, weight="bold")
         left, tallest = 0.0, 0.0
         for array in arrays:
@@ -158,7 +129,7 @@ def draw(path: Path) -> None:
         for key, name in {"z": "update", "r": "reset", "h": "candidate"}.items()
     ]
     axes.legend(handles=handles, loc="upper right", fontsize=9)
-    note = "T: transposed.   T*: transposed, its numbers laid out in the shape before."
+    note = "T: transposed.   T*: transposed, then reshaped to the former shape."
     axes.text(0, top + 1.6, note, fontsize=9)
     axes.set_xlim(-0.5, 42)
     axes.set_ylim(top + 1, 3)
@@ -169,5 +140,5 @@ def draw(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    default = Path(__file__).with_suffix(".png")
-    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else default)
+    draw(Path(__file__).with_suffix(".png"))
+    write_table(Path(__file__).with_name("weights.md"))

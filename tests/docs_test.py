@@ -50,6 +50,13 @@ def layouts():
     return module
 
 
+def test_the_table_is_that_of_the_formats(layouts):
+    between = WEIGHTS.partition(layouts.BEGIN)[2].partition(layouts.END)[0]
+    assert between.strip() == layouts.table().strip(), (
+        "docs/weights.md is out of date: run python docs/weight_layouts.py"
+    )
+
+
 def test_the_picture_is_drawn(layouts, tmp_path):
     layouts.draw(tmp_path / "picture.png")
     for path in (tmp_path / "picture.png", DOCS / "weight_layouts.png"):
@@ -90,8 +97,9 @@ def test_the_picture_shows_what_is_written(layouts):
         ],
         "cuDNN": np.split(weights.to_cudnn_buffer(after), [3, 6]),
     }
+    pictures = layouts.layouts()
     for start, arrays in written.items():
-        (title,) = (title for title in layouts.LAYOUTS if title.startswith(start))
-        drawn = layouts.LAYOUTS[title]
+        (title,) = (title for title in pictures if title.startswith(start))
+        drawn = pictures[title]
         for array, values in zip(drawn, arrays, strict=start != "flax linen"):
             assert np.ravel(values).tolist() == order(array), (title, array.name)

@@ -32,7 +32,7 @@ PEERS = {
     "tf_gru_addon.export.litert",
     "tf_gru_addon.export.onnx",
     "tf_gru_addon.training.deploy",
-    "tf_gru_addon.weights.onnx_nodes",
+    "tf_gru_addon.weights.formats.onnx",
 }
 
 

@@ -15,18 +15,6 @@ from tf_gru_addon.errors import printable
 if typing.TYPE_CHECKING:
     from tf_gru_addon.weights import GRULayer, WeightsFile
 
-#: The format that a file is written in, by the end of its name.
-_FORMATS = {
-    ".npz": "npz",
-    ".pt": "torch",
-    ".pth": "torch",
-    ".safetensors": "torch",
-    ".onnx": "onnx",
-    ".ckpt": "tf1",
-    ".weights.h5": "keras3",
-    ".h5": "keras2",
-    ".hdf5": "keras2",
-}
 _COLUMNS = (
     "GRU",
     "layer",
@@ -64,12 +52,14 @@ def inspect(values: flags.FlagValues, path: str) -> None:
 
 def define_convert(values: flags.FlagValues) -> None:
     """Defines the flags of `convert`."""
+    from tf_gru_addon.weights.formats import written
+
     text = "which GRU, if there are several; given again, or with *, joined to a stack"
     flags.DEFINE_multi_string("name", [], text, values)
     flags.DEFINE_enum(
         "format",
         None,
-        sorted({*_FORMATS.values(), "cudnn_gru"}),
+        sorted(written()),
         "what to write, if the name of OUT does not say it",
         values,
     )
@@ -105,7 +95,7 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
     if form is None:
         raise WeightsError(
             f"{target}: its name does not say what to write. End it with one of "
-            f"{', '.join(_FORMATS)}, .keras, or give --format."
+            f"{', '.join(_suffixes())}, .keras, or give --format."
         )
     if os.path.lexists(target):  # before a long conversion, and again after it
         raise FileExistsError(f"{target} exists already. Choose another name.")
@@ -130,9 +120,17 @@ def convert(values: flags.FlagValues, source: str, target: str) -> None:
             _write(values, source, file, name, path, form)
 
 
+def _suffixes() -> dict[str, str]:
+    """Returns the format that is written for each suffix of OUT."""
+    from tf_gru_addon.weights.formats import written
+
+    return {end: name for name, form in written().items() for end in form.suffixes}
+
+
 def _format_of(target: str) -> str | None:
-    ends = [end for end in _FORMATS if target.endswith(end)]
-    return _FORMATS[max(ends, key=len)] if ends else None
+    suffixes = _suffixes()
+    ends = [end for end in suffixes if target.endswith(end)]
+    return suffixes[max(ends, key=len)] if ends else None
 
 
 def _file_name(name: str) -> str:
@@ -171,8 +169,10 @@ def _write(
 
 
 def _print_activations_left_out(stack: tuple[GRULayer, ...], form: str) -> None:
-    """Says which activations whoever loads the file has to know."""
-    if form not in ("keras2", "keras3", "tf1"):
+    """Prints the activations that the file does not state."""
+    from tf_gru_addon.weights.formats import FORMATS
+
+    if FORMATS[form].activations != "unstated":
         return
     kinds = {(layer.activation, layer.recurrent_activation) for layer in stack}
     for activation, recurrent_activation in sorted(kinds - {("tanh", "sigmoid")}):

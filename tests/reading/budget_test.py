@@ -31,7 +31,7 @@ from tf_gru_addon.weights import (
     read_tf1_checkpoint,
     write_weights,
 )
-from tf_gru_addon.weights.onnx_constants import Tensors
+from tf_gru_addon.weights.formats.onnx_constants import Tensors
 
 READERS = {
     inspect_weights: WeightsError,

@@ -83,22 +83,10 @@ def test_nothing_that_stood_there_is_touched(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["gru.npz"]
 
 
-def test_what_reads_differently_is_not_left_there(tmp_path, monkeypatch):
-    from tf_gru_addon.weights import write_files
-
-    def wrong(path, stack):
-        write_files._write_npz(path, (GRULayer(random_weights(seed=1)),))
-
-    monkeypatch.setitem(write_files._WRITERS, "npz", wrong)
-    with pytest.raises(WeightsError, match=r"gru.npz: what was written reads differ"):
-        write_weights(tmp_path / "gru.npz", AFTER, "npz")
-    assert not os.listdir(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("format", "stack", "message"),
     [
-        ("pt", AFTER, "format must be one of npz, torch, onnx, .*received: 'pt'"),
+        ("pt", AFTER, "format must be one of cudnn_gru, keras2, .*received: 'pt'"),
         ("torch", BEFORE, "PyTorch's GRU applies the reset gate after"),
         ("cudnn_gru", BEFORE, "CuDNNGRU applies the reset gate after"),
         (
@@ -216,7 +204,7 @@ def check_two_grus(path, model, whole):
         with pytest.raises(WeightsError, match="recurrent_activation is sigmoid in"):
             read_weights(path, name, recurrent_activation="hard_sigmoid")
         return
-    with pytest.raises(WeightsError, match="nothing in the file says what the ac"):
+    with pytest.raises(WeightsError, match="does not state the activations of"):
         read_weights(path, name)
     (read,) = read_weights(path, name, recurrent_activation="hard_sigmoid")
     assert read == GRULayer(cell.forward, None, "tanh", "hard_sigmoid")
@@ -278,7 +266,7 @@ class Evil:
 
 
 def canonical(**changes):
-    from tf_gru_addon.weights.npz_file import to_npz_arrays
+    from tf_gru_addon.weights.formats.npz import to_npz_arrays
 
     arrays = {**to_npz_arrays((LAYER,)), **changes}
     return {name: array for name, array in arrays.items() if array is not None}
@@ -290,8 +278,11 @@ NAN = np.where(np.arange(36).reshape(3, 12) == 5, np.nan, 1).astype("float32")
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": np.array([Evil()], object)}, "holds Python objects, which are never"),
-        ({"a": np.ones(3)}, "Expected the arrays of an nn.GRU .* received a"),
+        (
+            {"weight_hh_l0": np.array([Evil()], object)},
+            "holds Python objects, which are never",
+        ),
+        ({"a": np.ones(3)}, "no format recogn.* without an array weight_hh_l0"),
         (canonical(**{"0.forward.kernel": NAN}), r"kernel\[0, 5\] is nan"),
         (canonical(**{"0.forward.kernel": None}), "0.forward lacks kernel"),
         (canonical(**{"0.forward.kernel": np.ones((3, 12), int)}), "received int64"),
@@ -347,57 +338,6 @@ def test_an_hdf5_file_whose_numbers_are_not_there(tmp_path):
         inspect_weights(tmp_path / "gru.h5", reset_after=True)
 
 
-@pytest.mark.parametrize(("format", "name", "stack"), CASES)
-def test_files_that_are_cut_short(tmp_path, format, name, stack):
-    path = tmp_path / name
-    write_weights(path, stack, format)
-    for file in tmp_path.iterdir():
-        whole = file.read_bytes()
-        for size in (len(whole) - 1, len(whole) // 2, 12):
-            file.write_bytes(whole[:size])
-            with pytest.raises(WeightsError, match=str(path)):
-                read_weights(path)
-        file.write_bytes(whole)
-    assert read_weights(path) == stack
-
-
-@pytest.mark.parametrize(("format", "name", "stack"), CASES)
-def test_files_with_wrong_bytes(tmp_path, format, name, stack):
-    """Most formats have no checksum: what is read may be wrong, but only numbers."""
-    rng = np.random.default_rng(0)
-    path = tmp_path / name
-    write_weights(path, stack, format)
-    refused = accepted = tried = 0
-    for file in tmp_path.iterdir():
-        whole = file.read_bytes()
-        for _ in range(30):
-            wrong = bytearray(whole)
-            for place in rng.integers(0, len(wrong), 5):
-                wrong[place] = rng.integers(256)
-            file.write_bytes(wrong)
-            tried += 1
-            try:
-                read_weights(path, recurrent_activation="sigmoid")
-            except WeightsError as error:
-                refused += str(path) in str(error)
-            else:
-                accepted += 1
-        file.write_bytes(whole)
-    assert refused
-    assert refused + accepted == tried, "an error does not name the file"
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\x00", b"some text\n" * 9, b"\x93NUMPY\x01"]
-)
-def test_files_of_something_else(tmp_path, content):
-    (tmp_path / "gru.bin").write_bytes(content)
-    with pytest.raises(
-        WeightsError, match=r"gru.bin: (the file is empty|a file of no known .*ONNX)"
-    ):
-        read_weights(tmp_path / "gru.bin")
-
-
 @PEER
 def test_pickles_are_not_run(tmp_path, monkeypatch):
     import torch
@@ -409,7 +349,8 @@ def test_pickles_are_not_run(tmp_path, monkeypatch):
         pickle.dump(Evil(), stream)
     names = sorted(os.listdir())
     for name in names:
-        with pytest.raises(WeightsError, match=rf"^{name}: not a file of tensors"):
+        reason = "a pickle that torch.sa" if "pkl" in name else "not a file of tensors"
+        with pytest.raises(WeightsError, match=rf"^{name}: .*{reason}"):
             read_weights(name)
     assert sorted(os.listdir()) == names, "what was pickled has run"
 

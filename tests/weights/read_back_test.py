@@ -1,5 +1,6 @@
 """What is written loads in the framework that it is for, or is not written."""
 
+import dataclasses
 import os
 import sys
 
@@ -17,6 +18,7 @@ from tf_gru_addon.weights import (
     read_weights,
     write_weights,
 )
+from tf_gru_addon.weights.formats import FORMATS
 from tf_gru_addon.weights.write_files import write_and_read_back
 
 BEFORE = random_weights(reset_after=False)
@@ -59,20 +61,33 @@ def test_by_what_it_was_read_back(tmp_path, tf_keras, format, name, stack, reade
     assert "alone" not in found
 
 
+@pytest.fixture
+def change(monkeypatch):
+    """Changes a format of the registry: `change("npz", write=...)`."""
+
+    def replace(name, **changes):
+        new = dataclasses.replace(FORMATS[name], **changes)
+        monkeypatch.setitem(FORMATS, name, new)
+
+    return replace
+
+
 @pytest.mark.parametrize(CASE, RUN)
 def test_what_a_framework_reads_otherwise(
-    tmp_path, tf_keras, monkeypatch, format, name, stack, reader
+    tmp_path, tf_keras, change, format, name, stack, reader
 ):
     """As if this package wrote and read weights in another order than the framework."""
-    from tf_gru_addon.weights import write_files
+    write = FORMATS[format].write
+    change(format, write=lambda path, stack: write(path, tuple(map(swapped, stack))))
+    reading = format if FORMATS[format].read else "keras"
+    read = FORMATS[reading].read
 
-    write = write_files._WRITERS[format]
+    def other(path, reset_after):
+        file = read(path, reset_after)
+        grus = {name: tuple(map(swapped, stack)) for name, stack in file.grus.items()}
+        return dataclasses.replace(file, grus=grus)
 
-    def other(path, stack):
-        write(path, tuple(map(swapped, stack)))
-
-    monkeypatch.setitem(write_files._WRITERS, format, other)
-    monkeypatch.setattr(write_files, "_verify", lambda *arguments: None)
+    change(reading, read=other)
     message = f"{name}: .*{reader}.* loads what was written, but computes other"
     with pytest.raises(WeightsError, match=message):
         write_weights(tmp_path / name, stack, format)
@@ -106,28 +121,22 @@ def swapped(layer):
         ("keras3", "gru.weights.h5", (0, 1, 1)),
     ],
 )
-def test_other_layers_than_were_given(tmp_path, monkeypatch, format, name, order):
-    """This package alone notices it, before any framework runs the file."""
-    from tf_gru_addon.weights import write_files
-
-    write = write_files._WRITERS[format]
+def test_other_layers_than_were_given(tmp_path, change, format, name, order):
+    """This package notices it without the framework."""
+    write = FORMATS[format].write
 
     def other(path, stack):
         write(path, tuple(stack[index] for index in order))
 
-    monkeypatch.setitem(write_files._WRITERS, format, other)
-    monkeypatch.delattr(write_files, "read_back")
+    change(format, write=other, peer=None)
     stack = random_stack(4, (4, 4))
     with pytest.raises(WeightsError, match=f"{name}: what was written reads differen"):
         write_weights(tmp_path / name, stack, format)
     assert not os.listdir(tmp_path)
 
 
-def test_a_file_that_a_framework_does_not_load(tmp_path, tf_keras, monkeypatch):
-    from tf_gru_addon.weights import write_files
-
-    keras3 = write_files._WRITERS["keras3"]
-    monkeypatch.setitem(write_files._WRITERS, "keras2", keras3)
+def test_a_file_that_a_framework_does_not_load(tmp_path, tf_keras, change):
+    change("keras2", write=FORMATS["keras3"].write)
     with pytest.raises(WeightsError, match=r"gru.h5: tf_keras 2\S* does not load what"):
         write_weights(tmp_path / "gru.h5", AFTER, "keras2")
     assert not os.listdir(tmp_path)
@@ -177,10 +186,10 @@ def test_keras_3_loads_what_is_written(tmp_path, stack, kind):
 
 
 def test_what_keras_3_cannot_hold(tmp_path):
-    with pytest.raises(WeightsError, match="this one runs backward alone"):
+    with pytest.raises(WeightsError, match="this one only runs backward"):
         write_weights(tmp_path / "a.weights.h5", GRULayer(None, AFTER), "keras3")
     for name, format in [("a.h5", "keras3"), ("a.weights.h5", "keras2")]:
-        with pytest.raises(WeightsError, match=rf"{name}: .*\.weights\.h5, and no"):
+        with pytest.raises(WeightsError, match=rf"{name}: .*\.weights\.h5, and one of"):
             write_weights(tmp_path / name, AFTER, format)
     assert not os.listdir(tmp_path)
 

@@ -1,12 +1,11 @@
-"""GRU weights: the canonical layout, and one module a format, each way.
+"""GRU weights: the canonical layout, and conversions from and to other formats.
 
-Only NumPy is needed here; a format's framework is imported when the format is used.
+Each file format is a module of `formats/`. Importing this package needs only NumPy; a
+framework is imported when its format is used.
 """
 
 from tf_gru_addon.weights.cudnn_buffer import from_cudnn_buffer as from_cudnn_buffer
 from tf_gru_addon.weights.cudnn_buffer import to_cudnn_buffer as to_cudnn_buffer
-from tf_gru_addon.weights.cudnn_gru import from_cudnn_gru as from_cudnn_gru
-from tf_gru_addon.weights.cudnn_gru import to_cudnn_gru as to_cudnn_gru
 from tf_gru_addon.weights.errors import WeightsError as WeightsError
 from tf_gru_addon.weights.files import inspect_weights as inspect_weights
 from tf_gru_addon.weights.files import read_weights as read_weights
@@ -14,6 +13,20 @@ from tf_gru_addon.weights.flax_params import from_flax_linen as from_flax_linen
 from tf_gru_addon.weights.flax_params import from_flax_nnx as from_flax_nnx
 from tf_gru_addon.weights.flax_params import to_flax_linen as to_flax_linen
 from tf_gru_addon.weights.flax_params import to_flax_nnx as to_flax_nnx
+from tf_gru_addon.weights.formats.cudnn_gru import from_cudnn_gru as from_cudnn_gru
+from tf_gru_addon.weights.formats.cudnn_gru import to_cudnn_gru as to_cudnn_gru
+from tf_gru_addon.weights.formats.onnx import read_onnx as read_onnx
+from tf_gru_addon.weights.formats.onnx import to_onnx as to_onnx
+from tf_gru_addon.weights.formats.tf1 import from_tf1_variables as from_tf1_variables
+from tf_gru_addon.weights.formats.tf1 import read_tf1_checkpoint as read_tf1_checkpoint
+from tf_gru_addon.weights.formats.tf1 import to_tf1_variables as to_tf1_variables
+from tf_gru_addon.weights.formats.tf1 import (
+    write_tf1_checkpoint as write_tf1_checkpoint,
+)
+from tf_gru_addon.weights.formats.torch import from_torch as from_torch
+from tf_gru_addon.weights.formats.torch import to_torch as to_torch
+from tf_gru_addon.weights.formats.torch import torch_arrays as torch_arrays
+from tf_gru_addon.weights.formats.torch import torch_prefixes as torch_prefixes
 from tf_gru_addon.weights.gate import Gate as Gate
 from tf_gru_addon.weights.gru_layer import GRULayer as GRULayer
 from tf_gru_addon.weights.gru_layer import as_stack as as_stack
@@ -22,16 +35,6 @@ from tf_gru_addon.weights.keras1 import from_keras1_arrays as from_keras1_arrays
 from tf_gru_addon.weights.keras1 import to_keras1_arrays as to_keras1_arrays
 from tf_gru_addon.weights.keras_arrays import from_keras_arrays as from_keras_arrays
 from tf_gru_addon.weights.keras_arrays import to_keras_arrays as to_keras_arrays
-from tf_gru_addon.weights.onnx_nodes import read_onnx as read_onnx
-from tf_gru_addon.weights.onnx_nodes import to_onnx as to_onnx
-from tf_gru_addon.weights.tf1 import from_tf1_variables as from_tf1_variables
-from tf_gru_addon.weights.tf1 import read_tf1_checkpoint as read_tf1_checkpoint
-from tf_gru_addon.weights.tf1 import to_tf1_variables as to_tf1_variables
-from tf_gru_addon.weights.tf1 import write_tf1_checkpoint as write_tf1_checkpoint
-from tf_gru_addon.weights.torch_state_dict import from_torch as from_torch
-from tf_gru_addon.weights.torch_state_dict import to_torch as to_torch
-from tf_gru_addon.weights.torch_state_dict import torch_arrays as torch_arrays
-from tf_gru_addon.weights.torch_state_dict import torch_prefixes as torch_prefixes
 from tf_gru_addon.weights.weights_file import WeightsFile as WeightsFile
 from tf_gru_addon.weights.write_files import write_weights as write_weights
 

@@ -1,4 +1,4 @@
-"""What reading the arrays of any format comes down to: checks, and the gates' order."""
+"""Checks of the arrays of any format, and the natural order of names."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ DTYPES = ("float16", "float32", "float64")
 
 
 def finite_array(value: Any, name: str) -> np.ndarray:
-    """Returns an array, checked to be of finite floating-point numbers.
+    """Returns a value as an array of finite floating-point numbers.
 
     Args:
-        value: Whatever NumPy makes an array of.
-        name: What the format calls it, for the errors.
+        value: An array, or anything that NumPy converts to one.
+        name: Its name in the format, for the errors.
 
     Raises:
-        WeightsError: It is no array, or of another dtype, or a number in it is infinite
-            or not a number.
+        WeightsError: It is not an array, its dtype is not float16, float32 or float64,
+            or it contains an infinity or a NaN.
     """
     try:
         array = np.asarray(value)
@@ -44,15 +44,15 @@ def finite_array(value: Any, name: str) -> np.ndarray:
 def arrays_named(
     given: Mapping[str, Any], expected: Iterable[str], what: str
 ) -> list[np.ndarray]:
-    """Returns the arrays of the expected names, in that order, if there are no others.
+    """Returns the arrays of the expected names, in that order.
 
     Args:
         given: The arrays by name.
-        expected: The names that there must be.
-        what: What has these arrays, for the errors.
+        expected: The names; no others may be given.
+        what: The owner of the arrays, for the errors: "flax.nnx.GRUCell".
 
     Raises:
-        WeightsError: One is missing or surplus, or is not an array of finite numbers.
+        WeightsError: An array is missing, surplus, or not one of finite numbers.
     """
     expected = list(expected)
     missing = [name for name in expected if name not in given]
@@ -73,12 +73,12 @@ def expect_shape(
 
     Args:
         array: The array.
-        name: What the format calls it.
-        shape: The shape it must have; None is any size but 0.
+        name: Its name in the format.
+        shape: The expected shape; None stands for any size except 0.
         words: The shape in words: "(features, 3 * units)".
 
     Raises:
-        WeightsError: It has another.
+        WeightsError: The array has another shape.
     """
     if len(array.shape) == len(shape) and all(
         size == wanted or (wanted is None and size)
@@ -93,28 +93,28 @@ def expect_shape(
 
 
 def units_of(array: np.ndarray, name: str, gates: int, axis: int = -1) -> int:
-    """Returns the units of an array that holds several gates side by side.
+    """Returns the units of an array in which gates are concatenated.
+
+    Args:
+        array: The array.
+        name: Its name in the format.
+        gates: The number of gates.
+        axis: The axis along which they are concatenated.
 
     Raises:
-        WeightsError: Its size along the axis is no multiple of the gates.
+        WeightsError: The size of the axis is not a multiple of `gates`.
     """
     size = array.shape[axis] if array.ndim >= max(1, -axis, axis + 1) else 0
     if not size or size % gates:
         raise WeightsError(
-            f"{name} must have {gates} * units in axis {axis}; received the shape "
-            f"{array.shape}."
+            f"{name} must have the size {gates} * units in axis {axis}; received the "
+            f"shape {array.shape}."
         )
     return size // gates
 
 
-def swap_gates(array: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Returns the gates z, r, h in the order r, z, h, or these in that of those."""
-    first, second, candidate = np.split(array, 3, axis=axis)
-    return np.concatenate([second, first, candidate], axis=axis)
-
-
 def natural(name: str) -> list[str | int]:
-    """Returns a key to sort names by, with the numbers in them as numbers.
+    """Returns a sort key that compares the numbers in names as numbers.
 
     Example:
         >>> from tf_gru_addon.weights.arrays import natural

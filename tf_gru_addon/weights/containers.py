@@ -22,6 +22,12 @@ from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.packages import require_package
 
 
+def is_npz(path: str | os.PathLike) -> bool:
+    """Tells whether a zip file is an `.npz`, and not one that `torch.save` wrote."""
+    with open_zip(path) as file:
+        return not any(name.endswith("/data.pkl") for name in file.names)
+
+
 def load_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Returns the arrays of an `.npz` file.
 

@@ -1,15 +1,15 @@
-"""cuDNN's buffer of all the weights of a GRU, as one array.
+"""cuDNN's parameter buffer: all weights of a stack of GRUs in one array.
 
-All matrices of all layers and directions come first, then all their biases likewise:
+The matrices of all layers and directions come first:
 
     layer 0 forward, layer 0 backward, layer 1 forward, ...
-        three of the inputs    (units, features) each, r, z, h
-        three of the state     (units, units) each, r, z, h
+        three input matrices      (units, features) each, r, z, h
+        three recurrent matrices  (units, units) each, r, z, h
 
-and of biases (units,) each. It is what `tf.raw_ops.CudnnRNNV3` takes, with `rnn_mode`
-"gru" and no projection. NVIDIA calls the layout opaque; this is the one that TensorFlow
-and PyTorch have relied on since cuDNN 5. The reset gate comes after the recurrent
-product; the activations are tanh and sigmoid.
+Then all biases follow in the same order, (units,) each. `tf.raw_ops.CudnnRNNV3` takes
+this buffer, with `rnn_mode="gru"` and no projection. NVIDIA calls the layout opaque;
+TensorFlow and PyTorch have relied on this one since cuDNN 5. The reset gate comes after
+the recurrent product; the activations are tanh and sigmoid.
 """
 
 from __future__ import annotations
@@ -20,15 +20,25 @@ from typing import Any
 import numpy as np
 
 from tf_gru_addon import arguments
-from tf_gru_addon.weights.arrays import finite_array, swap_gates
+from tf_gru_addon.weights.arrays import finite_array
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.layouts import GateOrder, LayoutArray, Layouts
 from tf_gru_addon.weights.limits import (
     require_activations,
     require_alike,
     require_reset,
 )
+
+_ORDER = GateOrder("rzh")
+LAYOUTS: Layouts = {
+    "cuDNN buffer (reset after), one strip": (
+        LayoutArray("matrices of the inputs", "each flattened", ("Wrt Wzt Wht",)),
+        LayoutArray("matrices of the state", "each flattened", ("Urt Uzt Uht",)),
+        LayoutArray("biases, of all layers last", "", ("bir biz bih bor boz boh",)),
+    )
+}
 
 
 def from_cudnn_buffer(
@@ -42,15 +52,15 @@ def from_cudnn_buffer(
     """Returns the layers in a buffer.
 
     Args:
-        buffer: The buffer, of one axis.
+        buffer: The buffer, of shape (parameters,).
         features: The size of the inputs.
         units: The size of the state.
-        layers: How many layers there are.
-        bidirectional: Whether each runs in both directions.
+        layers: The number of layers.
+        bidirectional: Whether each layer runs in both directions.
 
     Raises:
-        WeightsError: The buffer has another size than such layers.
-        ValueError: A size is no positive integer.
+        WeightsError: Such layers have another number of parameters.
+        ValueError: A size is not a positive integer.
 
     Example:
         >>> import numpy as np
@@ -89,9 +99,9 @@ def _weights(
 ) -> GRUWeights:
     inputs, state = np.split(matrices, [3 * units * features])
     return GRUWeights(
-        swap_gates(inputs.reshape(3 * units, features).T),
-        swap_gates(state.reshape(3 * units, units).T),
-        swap_gates(bias),
+        _ORDER.to_canonical(inputs.reshape(3 * units, features).T),
+        _ORDER.to_canonical(state.reshape(3 * units, units).T),
+        _ORDER.to_canonical(bias),
         reset_after=True,
     )
 
@@ -102,12 +112,11 @@ def to_cudnn_buffer(
     """Returns the buffer of one GRU or of a stack.
 
     Args:
-        stack: The layers, a layer, or one GRU's weights; a bias that there is not
-            becomes zeros.
+        stack: The layers, a layer, or one GRU's weights. A missing bias becomes zeros.
 
     Raises:
-        WeightsError: cuDNN has no such GRU: the reset gate before the recurrent
-            product, other activations, layers of different sizes, ...
+        WeightsError: cuDNN has no such GRU: `reset_after=False`, activations other than
+            tanh and sigmoid, layers of different sizes, ...
 
     Example:
         >>> import numpy as np
@@ -123,9 +132,9 @@ def to_cudnn_buffer(
     require_alike(stack, "cuDNN's GRU")
     sides = [weights.with_bias() for layer in stack for weights in layer.directions]
     matrices = [
-        swap_gates(kernel).T
+        _ORDER.from_canonical(kernel).T
         for weights in sides
         for kernel in (weights.kernel, weights.recurrent_kernel)
     ]
-    biases = [swap_gates(weights.bias) for weights in sides]
+    biases = [_ORDER.from_canonical(weights.bias) for weights in sides]
     return np.concatenate([array.reshape(-1) for array in (*matrices, *biases)])

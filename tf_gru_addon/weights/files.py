@@ -1,64 +1,40 @@
-"""Files of GRU weights, whatever framework wrote them.
-
-| format      | the file                                            | read | written |
-| ----------- | --------------------------------------------------- | ---- | ------- |
-| npz         | this package's own, `.npz`                          | yes  | yes     |
-| torch       | a `state_dict`: `.pt`, `.safetensors` or `.npz`     | yes  | yes     |
-| onnx        | a model with GRU nodes                              | yes  | a layer |
-| tf1         | a checkpoint, without `.index`                      | yes  | a GRU   |
-| keras3      | Keras 3's weights of a model of GRUs, `.weights.h5` | yes  | yes     |
-| keras2      | Keras 2's weights of a GRU, `.h5`                   | yes  | a GRU   |
-| cudnn_gru   | Keras 2's weights of a CuDNNGRU, `.h5`              | yes  | a GRU   |
-| keras       | any other HDF5 file of Keras 1, 2 or 3; `.keras`    | yes  | no      |
-"""
+"""Reading files of GRU weights, whatever framework wrote them."""
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tf_gru_addon import arguments
-from tf_gru_addon.reading import Budget, boundary
-from tf_gru_addon.reading.keras_file import WEIGHTS
-from tf_gru_addon.reading.zip_file import ZipFile, open_zip
-from tf_gru_addon.weights import (
-    containers,
-    keras_h5,
-    npz_file,
-    onnx_nodes,
-    tf1,
-    torch_state_dict,
-)
+from tf_gru_addon.reading import boundary
 from tf_gru_addon.weights.activation_names import require_activation
-from tf_gru_addon.weights.directions import FoundGRU, weights_file
 from tf_gru_addon.weights.errors import WeightsError, argument
+from tf_gru_addon.weights.format import Stack
+from tf_gru_addon.weights.formats import FORMATS
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
-from tf_gru_addon.weights.keras_config import json_object
-from tf_gru_addon.weights.recognise import kind_of
+from tf_gru_addon.weights.recognise import recognised
 from tf_gru_addon.weights.weights_file import ACTIVATIONS, WeightsFile
-
-Stack = tuple[GRULayer, ...]
 
 
 def inspect_weights(
     path: str | os.PathLike, *, reset_after: bool | None = None
 ) -> WeightsFile:
-    """Returns what GRUs a file holds; its content says of what format it is.
+    """Returns the GRUs in a file. The format is recognised by the file's content.
 
     Args:
-        path: The file; of a TensorFlow checkpoint the name without `.index`.
-        reset_after: The convention of Keras' GRUs without a bias, which files of
-            weights alone do not show.
+        path: The file; for a TensorFlow checkpoint the name without `.index`.
+        reset_after: The convention of Keras GRUs without a bias, for files that do not
+            state it.
 
     Raises:
         FileNotFoundError: There is no such file.
-        WeightsError: It is of no known format, or damaged, or a GRU in it cannot be
-            read.
-        ValueError: An argument is of another type.
+        WeightsError: No format recognises the file, it is damaged, or a GRU in it
+            cannot be read.
+        ImportError: The package that the format needs is missing.
+        ValueError: An argument has the wrong type.
 
     Example:
         >>> import numpy as np
@@ -76,83 +52,9 @@ def inspect_weights(
         reset_after = arguments.boolean("reset_after", reset_after)
     what = "it is damaged, cut short, or of no known format"
     with boundary(path, WeightsError, what):
-        return _READERS[kind_of(path)](path, reset_after)
-
-
-def _tf1(path: Path, reset_after: bool | None) -> WeightsFile:
-    cells = {}
-    for name, (weights, tanh) in tf1.read_tf1_cells(path).items():
-        cells[name] = FoundGRU(weights, "tanh" if tanh else None, "sigmoid")
-    return weights_file("tf1", cells)
-
-
-def _onnx(path: Path, reset_after: bool | None) -> WeightsFile:
-    layers = onnx_nodes.read_onnx(path)
-    return WeightsFile("onnx", {name: (layer,) for name, layer in layers.items()})
-
-
-def _zip(path: Path, reset_after: bool | None) -> WeightsFile:
-    with open_zip(path) as file:
-        if WEIGHTS in file.names:
-            return _keras_zip(file, reset_after)
-        is_torch = any(name.endswith("/data.pkl") for name in file.names)
-    if is_torch:
-        return _torch(containers.load_torch(path))
-    arrays = containers.load_npz(path)
-    mark = arrays.get("format")
-    if mark is not None and mark.shape == () and str(mark) == npz_file.MARK:
-        return WeightsFile("npz", {"gru": npz_file.from_npz_arrays(arrays)})
-    return _torch(arrays)
-
-
-def _keras_zip(file: ZipFile, reset_after: bool | None) -> WeightsFile:
-    """Reads a `.keras` file; one without a config is of weights alone."""
-    config = None
-    if "config.json" in file.names:
-        text = file.read("metadata.json") if "metadata.json" in file.names else b"{}"
-        version = json_object(text, "metadata.json").get("keras_version")
-        config = file.read("config.json"), version
-    return _keras(io.BytesIO(file.read(WEIGHTS)), reset_after, config, file.budget)
-
-
-def _torch(state_dict: dict) -> WeightsFile:
-    prefixes = torch_state_dict.torch_prefixes(state_dict)
-    if not prefixes:
-        torch_state_dict.from_torch(state_dict)  # which says what there is
-    return WeightsFile(
-        "torch",
-        {
-            prefix.rstrip(".") or "gru": torch_state_dict.from_torch(state_dict, prefix)
-            for prefix in prefixes
-        },
-    )
-
-
-def _keras(
-    file: Path | io.BytesIO,
-    reset_after: bool | None,
-    config: tuple[Any, Any] | None = None,
-    budget: Budget | None = None,
-) -> WeightsFile:
-    grus = keras_h5.read_keras_h5(file, reset_after, config, budget)
-    cudnn = bool(grus) and all(gru.cudnn for gru in grus.values())
-    found = {
-        name: FoundGRU(
-            gru.weights, gru.activation, gru.recurrent_activation, gru.backwards
-        )
-        for name, gru in grus.items()
-    }
-    return weights_file("cudnn_gru" if cudnn else "keras", found)
-
-
-_READERS = {
-    "tf1": _tf1,
-    "hdf5": _keras,
-    "zip": _zip,
-    "torch": lambda path, _: _torch(containers.load_torch(path)),
-    "safetensors": lambda path, _: _torch(containers.load_safetensors(path)),
-    "onnx": _onnx,
-}
+        form = recognised(path, FORMATS.values())
+        file = form.read(path, reset_after)
+    return dataclasses.replace(file, gate_order=form.gate_order)
 
 
 def read_weights(
@@ -163,27 +65,28 @@ def read_weights(
     recurrent_activation: str | None = None,
     reset_after: bool | None = None,
 ) -> Stack:
-    """Returns the layers of a GRU in a file; its content says of what format it is.
+    """Returns a GRU's layers from a file. Its content shows the format.
 
     Args:
-        path: The file; of a TensorFlow checkpoint the name without `.index`.
-        name: Which GRU, if there are several, by the names of `inspect_weights`.
-            Several names, the lowest layer first, or a name with "*" for any text, are
-            joined to one stack.
-        activation: The activation, where the file does not state it; None for tanh.
-        recurrent_activation: The recurrent activation, where the file does not state
-            it, as Keras' files of weights alone do not. It must be given for them:
-            "sigmoid" is the default of Keras 3 and of TensorFlow 2's GRU,
-            "hard_sigmoid" that of Keras 1 and 2 and of TensorFlow r2.0's GRUCell.
-        reset_after: The convention of a GRU of Keras without a bias, where the file
-            does not state it.
+        path: The file; for a TensorFlow checkpoint the name without `.index`.
+        name: Which GRU to read if the file holds several, by the names of
+            `inspect_weights`. Several names, the lowest layer first, or a name with "*"
+            for any text, are joined to one stack.
+        activation: The activation, if the file does not state it; None for tanh.
+        recurrent_activation: The recurrent activation. It is required if the file does
+            not state it, as Keras' weight files do not: "sigmoid" is the default of
+            Keras 3 and of TensorFlow 2's GRU, "hard_sigmoid" that of Keras 1 and 2 and
+            of TensorFlow r2.0's GRUCell.
+        reset_after: The convention of a Keras GRU without a bias, if the file does not
+            state it.
 
     Raises:
         FileNotFoundError: There is no such file.
-        WeightsError: It is of no known format, or damaged; there is no GRU in it, or
-            there are several and no name; an activation is not given, or what is given
-            is not what the file states.
-        ValueError: An argument is of another type.
+        WeightsError: No format recognises the file, or it is damaged; it holds no GRU,
+            or several and `name` is None; an activation is missing or contradicts the
+            file.
+        ImportError: The package that the format needs is missing.
+        ValueError: An argument has the wrong type.
 
     Example:
         >>> import numpy as np
@@ -206,11 +109,15 @@ def read_weights(
 
 
 def chosen(file: WeightsFile, name: str | Sequence[str] | None) -> list[str]:
-    """Returns the names of the GRUs that `read_weights` is to join.
+    """Returns the names of the GRUs that a `name` argument selects.
+
+    Args:
+        file: The file's content.
+        name: A name, several names, or None for the only GRU; "*" stands for any text.
 
     Raises:
-        WeightsError: There is none of that name, or there are several and no name.
-        ValueError: `name` is of another type.
+        WeightsError: No GRU has such a name, or there are several and `name` is None.
+        ValueError: `name` has the wrong type.
     """
     shown = [*map(repr, file.grus)]
     known = ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")
@@ -246,14 +153,14 @@ def stack_of(file: WeightsFile, names: list[str], given: dict[str, Any]) -> Stac
     """Returns the GRUs of these names as one stack.
 
     Args:
-        file: What the file holds.
-        names: The GRUs, the lowest first.
-        given: What the caller says of them: the activations and the convention, each a
-            value or None.
+        file: The file's content.
+        names: The names of the GRUs, the lowest first.
+        given: The caller's "activation", "recurrent_activation" and "reset_after", each
+            a value or None.
 
     Raises:
-        WeightsError: What is given is not what the file states, or is not enough; or
-            the GRUs do not fit on each other.
+        WeightsError: A value contradicts the file or is missing, or a GRU's features
+            are not the outputs of the one below it.
     """
     for key in ACTIVATIONS:
         if given[key] is not None:
@@ -266,8 +173,8 @@ def stack_of(file: WeightsFile, names: list[str], given: dict[str, Any]) -> Stac
                 stated = getattr(layer, key)
                 if value not in (None, stated) and key not in unstated:
                     raise WeightsError(
-                        f"{key} is {stated} in the file, of the GRU {name!r}; received "
-                        f"{value!r}. Leave it out."
+                        f"{key} is {stated} in the file, for the GRU {name!r}; "
+                        f"received {value!r}. Leave it out."
                     )
             layers.append(_with_activations(layer, name, unstated, given))
     try:
@@ -279,10 +186,10 @@ def stack_of(file: WeightsFile, names: list[str], given: dict[str, Any]) -> Stac
 def _with_activations(
     layer: GRULayer, name: str, unstated: Sequence[str], given: dict[str, Any]
 ) -> GRULayer:
-    """Returns a layer with the activations that were given, where none are stated."""
+    """Returns a layer with the caller's activations where the file states none."""
     if "recurrent_activation" in unstated and given["recurrent_activation"] is None:
         raise WeightsError(
-            f"nothing in the file says what the activations of {name!r} are. Give "
+            f"the file does not state the activations of {name!r}. Give "
             f'{argument("recurrent_activation")}: "sigmoid" is the default of Keras 3 '
             'and of TensorFlow 2\'s GRU, "hard_sigmoid" that of Keras 1 and 2 and of '
             "TensorFlow r2.0's GRUCell."

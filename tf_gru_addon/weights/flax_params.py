@@ -1,6 +1,6 @@
 """The parameters of flax's two GRU cells.
 
-`linen.GRUCell` has a kernel a gate; `nnx.GRUCell` has the gates r, z, n side by side:
+`linen.GRUCell` has one kernel per gate; `nnx.GRUCell` concatenates the gates r, z, n:
 
     linen                                  nnx
     ir, iz, in: kernel (features, units)   dense_i: kernel (features, 3 * units)
@@ -8,8 +8,8 @@
     hr, hz, hn: kernel (units, units)      dense_h: kernel (units, 3 * units)
     hn:         bias (units,)
 
-The reset gate comes after the recurrent product. Neither has two biases for z or for r,
-so these are folded into one; nnx has no recurrent bias for the candidate at all.
+The reset gate comes after the recurrent product. Both have a single bias for z and for
+r, so the two of this package are added up. nnx has no recurrent bias for the candidate.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import numpy as np
 from tf_gru_addon.weights.arrays import (
     arrays_named,
     expect_shape,
-    swap_gates,
     units_of,
 )
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.layouts import GateOrder, LayoutArray, Layouts
 from tf_gru_addon.weights.limits import require_reset, require_weights
 
 _LINEN = tuple(
@@ -41,6 +41,21 @@ _LINEN = tuple(
     ]
     for kind in kinds
 )
+_NNX_ORDER = GateOrder("rzh")
+LAYOUTS: Layouts = {
+    "flax linen.GRUCell (reset after)": (
+        LayoutArray("ir", "kernel, bias", ("Wr", "br")),
+        LayoutArray("iz", "kernel, bias", ("Wz", "bz")),
+        LayoutArray("in", "kernel, bias", ("Wh", "bih")),
+        LayoutArray("hr", "kernel", ("Ur",)),
+        LayoutArray("hz", "kernel", ("Uz",)),
+        LayoutArray("hn", "kernel, bias", ("Uh", "boh")),
+    ),
+    "flax nnx.GRUCell (reset after)": (
+        LayoutArray("dense_i", "kernel, bias", ("Wr Wz Wh", "br bz bih")),
+        LayoutArray("dense_h", "kernel", ("Ur Uz Uh",)),
+    ),
+}
 _NNX = ("dense_i/kernel", "dense_i/bias", "dense_h/kernel")
 
 
@@ -49,7 +64,7 @@ def from_flax_linen(params: Mapping[str, Any]) -> GRUWeights:
 
     Args:
         params: The cell's parameters, `{"ir": {"kernel": ..., "bias": ...}, ...}`, or
-            what holds nothing else: `{"params": {"GRUCell_0": {...}}}`.
+            dicts around nothing else: `{"params": {"GRUCell_0": {...}}}`.
 
     Raises:
         WeightsError: An array is missing or surplus, or has another shape.
@@ -94,11 +109,11 @@ def to_flax_linen(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
     """Returns the parameters of a `flax.linen.GRUCell`: `apply({"params": ...}, ...)`.
 
     Args:
-        weights: The weights. The two biases of z, and of r, are folded into one; a bias
-            that there is not becomes zeros.
+        weights: The weights. The two biases of z, and of r, are added up; a missing
+            bias becomes zeros.
 
     Raises:
-        WeightsError: The weights have the reset gate before the recurrent product.
+        WeightsError: The weights have `reset_after=False`.
 
     Example:
         >>> import numpy as np
@@ -147,20 +162,25 @@ def from_flax_nnx(state: Mapping[str, Any]) -> GRUWeights:
     expect_shape(recurrent, "dense_h/kernel", (units, columns), "(units, 3 * units)")
     expect_shape(kernel, "dense_i/kernel", (None, columns), "(features, 3 * units)")
     expect_shape(bias, "dense_i/bias", (columns,), "(3 * units,)")
-    bias = np.stack([swap_gates(bias), np.zeros_like(bias)])
-    return GRUWeights(swap_gates(kernel), swap_gates(recurrent), bias, reset_after=True)
+    bias = np.stack([_NNX_ORDER.to_canonical(bias), np.zeros_like(bias)])
+    return GRUWeights(
+        _NNX_ORDER.to_canonical(kernel),
+        _NNX_ORDER.to_canonical(recurrent),
+        bias,
+        reset_after=True,
+    )
 
 
 def to_flax_nnx(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
     """Returns the parameters of a `flax.nnx.GRUCell`, as a pure dict.
 
     Args:
-        weights: The weights. The two biases of z, and of r, are folded into one; a bias
-            that there is not becomes zeros.
+        weights: The weights. The two biases of z, and of r, are added up; a missing
+            bias becomes zeros.
 
     Raises:
-        WeightsError: The weights have the reset gate before the recurrent product, or
-            a recurrent bias of the candidate that is not 0.
+        WeightsError: The weights have `reset_after=False`, or a recurrent bias of the
+            candidate that is not 0.
 
     Example:
         >>> import numpy as np
@@ -180,15 +200,15 @@ def to_flax_nnx(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
         )
     return {
         "dense_i": {
-            "kernel": swap_gates(weights.kernel),
-            "bias": swap_gates(weights.bias[0]),
+            "kernel": _NNX_ORDER.from_canonical(weights.kernel),
+            "bias": _NNX_ORDER.from_canonical(weights.bias[0]),
         },
-        "dense_h": {"kernel": swap_gates(weights.recurrent_kernel)},
+        "dense_h": {"kernel": _NNX_ORDER.from_canonical(weights.recurrent_kernel)},
     }
 
 
 def _flat(params: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:
-    """Returns a cell's arrays by "ir/kernel", ..., whatever alone is around it."""
+    """Returns a cell's arrays by "ir/kernel", ...; unwraps dicts of a single entry."""
     inner: Any = params
     for _ in range(100):
         if not isinstance(inner, Mapping):
@@ -210,7 +230,7 @@ def _flat(params: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:
 
 
 def _value(leaf: Any) -> Any:
-    """Returns what an nnx variable holds; anything else as it is."""
+    """Returns the value of an nnx variable; anything else unchanged."""
     if hasattr(leaf, "get_value"):
         return leaf.get_value()
     return getattr(leaf, "value", leaf)  # flax before 0.12

@@ -84,3 +84,22 @@ def require_alike(stack: tuple[GRULayer, ...], who: str) -> None:
             f"{who} runs forward or in both directions, and this layer runs backward "
             "alone. Write it as a forward one, and reverse the inputs in time."
         )
+
+
+def only_forward(stack: tuple[GRULayer, ...], who: str) -> GRUWeights:
+    """Returns the weights of a stack, for a format that holds one forward GRU.
+
+    Args:
+        stack: The stack.
+        who: The format, as the error names it.
+
+    Raises:
+        WeightsError: The stack has several layers, or its layer runs backward.
+    """
+    if len(stack) > 1 or stack[0].direction != "forward":
+        raise WeightsError(
+            f"{who} is one GRU that runs forward; received {len(stack)} layer(s), "
+            f"{stack[0].direction}. Write each by itself, or as npz, torch, onnx or "
+            "keras3."
+        )
+    return stack[0].directions[0]

@@ -1,52 +1,49 @@
-"""Telling what a file is by its content."""
+"""Which format a file has, or what it is if it holds no weights."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tf_gru_addon.reading import require_regular
 from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.format import Candidate, Format
 
-_KNOWN = (
-    ".npz, PyTorch (.pt, .pth, .safetensors), ONNX (.onnx), HDF5 and .keras files of "
-    "Keras, and TensorFlow 1 checkpoints (by the name without .index)"
+_SAVED_MODEL = (
+    "It is a SavedModel, not a file of weights. If Keras saved it, load the model with "
+    "tf_gru_addon.load_legacy_model or `tf-gru-addon convert FOLDER OUT.keras`, and "
+    "convert the weights from there."
 )
-#: The suffixes of ONNX models, also of those whose suffix chooses another encoding.
-_ONNX_SUFFIXES = (".onnx", ".onnxtxt")
 
 
-def kind_of(path: Path) -> str:
-    """Returns what kind of file there is.
-
-    Returns:
-        "tf1", "hdf5", "zip", "torch", "safetensors" or "onnx".
+def recognised(path: Path, formats: Iterable[Format]) -> Format:
+    """Returns the first format that recognises a file by its content.
 
     Raises:
-        FileNotFoundError: There is nothing.
-        WeightsError: It is none of these; the message says what it is, or what there
-            could be.
+        FileNotFoundError: There is no such file.
+        WeightsError: No format does. The message says what the file is, if that is
+            known; otherwise why each format refused it.
     """
-    if path.name and path.with_name(f"{path.name}.index").exists():
-        return "tf1"
-    if path.is_dir():
-        raise WeightsError(f"{path}: it is a folder. {_in_folder(path)}")
-    if not require_regular(path):
-        raise WeightsError(f"{path}: the file is empty.")
-    with path.open("rb") as stream:
-        start = stream.read(64)
-    if start.startswith(b"\x89HDF\r\n\x1a\n"):
-        return "hdf5"
-    if start.startswith(b"PK"):
-        return "zip"
-    if start.startswith(b"\x80"):
-        return "torch"
-    if start[8:9] == b"{":
-        return "safetensors"
-    if reason := _other(path, start):
-        raise WeightsError(f"{path}: {reason}")
-    if path.suffix.lower() in _ONNX_SUFFIXES or _is_onnx(start):
-        return "onnx"
-    raise WeightsError(f"{path}: a file of no known format. Known: {_KNOWN}.")
+    candidate = Candidate(path)
+    if candidate.variables is None:
+        if path.is_dir():
+            raise WeightsError(f"{path}: it is a folder. {_in_folder(path)}")
+        if not require_regular(path):
+            raise WeightsError(f"{path}: the file is empty.")
+    reasons = []
+    for format in formats:
+        if format.why_not is not None:
+            reason = format.why_not(candidate)
+            if reason is None:
+                return format
+            reasons.append(f"{format.name}: {reason}")
+    if what := not_weights(path, candidate.start):
+        raise WeightsError(f"{path}: {what}")
+    raise WeightsError(
+        f"{path}: no format recognises this file. {'; '.join(reasons)}. If a GRU's "
+        "weights are in it, write them with numpy.savez under the names of PyTorch's "
+        "state_dict."
+    )
 
 
 def _in_folder(path: Path) -> str:
@@ -58,28 +55,26 @@ def _in_folder(path: Path) -> str:
     return "Give a file, or a checkpoint's name."
 
 
-_SAVED_MODEL = (
-    "It is a SavedModel, which is no file of weights. If Keras saved it, "
-    "tf_gru_addon.load_legacy_model, or `tf-gru-addon convert FOLDER OUT.keras`, loads "
-    "the model; convert the weights from there."
-)
+def not_weights(path: Path, start: bytes) -> str | None:
+    """Returns what to say about a file of a known kind that holds no weights.
 
-
-def _other(path: Path, start: bytes) -> str | None:
-    """Returns what to say of a file that is known, and is no file of weights."""
+    Args:
+        path: The file.
+        start: Its first 64 bytes.
+    """
     if start[4:8] == b"TFL3":
         return (
             "a LiteRT (TensorFlow Lite) model. Its GRUs are spread over many "
             "operations and often quantized, so no weights can be taken from it. "
-            "Convert them from the model that it was made of."
+            "Convert the model that it was made from."
         )
-    # A version, and then a MetaGraphDef, which begins with a message.
+    # A SavedModel: its version, then a MetaGraphDef, which begins with a message.
     if start.startswith(b"\x08\x01\x12") and b"\x0a" in start[4:9]:
         return _SAVED_MODEL
     if path.name.endswith(".index") or ".data-" in path.name:
         return (
             "a part of a TensorFlow checkpoint. Give the name without .index or "
-            ".data-00000-of-00001, with all parts beside each other."
+            ".data-00000-of-00001, and keep all parts in one folder."
         )
     if start.lstrip().startswith(b"{"):
         return (
@@ -87,12 +82,3 @@ def _other(path: Path, start: bytes) -> str | None:
             "the file of the weights."
         )
     return None
-
-
-def _is_onnx(start: bytes) -> bool:
-    """Whether the first fields are a ModelProto's: the version, then one of the next.
-
-    Those are the producer, its version, a domain, ..., the graph, the operators.
-    """
-    fields = b"\x12\x1a\x22\x28\x32\x3a\x42"
-    return len(start) > 2 and start[0] == 8 and 0 < start[1] < 64 and start[2] in fields

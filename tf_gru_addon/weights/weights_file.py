@@ -1,4 +1,4 @@
-"""What a file of weights holds."""
+"""The content of a file of weights."""
 
 from __future__ import annotations
 
@@ -8,42 +8,31 @@ from dataclasses import dataclass, field
 from tf_gru_addon.errors import printable
 from tf_gru_addon.weights.gru_layer import GRULayer
 
-_GATE_ORDERS = {"torch": "r z n", "tf1": "r z (gates), h (candidate)"}
 ACTIVATIONS = ("activation", "recurrent_activation")
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """The GRUs in a file.
+    """The GRUs in a file, as `inspect_weights` returns them.
 
     Attributes:
-        format: The format, as `write_weights` has it; "keras" for those of Keras' files
-            that are not written.
-        grus: By name, the layers of each GRU; "gru" where the file has no name for it.
-        unstated: By name, which of "activation" and "recurrent_activation" neither the
-            file nor its format states. The layers have Keras 3's defaults for those,
-            tanh and sigmoid.
+        format: The format's name.
+        grus: The layers of each GRU, by name; "gru" if the file has no name for it.
+        unstated: By the GRU's name, which of "activation" and "recurrent_activation"
+            neither the file nor its format states. Those of the layers are then Keras
+            3's defaults, tanh and sigmoid.
+        gate_order: The order of the gates in the format, as its framework names them.
     """
 
     format: str
     grus: dict[str, tuple[GRULayer, ...]]
     unstated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    gate_order: str = "z r h"
 
     @property
     def activations_known(self) -> bool:
-        """Whether the file, or its format, states every activation."""
+        """Whether the file or its format states every activation."""
         return not any(self.unstated.values())
-
-    @property
-    def gate_order(self) -> str:
-        """The order in which the format has the gates, as its framework names them.
-
-        Example:
-            >>> from tf_gru_addon.weights import WeightsFile
-            >>> WeightsFile("torch", {}).gate_order
-            'r z n'
-        """
-        return _GATE_ORDERS.get(self.format, "z r h")
 
     def activations(self, name: str, layer: GRULayer) -> str:
         """Returns both activations of a GRU's layer, with "?" for an unstated one."""
@@ -52,9 +41,9 @@ class WeightsFile:
         return ", ".join(kinds)
 
     def describe(self) -> str:
-        """Returns what there is, a line for each layer and direction.
+        """Returns a line for each layer and direction.
 
-        An activation that the file does not state is "?".
+        An activation that the file does not state is shown as "?".
 
         Example:
             >>> import numpy as np

@@ -1,33 +1,21 @@
-"""Writing files of GRU weights: as a whole or not at all, and verified."""
+"""Writing files of GRU weights: completely or not at all, and verified."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
 
 from tf_gru_addon import arguments
 from tf_gru_addon.files import unfinished_folder
-from tf_gru_addon.weights import (
-    keras3_h5,
-    keras_h5,
-    npz_file,
-    onnx_nodes,
-    tf1,
-    torch_state_dict,
-)
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.files import inspect_weights
+from tf_gru_addon.weights.format import Format, Stack
+from tf_gru_addon.weights.formats import FORMATS, written
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
-from tf_gru_addon.weights.limits import require_activations
-from tf_gru_addon.weights.packages import require_package
 from tf_gru_addon.weights.read_back import read_back
 from tf_gru_addon.weights.weights_file import ACTIVATIONS
-
-Stack = tuple[GRULayer, ...]
 
 
 def write_weights(
@@ -35,24 +23,27 @@ def write_weights(
     stack: GRUWeights | GRULayer | Iterable[GRULayer],
     format: str,
 ) -> None:
-    """Writes a file of weights, and reads it back before it is there.
+    """Writes a file of weights, and verifies it before it appears under its name.
 
-    It is read by this package, and by the framework that the file is for if that is
-    installed, whose outputs are compared too. The file is there as a whole or not at
-    all, and none is ever overwritten.
+    This package reads the file back. If the framework that the file is for is
+    installed, it loads and runs the file too, and the outputs are compared. Nothing is
+    ever overwritten, and a file that fails is removed.
 
     Args:
-        path: The file. Of "torch", the ending says how: `.safetensors`, `.npz`, or else
-            as `torch.save` does. That of "keras3" must end with `.weights.h5`, by which
-            Keras knows it, and no other may.
+        path: The file. For "torch", the suffix selects the container: `.safetensors`,
+            `.npz`, or otherwise that of `torch.save`. For "keras3" it must be
+            `.weights.h5`, by which Keras recognises its own files; no other format may
+            have it.
         stack: The layers, a layer, or one GRU's weights.
-        format: "npz", "torch", "onnx", "tf1", "keras3", "keras2" or "cudnn_gru".
+        format: The format: "npz", "torch", "onnx", "keras3", ... The table in
+            `docs/weights.md` lists all.
 
     Raises:
-        FileExistsError: Something is there already.
+        FileExistsError: A file of this name exists.
+        FileNotFoundError: Its folder does not exist.
         WeightsError: The format cannot hold the weights, or what was written reads
             differently; the message says why.
-        ValueError: An argument is of another type.
+        ValueError: An argument has the wrong type.
 
     Example:
         >>> import numpy as np
@@ -70,27 +61,22 @@ def write_and_read_back(
     stack: GRUWeights | GRULayer | Iterable[GRULayer],
     format: str,
 ) -> str:
-    """Does what `write_weights` does, and returns by what the file was read back."""
+    """Writes a file like `write_weights`, and returns what read it back, in words."""
     path = arguments.path("path", path)
-    if not isinstance(format, str) or format not in _WRITERS:
+    if not isinstance(format, str) or format not in written():
         raise WeightsError(
-            f"format must be one of {', '.join(_WRITERS)}; received: {format!r}."
+            f"format must be one of {', '.join(written())}; received: {format!r}."
         )
-    for_keras_3 = path.name.endswith(".weights.h5")
-    if for_keras_3 != (format == "keras3") and (for_keras_3 or format == "keras3"):
-        raise WeightsError(
-            f"{path}: Keras 3 takes a name that ends with .weights.h5, and no other, "
-            f"for weights of its own; received the format {format!r}. Change one of "
-            "the two."
-        )
+    form = FORMATS[format]
+    _check_suffix(path, form)
     stack = as_stack(stack)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: there is no such folder.")
     with unfinished_folder(path) as folder:
         unfinished = folder / path.name
-        _WRITERS[format](unfinished, stack)
-        _verify(unfinished, stack, format)
-        reader = read_back(unfinished, stack, format)
+        form.write(unfinished, stack)
+        _verify(unfinished, stack, form)
+        reader = read_back(unfinished, stack, form)
         files = sorted(folder.iterdir())
         targets = [path.with_name(file.name) for file in files]
         for target in (path, *targets):
@@ -101,8 +87,21 @@ def write_and_read_back(
     return reader
 
 
-def _verify(path: Path, stack: Stack, format: str) -> None:
-    """Raises unless a file that was written holds the same layers."""
+def _check_suffix(path: Path, form: Format) -> None:
+    """Checks that a path ends as its format requires, and as no other does."""
+    for other in FORMATS.values():
+        suffix = other.exclusive_suffix
+        if suffix is None or path.name.endswith(suffix) == (other is form):
+            continue
+        raise WeightsError(
+            f"{path}: a file of the format {other.name!r} must end with {suffix}, and "
+            f"one of another format must not; received the format {form.name!r}. "
+            "Change the name or the format."
+        )
+
+
+def _verify(path: Path, stack: Stack, form: Format) -> None:
+    """Checks that a file that was written holds the same layers."""
     file = inspect_weights(path, reset_after=stack[0].reset_after)
     read = [
         (layer, file.unstated.get(name, ()))
@@ -110,8 +109,7 @@ def _verify(path: Path, stack: Stack, format: str) -> None:
         for layer in layers
     ]
     for layer in stack:
-        # Keras 3 names the layers, and so orders them, by their classes.
-        places = range(len(read) if format == "keras3" else min(1, len(read)))
+        places = range(min(1, len(read)) if form.keeps_order else len(read))
         found = next((i for i in places if _same(layer, *read[i])), None)
         if found is None:
             raise WeightsError(f"{path.name}: what was written reads differently.")
@@ -121,7 +119,7 @@ def _verify(path: Path, stack: Stack, format: str) -> None:
 
 
 def _same(one: GRULayer, other: GRULayer, unstated: tuple[str, ...]) -> bool:
-    """Whether two layers compute the same, as far as it is stated."""
+    """Whether two layers compute the same, as far as the file states it."""
     return (
         one.direction == other.direction
         and all(
@@ -130,7 +128,7 @@ def _same(one: GRULayer, other: GRULayer, unstated: tuple[str, ...]) -> bool:
             if key not in unstated
         )
         and all(
-            # Some formats always have biases, or add up those of a gate.
+            # Some formats always have a bias, or add up a gate's two.
             a == b or a.with_bias().fold_biases() == b.with_bias().fold_biases()
             for a, b in zip(one.directions, other.directions, strict=True)
         )
@@ -146,78 +144,3 @@ def _move(file: Path, target: Path) -> None:
         raise FileExistsError(f"{target} exists already.") from None
     except OSError:  # a file system without links
         os.rename(file, target)
-
-
-def _write_torch(path: Path, stack: Stack) -> None:
-    arrays = torch_state_dict.torch_arrays(stack)
-    if path.suffix == ".npz":
-        np.savez(path, **arrays)
-    elif path.suffix == ".safetensors":
-        require_package("safetensors", ".safetensors files")
-        from safetensors.numpy import save_file
-
-        save_file(arrays, path)
-    else:
-        tensors = torch_state_dict.to_torch(stack)
-        import torch
-
-        torch.save(tensors, path)
-
-
-def _write_npz(path: Path, stack: Stack) -> None:
-    with path.open("wb") as stream:  # NumPy would add .npz to a path
-        np.savez(stream, **npz_file.to_npz_arrays(stack))
-
-
-def _write_onnx(path: Path, stack: Stack) -> None:
-    path.write_bytes(onnx_nodes.to_onnx(stack).SerializeToString())
-
-
-def _write_tf1(path: Path, stack: Stack) -> None:
-    # The candidate's activation of a GRUCell is its own; a checkpoint does not hold it.
-    only = ACTIVATIONS if stack[0].reset_after else ("recurrent_activation",)
-    weights = _only(stack, "A TensorFlow 1 cell", only)
-    tf1.write_tf1_checkpoint(path, {"rnn/gru_cell": weights})
-
-
-def _write_keras2(path: Path, stack: Stack) -> None:
-    weights = _only(stack, "A Keras 2 weights file", ())
-    keras_h5.write_keras2_h5(path, weights)
-
-
-def _write_cudnn_gru(path: Path, stack: Stack) -> None:
-    weights = _only(stack, "CuDNNGRU")
-    keras_h5.write_keras2_h5(path, weights, cudnn=True)
-
-
-def _write_keras3(path: Path, stack: Stack) -> None:
-    keras3_h5.write_keras3_h5(path, stack)
-
-
-def _only(stack: Stack, who: str, fixed: tuple[str, ...] = ACTIVATIONS) -> GRUWeights:
-    """Returns the weights of a stack that is one GRU, as a format has it.
-
-    Args:
-        stack: The stack.
-        who: The format, for the errors.
-        fixed: The activations that it has no choice of.
-    """
-    if len(stack) > 1 or stack[0].direction != "forward":
-        raise WeightsError(
-            f"{who} is one GRU that runs forward; received {len(stack)} layer(s), "
-            f"{stack[0].direction}. Write each by itself, or as npz, torch, onnx or "
-            "keras3."
-        )
-    require_activations(stack[0], who, fixed)
-    return stack[0].forward
-
-
-_WRITERS: dict[str, Callable[[Path, Stack], None]] = {
-    "npz": _write_npz,
-    "torch": _write_torch,
-    "onnx": _write_onnx,
-    "tf1": _write_tf1,
-    "keras3": _write_keras3,
-    "keras2": _write_keras2,
-    "cudnn_gru": _write_cudnn_gru,
-}

@@ -1,39 +1,49 @@
 """The GRUs in Keras' HDF5 files: of Keras 1, 2 and 3, weights and whole models.
 
-A GRU is told by the names and shapes of its arrays, wherever they stand:
+A GRU is recognised by the names and shapes of its arrays, in any group:
 
     Keras 1    gru_1_W_z, gru_1_U_z, gru_1_b_z, ..., or gru_1_W, gru_1_U, gru_1_b
     Keras 2    kernel:0, recurrent_kernel:0, bias:0; a CuDNNGRU's bias is (6 * units,)
     Keras 3    vars/0, 1, 2 of a cell
 
-No array says what the activations are, but a whole-model file has the model's config,
-which does. Those of a CuDNNGRU are known. What an optimizer keeps for each array, often
-under the array's own name, is left out.
+The arrays do not state the activations, but the config in a whole-model file does. A
+CuDNNGRU has tanh and sigmoid. The slots that an optimizer keeps for each array, often
+under the same names, are ignored.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tf_gru_addon.reading import Budget
 from tf_gru_addon.reading.hdf5 import open_hdf5
-from tf_gru_addon.weights.cudnn_gru import from_cudnn_gru, to_cudnn_gru
+from tf_gru_addon.reading.keras_file import WEIGHTS
+from tf_gru_addon.reading.zip_file import ZipFile, open_zip
+from tf_gru_addon.weights.directions import FoundGRU, weights_file
 from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.format import Candidate, Format
+from tf_gru_addon.weights.formats.cudnn_gru import from_cudnn_gru
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.keras1 import KERAS1_NAMES, from_keras1_arrays
-from tf_gru_addon.weights.keras_arrays import from_keras_arrays, to_keras_arrays
+from tf_gru_addon.weights.keras_arrays import from_keras_arrays
 from tf_gru_addon.weights.keras_config import (
     StatedGRU,
+    json_object,
     match,
     plain_path,
     stated_grus,
 )
+from tf_gru_addon.weights.layouts import LayoutArray
+from tf_gru_addon.weights.weights_file import WeightsFile
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _KERAS2 = ("kernel", "recurrent_kernel", "bias")
 _KERAS1 = re.compile(r"(?P<prefix>.*_)(?P<name>[WUb](?:_[zrh])?)")
 
@@ -173,29 +183,59 @@ def _weights(
     return from_keras_arrays(arrays, reset_after), False
 
 
-def write_keras2_h5(
-    path: str | os.PathLike, weights: GRUWeights, *, cudnn: bool = False
-) -> None:
-    """Writes a weights file of Keras 2 for a model of one GRU.
+def _why_not(candidate: Candidate) -> str | None:
+    if candidate.start.startswith(_HDF5):
+        return None
+    if candidate.zip_names is not None and WEIGHTS in candidate.zip_names:
+        return None
+    return f"neither HDF5 nor a zip file with {WEIGHTS}"
 
-    Args:
-        path: The file, which is overwritten.
-        weights: The weights.
-        cudnn: Whether the layer is a `CuDNNGRU`.
 
-    Raises:
-        WeightsError: A CuDNNGRU cannot hold the weights.
-    """
-    import h5py
+def _read_file(path: Path, reset_after: bool | None) -> WeightsFile:
+    with path.open("rb") as stream:
+        is_hdf5 = stream.read(len(_HDF5)) == _HDF5
+    if is_hdf5:
+        grus = read_keras_h5(path, reset_after)
+    else:
+        with open_zip(path) as file:
+            config = _config(file)
+            content = io.BytesIO(file.read(WEIGHTS))
+            grus = read_keras_h5(content, reset_after, config, file.budget)
+    cudnn = bool(grus) and all(gru.cudnn for gru in grus.values())
+    found = {
+        name: FoundGRU(
+            gru.weights, gru.activation, gru.recurrent_activation, gru.backwards
+        )
+        for name, gru in grus.items()
+    }
+    return weights_file("cudnn_gru" if cudnn else "keras", found)
 
-    name = "cu_dnngru" if cudnn else "gru"
-    arrays = to_cudnn_gru(weights) if cudnn else to_keras_arrays(weights)
-    names = [f"{name}/{kind}:0" for kind in _KERAS2[: len(arrays)]]
-    with h5py.File(path, "w") as h5:
-        h5.attrs["layer_names"] = [name.encode()]
-        h5.attrs["backend"] = b"tensorflow"
-        h5.attrs["keras_version"] = b"2.3.1"
-        group = h5.create_group(name)
-        group.attrs["weight_names"] = [key.encode() for key in names]
-        for key, array in zip(names, arrays, strict=True):
-            group.create_dataset(key, data=array)
+
+def _config(file: ZipFile) -> tuple[bytes, Any] | None:
+    """Returns the model's config in a `.keras` file, and the version that wrote it."""
+    if "config.json" not in file.names:
+        return None
+    text = file.read("metadata.json") if "metadata.json" in file.names else b"{}"
+    version = json_object(text, "metadata.json").get("keras_version")
+    return file.read("config.json"), version
+
+
+FORMAT = Format(
+    name="keras",
+    file="weights or a whole model of Keras 1, 2 or 3: `.h5`, `.weights.h5`, `.keras`",
+    why_not=_why_not,
+    read=_read_file,
+    layouts={
+        "Canonical: Keras 2 and 3, TensorFlow 2": (
+            LayoutArray("kernel", "(features, 3 units)", ("Wz Wr Wh",)),
+            LayoutArray("recurrent_kernel", "(units, 3 units)", ("Uz Ur Uh",)),
+            LayoutArray("bias, reset before", "(3 units,)", ("bz br bh",)),
+            LayoutArray(
+                "bias, reset after", "(2, 3 units)", ("biz bir bih", "boz bor boh")
+            ),
+        ),
+        "Keras 1 (reset before)": tuple(
+            LayoutArray(name, "", (name.replace("_", ""),)) for name in KERAS1_NAMES
+        ),
+    },
+)

@@ -5,47 +5,53 @@
     bias_ih_l0    (3 * units,)            the biases of the input product
     bias_hh_l0    (3 * units,)            those of the recurrent product
 
-So on for `_l1`, ...; with `_reverse` behind for the other direction; no biases with
-`bias=False`. A GRUCell's names end before `_l0`. The reset gate comes after the
-recurrent product; the activations are tanh and sigmoid.
+Further layers end with `_l1`, ...; the backward direction appends `_reverse`; with
+`bias=False` the biases are absent. The names of a GRUCell lack `_l0`. The reset gate
+comes after the recurrent product; the activations are tanh and sigmoid. Files are `.pt`
+(`torch.save`), `.safetensors` and `.npz`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tf_gru_addon import arguments
+from tf_gru_addon.weights import containers
 from tf_gru_addon.weights.arrays import (
     arrays_named,
     expect_shape,
-    swap_gates,
     units_of,
 )
 from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.format import Candidate, Format, Peer, Stack
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.layouts import GateOrder, LayoutArray
 from tf_gru_addon.weights.limits import (
     require_activations,
     require_alike,
     require_reset,
 )
 from tf_gru_addon.weights.packages import require_package
+from tf_gru_addon.weights.weights_file import WeightsFile
 
 if TYPE_CHECKING:
     import torch
 
+_ORDER = GateOrder("rzh")
+#: `torch.save` without a zip file begins with a pickle of this number.
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
 _NAME = re.compile(
     r"(?P<prefix>(?:.*\.)?)(?:weight|bias)_(?:ih|hh|hr)(?:_l(?P<layer>\d{1,9})(?:_reverse)?)?"
 )
 
 
-def from_torch(
-    state_dict: Mapping[str, Any], prefix: str | None = None
-) -> tuple[GRULayer, ...]:
+def from_torch(state_dict: Mapping[str, Any], prefix: str | None = None) -> Stack:
     """Returns the layers of a GRU in a `state_dict`.
 
     Args:
@@ -79,7 +85,7 @@ def from_torch(
                 f"prefix {prefix!r} begins no recurrent layer's names. There are: "
                 f"{_listed(groups)}."
             )
-        return _read(groups[prefix], prefix)
+        return _stack(groups[prefix], prefix)
     grus = [name for name, group in groups.items() if _gates(group) == 3]
     if not grus:
         kinds = {4: "an LSTM", 1: "a simple RNN"}
@@ -96,7 +102,7 @@ def from_torch(
             f"There are several GRUs: say which with prefix=. There are: "
             f"{_listed(grus)}."
         )
-    return _read(groups[grus[0]], grus[0])
+    return _stack(groups[grus[0]], grus[0])
 
 
 def torch_prefixes(state_dict: Mapping[str, Any]) -> list[str]:
@@ -136,7 +142,7 @@ def _found(state_dict: Mapping[str, Any]) -> str:
     return f"received {', '.join(names[:6]) or 'nothing'}{more}"
 
 
-def _read(group: Mapping[str, Any], prefix: str) -> tuple[GRULayer, ...]:
+def _stack(group: Mapping[str, Any], prefix: str) -> Stack:
     layers = 1 + max(int(_NAME.fullmatch(name)["layer"] or 0) for name in group)
     cell = not any("_l" in name for name in group)
     if layers > len(group):
@@ -183,9 +189,9 @@ def _weights(names: list[str], arrays: Mapping[str, np.ndarray]) -> GRUWeights:
     for bias, name in zip(biases, names[2:], strict=True):
         expect_shape(bias, name, (3 * units,), "(3 * units,)")
     return GRUWeights(
-        swap_gates(ih.T),
-        swap_gates(hh.T),
-        swap_gates(np.stack(biases)) if biases else None,
+        _ORDER.to_canonical(ih.T),
+        _ORDER.to_canonical(hh.T),
+        _ORDER.to_canonical(np.stack(biases)) if biases else None,
         reset_after=True,
     )
 
@@ -237,10 +243,115 @@ def torch_arrays(
         for weights, way in zip(layer.directions, ("", "_reverse"), strict=False):
             end = "" if cell else f"_l{index}{way}"
             kernels = weights.kernel, weights.recurrent_kernel
-            parts = [swap_gates(kernel).T for kernel in kernels]
+            parts = [_ORDER.from_canonical(kernel).T for kernel in kernels]
             if weights.bias is not None:
-                parts += list(swap_gates(weights.bias))
+                parts += list(_ORDER.from_canonical(weights.bias))
             kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             for kind, part in zip(kinds, parts, strict=False):
                 arrays[kind + end] = part.copy(order="C")
     return arrays
+
+
+def _why_not(candidate: Candidate) -> str | None:
+    start, names = candidate.start, candidate.zip_names
+    if candidate.variables is not None:
+        return "a TensorFlow checkpoint"
+    if names is not None:
+        if any(name.endswith("/data.pkl") for name in names):
+            return None
+        if any(_NAME.fullmatch(name.removesuffix(".npy")) for name in names):
+            return None
+        return "a zip file without data.pkl and without an array weight_hh_l0"
+    if _LEGACY_MAGIC in start or start[8:9] == b"{":
+        return None
+    if start.startswith(b"\x80"):
+        return "a pickle that torch.save did not write"
+    return "neither what torch.save writes, nor .safetensors, nor .npz"
+
+
+def _read(path: Path, reset_after: bool | None) -> WeightsFile:
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    if start[8:9] == b"{":
+        state_dict = containers.load_safetensors(path)
+    elif start.startswith(b"\x80") or not containers.is_npz(path):
+        state_dict = containers.load_torch(path)
+    else:
+        state_dict = containers.load_npz(path)
+    prefixes = torch_prefixes(state_dict)
+    if not prefixes:
+        from_torch(state_dict)  # raises, and says what there is
+    grus = {
+        prefix.rstrip(".") or "gru": from_torch(state_dict, prefix)
+        for prefix in prefixes
+    }
+    return WeightsFile("torch", grus)
+
+
+def _write(path: Path, stack: Stack) -> None:
+    arrays = torch_arrays(stack)
+    if path.suffix == ".npz":
+        np.savez(path, **arrays)
+    elif path.suffix == ".safetensors":
+        require_package("safetensors", ".safetensors files")
+        from safetensors.numpy import save_file
+
+        save_file(arrays, path)
+    else:
+        tensors = to_torch(stack)
+        import torch
+
+        torch.save(tensors, path)
+
+
+def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
+    import torch
+
+    if path.suffix == ".npz":
+        with np.load(path) as file:
+            tensors = {name: torch.from_numpy(file[name]) for name in file.files}
+    elif path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        tensors = load_file(path)
+    else:
+        tensors = torch.load(path, weights_only=True)
+    first = stack[0]
+    gru = torch.nn.GRU(
+        first.features,
+        first.units,
+        num_layers=len(stack),
+        bias=first.use_bias,
+        batch_first=True,
+        bidirectional=first.direction == "bidirectional",
+        dtype=torch.float64,
+    )
+    gru.load_state_dict(tensors)
+    with torch.no_grad():
+        return gru(torch.from_numpy(x))[0].numpy()
+
+
+FORMAT = Format(
+    name="torch",
+    file="PyTorch's `state_dict` of an `nn.GRU`: `.pt`, `.safetensors` or `.npz`",
+    suffixes=(".pt", ".pth", ".safetensors"),
+    why_not=_why_not,
+    read=_read,
+    write=_write,
+    cannot_hold=(
+        "reset before; activations other than tanh and sigmoid; layers that differ in "
+        "units, direction or bias; a layer that only runs backward"
+    ),
+    gate_order="r z n",
+    activations="fixed",
+    peer=Peer("PyTorch", "torch", _run),
+    packages=("torch", "safetensors"),
+    layouts={
+        "PyTorch (reset after)": (
+            LayoutArray("weight_ih_l0", "(3 units, features)", ("Wrt", "Wzt", "Wht")),
+            LayoutArray("weight_hh_l0", "(3 units, units)", ("Urt", "Uzt", "Uht")),
+            LayoutArray("bias_ih_l0", "(3 units,)", ("bir biz bih",)),
+            LayoutArray("bias_hh_l0", "(3 units,)", ("bor boz boh",)),
+        )
+    },
+)

@@ -108,7 +108,7 @@ def test_a_model_that_holds_grus():
     assert from_torch(model, "decoder.") == from_torch(model, "decoder") == other
     with pytest.raises(WeightsError, match=r"prefix 'x.' begins no.*'decoder.'"):
         from_torch(model, "x")
-    with pytest.raises(WeightsError, match=r"weight_hh_l0 must have 3 \* units in ax"):
+    with pytest.raises(WeightsError, match=r"weight_hh_l0 must have the size 3"):
         from_torch(model, "lstm")
     model |= torch_arrays(one)
     assert from_torch(model, "") == one

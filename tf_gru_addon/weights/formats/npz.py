@@ -1,30 +1,35 @@
-"""This package's own file of weights: an `.npz` in the canonical layout.
+"""This package's own file: an `.npz` in the canonical layout.
 
     format                   "tf_gru_addon"
-    0.forward.kernel         (features, 3 * units), and so on, as in `GRUWeights`
+    0.forward.kernel         (features, 3 * units); the others as in `GRUWeights`
     0.forward.reset_after    a bool
-    0.activation             a name, and 0.recurrent_activation
+    0.activation             a name; likewise 0.recurrent_activation
 
-The number is the layer's. It holds all that a stack does, to the last bit.
+The number is the layer's index. The file holds every stack without loss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
+from tf_gru_addon.reading.zip_file import open_npz
 from tf_gru_addon.weights.arrays import arrays_named
+from tf_gru_addon.weights.containers import load_npz
 from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.format import Candidate, Format, Stack
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
+from tf_gru_addon.weights.weights_file import WeightsFile
 
 MARK = "tf_gru_addon"
 _ARRAYS = ("kernel", "recurrent_kernel", "bias")
 
 
-def to_npz_arrays(stack: tuple[GRULayer, ...]) -> dict[str, np.ndarray]:
-    """Returns what the file holds, by name."""
+def to_npz_arrays(stack: Stack) -> dict[str, np.ndarray]:
+    """Returns the arrays of the file by name."""
     arrays = {"format": np.array(MARK)}
     for index, layer in enumerate(stack):
         for way in ("forward", "backward"):
@@ -39,11 +44,11 @@ def to_npz_arrays(stack: tuple[GRULayer, ...]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def from_npz_arrays(arrays: Mapping[str, np.ndarray]) -> tuple[GRULayer, ...]:
-    """Returns the stack of a file's arrays.
+def from_npz_arrays(arrays: Mapping[str, np.ndarray]) -> Stack:
+    """Returns the stack that a file's arrays describe.
 
     Raises:
-        WeightsError: An array is missing or surplus, or is none of a GRU's.
+        WeightsError: An array is missing, surplus or of another shape.
     """
     rest = {name: array for name, array in arrays.items() if name != "format"}
     layers = []
@@ -83,3 +88,35 @@ def _word(value: np.ndarray | None, name: str) -> str:
     if value is None or value.shape != () or value.dtype.kind != "U" or not str(value):
         raise WeightsError(f"{name} must be a single word.")
     return str(value)
+
+
+def _why_not(candidate: Candidate) -> str | None:
+    names = candidate.zip_names
+    if names is None:
+        return "not a zip file"
+    if names.isdisjoint(("format", "format.npy")):
+        return "no array 'format', which this package writes"
+    with open_npz(candidate.path) as arrays:
+        mark = arrays["format"]
+    if mark.shape != () or str(mark) != MARK:
+        return f"its array 'format' is not {MARK!r}"
+    return None
+
+
+def _read(path: Path, reset_after: bool | None) -> WeightsFile:
+    return WeightsFile("npz", {"gru": from_npz_arrays(load_npz(path))})
+
+
+def _write(path: Path, stack: Stack) -> None:
+    with path.open("wb") as stream:  # given a path, NumPy would append .npz
+        np.savez(stream, **to_npz_arrays(stack))
+
+
+FORMAT = Format(
+    name="npz",
+    file="this package's own; holds every stack",
+    suffixes=(".npz",),
+    why_not=_why_not,
+    read=_read,
+    write=_write,
+)

@@ -4,16 +4,17 @@
     R  (directions, 3 * units, units)
     B  (directions, 6 * units)             three input biases, three recurrent ones
 
-`direction` is forward, reverse or bidirectional; `linear_before_reset=1` is the reset
-gate after the recurrent product, and 0, the default, is before it, where only the sum
-of two biases counts. `layout` is about the sequences alone: the weights are the same.
-`sequence_lens` and `initial_h` are inputs of a node, and are no part of the weights.
+`direction` is forward, reverse or bidirectional. `linear_before_reset=1` applies the
+reset gate after the recurrent product. 0, the default, applies it before; then only the
+sum of a gate's two biases counts. `layout` concerns the sequences, not the weights.
+`sequence_lens` and `initial_h` are inputs of a node, not weights.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,16 +23,27 @@ from tf_gru_addon import arguments
 from tf_gru_addon.reading import FileRefusedError, boundary, require_regular
 from tf_gru_addon.weights.arrays import expect_shape, finite_array, units_of
 from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.format import Candidate, Format, Peer, Stack
+from tf_gru_addon.weights.formats.onnx_activations import (
+    activations_for,
+    activations_of,
+)
+from tf_gru_addon.weights.formats.onnx_constants import Constants, Tensors
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
-from tf_gru_addon.weights.onnx_activations import activations_for, activations_of
-from tf_gru_addon.weights.onnx_constants import Constants, Tensors
+from tf_gru_addon.weights.layouts import LayoutArray
 from tf_gru_addon.weights.packages import require_package
+from tf_gru_addon.weights.recognise import not_weights
+from tf_gru_addon.weights.weights_file import WeightsFile
 
 if TYPE_CHECKING:
     import onnx
 
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+#: The suffixes of ONNX models, including those for which ONNX picks another encoding.
+_SUFFIXES = (".onnx", ".onnxtxt")
+#: The keys of the fields that may follow the version in a ModelProto.
+_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42"
 
 
 def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]:
@@ -157,7 +169,9 @@ def _weights(
     return weights
 
 
-def to_onnx(layer: GRUWeights | GRULayer, *, name: str = "gru") -> onnx.ModelProto:
+def to_onnx(
+    layer: GRUWeights | GRULayer | Stack, *, name: str = "gru"
+) -> onnx.ModelProto:
     """Returns a model of one GRU node.
 
     Its input is `X`, (timesteps, batch, features), and its outputs are `Y`,
@@ -229,3 +243,65 @@ def _arrays(layer: GRULayer) -> dict[str, np.ndarray]:
         both[:, :rows] = biases
         arrays["B"] = both.reshape(len(directions), -1)
     return arrays
+
+
+def _why_not(candidate: Candidate) -> str | None:
+    start, path = candidate.start, candidate.path
+    if not_weights(path, start):
+        return "another kind of model"
+    if path.suffix.lower() in _SUFFIXES:
+        return None
+    # The version's key, a small version, and the key of a field that may follow.
+    if len(start) > 2 and start[0] == 8 and 0 < start[1] < 64 and start[2] in _FIELDS:
+        return None
+    return "neither named .onnx nor a serialized ModelProto"
+
+
+def _read(path: Path, reset_after: bool | None) -> WeightsFile:
+    layers = read_onnx(path)
+    return WeightsFile("onnx", {name: (layer,) for name, layer in layers.items()})
+
+
+def _write(path: Path, stack: Stack) -> None:
+    path.write_bytes(to_onnx(stack).SerializeToString())
+
+
+def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
+    import onnx
+    import onnxruntime
+    from onnx import numpy_helper
+
+    model = onnx.load(path, format="protobuf")
+    onnx.checker.check_model(model)
+    # ONNX Runtime has float32 kernels only.
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor).astype("float32")
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    feed = {"X": x.transpose(1, 0, 2).astype("float32")}
+    (y,) = session.run(["Y"], feed)  # (timesteps, directions, batch, units)
+    return y.transpose(2, 0, 1, 3).reshape(*x.shape[:2], -1)
+
+
+FORMAT = Format(
+    name="onnx",
+    file="an ONNX model with `GRU` nodes; written: one layer as one node",
+    suffixes=(".onnx",),
+    why_not=_why_not,
+    read=_read,
+    write=_write,
+    cannot_hold="several layers; activations that ONNX lacks",
+    peer=Peer("ONNX Runtime", "onnxruntime", _run),
+    packages=("onnx",),
+    layouts={
+        "ONNX, a direction (linear_before_reset=1 is reset after)": (
+            LayoutArray("W", "(3 units, features)", ("Wzt", "Wrt", "Wht")),
+            LayoutArray("R", "(3 units, units)", ("Uzt", "Urt", "Uht")),
+            LayoutArray("B", "(6 units,)", ("biz bir bih boz bor boh",)),
+        )
+    },
+)

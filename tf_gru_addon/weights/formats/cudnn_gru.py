@@ -1,18 +1,19 @@
-"""The arrays of Keras 2's `CuDNNGRU`.
+"""Keras 2's `CuDNNGRU`: its arrays, and its `.h5`, which the "keras" format reads.
 
     kernel            (features, 3 * units)     z | r | h
     recurrent_kernel  (units, 3 * units)
     bias              (6 * units,): three input biases, three recurrent ones
 
-The shapes are Keras' own, the contents are not: a gate's recurrent kernel is
-transposed, and a gate's kernel is too, but with its numbers laid out in the shape that
-it had before. The reset gate comes after the recurrent product, the activations are
-tanh and sigmoid, and there always is a bias.
+The shapes are those of a `GRU`, but each gate's block differs: the recurrent kernel is
+transposed; the kernel is transposed and then reshaped to its former shape. The reset
+gate comes after the recurrent product, the activations are tanh and sigmoid, and the
+bias is always there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,17 +21,24 @@ import numpy as np
 from tf_gru_addon import arguments
 from tf_gru_addon.weights.arrays import expect_shape, finite_array, units_of
 from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.format import Format, Stack
+from tf_gru_addon.weights.formats.keras_model import KERAS_2, write_keras2_h5
 from tf_gru_addon.weights.gru_weights import GRUWeights
-from tf_gru_addon.weights.limits import require_reset, require_weights
+from tf_gru_addon.weights.layouts import LayoutArray
+from tf_gru_addon.weights.limits import (
+    only_forward,
+    require_activations,
+    require_reset,
+    require_weights,
+)
 
 
 def from_cudnn_gru(arrays: Sequence[Any]) -> GRUWeights:
-    """Returns the weights of what `get_weights()` of a CuDNNGRU gave.
-
-    A CuDNNGRU's weights file holds the same arrays.
+    """Returns the weights of a CuDNNGRU.
 
     Args:
-        arrays: The kernel, the recurrent kernel and the bias.
+        arrays: What its `get_weights()` returns: the kernel (features, 3 * units), the
+            recurrent kernel (units, 3 * units) and the bias (6 * units,).
 
     Raises:
         WeightsError: The arrays are not a CuDNNGRU's.
@@ -72,11 +80,11 @@ def to_cudnn_gru(weights: GRUWeights) -> list[np.ndarray]:
     """Returns the arrays for `set_weights` of a CuDNNGRU.
 
     Args:
-        weights: The weights; a bias that there is not becomes zeros.
+        weights: The weights, with `reset_after=True`. A missing bias becomes zeros.
 
     Raises:
-        WeightsError: The weights have the reset gate before the recurrent product,
-            which cuDNN cannot.
+        WeightsError: The weights have `reset_after=False`, which cuDNN does not
+            support.
 
     Example:
         >>> import numpy as np
@@ -99,3 +107,29 @@ def _each_gate(
     array: np.ndarray, change: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     return np.concatenate([change(gate) for gate in np.split(array, 3, -1)], axis=-1)
+
+
+def _write(path: Path, stack: Stack) -> None:
+    weights = only_forward(stack, "CuDNNGRU")
+    require_activations(stack[0], "CuDNNGRU")
+    write_keras2_h5(path, "cu_dnngru", to_cudnn_gru(weights))
+
+
+FORMAT = Format(
+    name="cudnn_gru",
+    file="Keras 2's weights of a `CuDNNGRU`",
+    write=_write,
+    cannot_hold=(
+        "reset before; activations other than tanh and sigmoid; several layers; a "
+        "layer that runs backward"
+    ),
+    activations="fixed",
+    peer=KERAS_2,
+    layouts={
+        "Keras 2 CuDNNGRU (reset after)": (
+            LayoutArray("kernel", "(features, 3 units)", ("Wzx Wrx Whx",)),
+            LayoutArray("recurrent_kernel", "(units, 3 units)", ("Uzt Urt Uht",)),
+            LayoutArray("bias", "(6 units,)", ("biz bir bih boz bor boh",)),
+        )
+    },
+)

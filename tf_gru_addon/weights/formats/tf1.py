@@ -8,11 +8,11 @@
     candidate/kernel  (features + units, units)
     candidate/bias    (units,)
 
-`GRUBlockCell` calls the same `w_ru`, `b_ru`, `w_c`, `b_c`; TensorFlow 1.1 and before
-had `weights` and `biases` for `kernel` and `bias`. `CudnnCompatibleGRUCell`, and
-`CudnnGRU` in a checkpoint, have the reset gate after the recurrent product:
+`GRUBlockCell` names them `w_ru`, `b_ru`, `w_c`, `b_c`. Up to TensorFlow 1.1, `kernel`
+and `bias` are `weights` and `biases`. `CudnnCompatibleGRUCell`, and `CudnnGRU` in a
+checkpoint, apply the reset gate after the recurrent product:
 
-    gates/kernel, gates/bias           as above; the sum of the two biases
+    gates/kernel, gates/bias           as above; the bias is the sum of both
     candidate/input_projection/kernel  (features, units), and its bias (units,)
     candidate/hidden_projection/kernel (units, units), and its bias (units,)
 """
@@ -22,7 +22,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,17 @@ from tf_gru_addon.weights.arrays import (
     natural,
     units_of,
 )
+from tf_gru_addon.weights.directions import FoundGRU, weights_file
 from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.format import Candidate, Format, Peer, Stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
-from tf_gru_addon.weights.limits import require_weights
+from tf_gru_addon.weights.layouts import GateOrder, LayoutArray
+from tf_gru_addon.weights.limits import (
+    only_forward,
+    require_activations,
+    require_weights,
+)
+from tf_gru_addon.weights.weights_file import WeightsFile
 
 _PLAIN = ("gates/kernel", "gates/bias", "candidate/kernel", "candidate/bias")
 _CUDNN = (
@@ -61,7 +70,10 @@ _SYNONYMS = {
     "candidate/biases": "candidate/bias",
 }
 _ENDINGS = (*_SYNONYMS, *dict.fromkeys((*_PLAIN, *_CUDNN)))
-#: What every TensorFlow 2 checkpoint has.
+_GATES = GateOrder("rz")
+#: The scope of the cell in a file that `write_weights` wrote: tf.nn.dynamic_rnn's.
+_SCOPE = "rnn/gru_cell"
+#: What every object-based checkpoint of TensorFlow 2 has.
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 #: An optimizer's variables, which end as the cell's do: "Adam/m/rnn/gru_cell/...".
 _OF_OPTIMIZER = re.compile(
@@ -71,10 +83,11 @@ _OF_OPTIMIZER = re.compile(
 
 
 def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
-    """Returns the weights of a cell's variables.
+    """Returns the weights that a cell's variables hold.
 
     Args:
-        variables: The arrays by their names within the cell: "gates/kernel", ...
+        variables: The arrays by their names within the cell: "gates/kernel", ... The
+            module's docstring lists names and shapes.
 
     Raises:
         WeightsError: An array is missing or surplus, or has another shape.
@@ -117,9 +130,11 @@ def from_tf1_variables(variables: Mapping[str, Any]) -> GRUWeights:
     for bias in biases:
         expect_shape(bias, "each bias of candidate", (units,), "(units,)")
     return GRUWeights(
-        np.concatenate([_z_r(gates[:features]), kernel], axis=1),
-        np.concatenate([_z_r(gates[features:]), recurrent_kernel], axis=1),
-        _bias(_z_r(gates_bias), biases),
+        np.concatenate([_GATES.to_canonical(gates[:features]), kernel], axis=1),
+        np.concatenate(
+            [_GATES.to_canonical(gates[features:]), recurrent_kernel], axis=1
+        ),
+        _bias(_GATES.to_canonical(gates_bias), biases),
         reset_after=after,
     )
 
@@ -139,11 +154,6 @@ def _sizes(gates: np.ndarray, bias: np.ndarray) -> tuple[int, int]:
     return features, units
 
 
-def _z_r(gates: np.ndarray) -> np.ndarray:
-    """Exchanges r and z."""
-    return np.concatenate(np.split(gates, 2, axis=-1)[::-1], axis=-1)
-
-
 def _bias(gates: np.ndarray, candidate: list[np.ndarray]) -> np.ndarray:
     if len(candidate) == 1:
         return np.concatenate([gates, candidate[0]])
@@ -159,9 +169,9 @@ def to_tf1_variables(weights: GRUWeights) -> dict[str, np.ndarray]:
     """Returns the variables of a TensorFlow 1 cell that computes the same.
 
     Args:
-        weights: The weights. Those of `reset_after=False` become a `GRUCell`'s; those
-            of `reset_after=True` a `CudnnCompatibleGRUCell`'s, the two biases of z and
-            of r folded into one. A bias that there is not becomes zeros.
+        weights: The weights. With `reset_after=False` they become a `GRUCell`'s; with
+            `reset_after=True` a `CudnnCompatibleGRUCell`'s, and the two biases of z,
+            and of r, are added up. A missing bias becomes zeros.
 
     Example:
         >>> import numpy as np
@@ -177,7 +187,10 @@ def to_tf1_variables(weights: GRUWeights) -> dict[str, np.ndarray]:
     gates = np.concatenate([weights.kernel, weights.recurrent_kernel])[:, : 2 * units]
     candidate = weights.candidate
     bias = weights.bias[0] if weights.reset_after else weights.bias
-    variables = {"gates/kernel": _z_r(gates), "gates/bias": _z_r(bias[: 2 * units])}
+    variables = {
+        "gates/kernel": _GATES.from_canonical(gates),
+        "gates/bias": _GATES.from_canonical(bias[: 2 * units]),
+    }
     if weights.reset_after:
         arrays = [
             candidate.kernel,
@@ -196,14 +209,14 @@ def to_tf1_variables(weights: GRUWeights) -> dict[str, np.ndarray]:
 
 
 def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
-    """Returns the weights of all the GRU cells in a checkpoint, by their scopes.
+    """Returns the weights of all GRU cells in a checkpoint, by scope.
 
     Args:
-        path: The checkpoint, as TensorFlow calls it: the files' name without `.index`
-            or `.data-...` (or, of the oldest checkpoints, the file itself).
+        path: The checkpoint: the files' name without `.index` or `.data-...`. The
+            oldest checkpoints are a single file; then its path.
 
     Raises:
-        WeightsError: It cannot be read, or the variables of a cell are not complete.
+        WeightsError: It cannot be read, or a variable of a cell is missing.
 
     Example:
         >>> import numpy as np
@@ -219,16 +232,16 @@ def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
 
 
 def read_tf1_cells(path: str | os.PathLike) -> dict[str, tuple[GRUWeights, bool]]:
-    """Returns what `read_tf1_checkpoint` does, and whether each cell's kind is known.
+    """Returns the weights by scope, and whether the activation is known to be tanh.
 
-    `GRUBlockCell` and `CudnnCompatibleGRUCell` have the activation tanh. The variables
-    of the others are those of a `GRUCell`, which can have any; nothing in a checkpoint
-    shows which. The gates of all of them are sigmoids.
+    It is for `GRUBlockCell` and `CudnnCompatibleGRUCell`. The other variables are those
+    of a `GRUCell`, whose activation can be any; a checkpoint does not state it. All
+    these cells have sigmoid gates.
     """
     import tensorflow as tf
 
     path = os.fspath(arguments.path("path", path))
-    what = "not a TensorFlow checkpoint, or one that is damaged"
+    what = "not a TensorFlow checkpoint, or a damaged one"
     remedy = "Give the name without .index or .data-00000-of-00001."
     with boundary(path, WeightsError, what, remedy):
         budget = checkpoint_budget(path)
@@ -244,12 +257,6 @@ def read_tf1_cells(path: str | os.PathLike) -> dict[str, tuple[GRUWeights, bool]
             scope: {ending: reader.get_tensor(name) for ending, name in cell.items()}
             for scope, cell in cells.items()
         }
-    if not cells and _OBJECT_GRAPH in shapes:
-        raise WeightsError(
-            f"{path}: a TensorFlow 2 checkpoint, of objects. Only those of TensorFlow "
-            "1, which have names of variables, are read. Load it into its model and "
-            'save that: model.save_weights("model.weights.h5").'
-        )
     found = {}
     for scope, variables in arrays.items():
         try:
@@ -260,15 +267,15 @@ def read_tf1_cells(path: str | os.PathLike) -> dict[str, tuple[GRUWeights, bool]
     return found
 
 
-def _cells(names: list[str]) -> dict[str, dict[str, str]]:
-    """Returns by scope the names of a cell's variables, by their endings."""
+def _cells(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Returns, by scope and ending, the names of the cells' variables."""
     cells: dict[str, dict[str, str]] = {}
     for name in names:
         for ending in () if _OF_OPTIMIZER.search(name) else _ENDINGS:
             if name == ending or name.endswith("/" + ending):
                 scope = name[: -len(ending)].rstrip("/")
                 cells.setdefault(scope, {})[ending] = name
-    # A cell is known by its gates; another layer may well be called "candidate".
+    # The gates identify a cell. Another layer may be named "candidate".
     gates = {"gates/kernel", "gates/weights", "w_ru"}
     return {scope: cell for scope, cell in cells.items() if gates & set(cell)}
 
@@ -276,15 +283,15 @@ def _cells(names: list[str]) -> dict[str, dict[str, str]]:
 def write_tf1_checkpoint(
     path: str | os.PathLike, cells: Mapping[str, GRUWeights]
 ) -> None:
-    """Writes a checkpoint from which TensorFlow 1 restores the cells' variables.
+    """Writes a checkpoint from which TensorFlow 1 restores the variables of cells.
 
     Args:
         path: The checkpoint, without `.index` or `.data-...`.
-        cells: The weights by their scopes: `tf.nn.dynamic_rnn(GRUCell(units), x)` has
-            "rnn/gru_cell".
+        cells: The weights by scope. The scope of `tf.nn.dynamic_rnn(GRUCell(units), x)`
+            is "rnn/gru_cell".
 
     Raises:
-        WeightsError: Something is there already, or there is nothing to write.
+        WeightsError: A file exists already, or `cells` is empty.
     """
     import tensorflow as tf
 
@@ -310,3 +317,88 @@ def write_tf1_checkpoint(
         shape_and_slices=[""] * len(arrays),
         tensors=list(arrays.values()),
     )
+
+
+def _why_not(candidate: Candidate) -> str | None:
+    names = candidate.variables
+    if names is None:
+        return "no checkpoint: there is no such file with .index appended"
+    if _OBJECT_GRAPH in names and not _cells(names):
+        return "an object-based checkpoint of TensorFlow 2"
+    return None
+
+
+def _read(path: Path, reset_after: bool | None) -> WeightsFile:
+    found = {
+        name: FoundGRU(weights, "tanh" if tanh else None, "sigmoid")
+        for name, (weights, tanh) in read_tf1_cells(path).items()
+    }
+    return weights_file("tf1", found)
+
+
+def _write(path: Path, stack: Stack) -> None:
+    who = "A TensorFlow 1 cell"
+    weights = only_forward(stack, who)
+    if weights.reset_after:
+        require_activations(stack[0], who)
+    else:  # a GRUCell has any activation, which the checkpoint does not state
+        require_activations(stack[0], who, ("recurrent_activation",))
+    write_tf1_checkpoint(path, {_SCOPE: weights})
+
+
+def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray | None:
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(path))
+    names = to_tf1_variables(stack[0].directions[0])
+    cell = {name: reader.get_tensor(f"{_SCOPE}/{name}") for name in names}
+    if stack[0].reset_after:
+        return None  # TensorFlow 2 has no CudnnCompatibleGRUCell
+    with tf.device("CPU"):
+        cell = {name: tf.cast(array, tf.float32) for name, array in cell.items()}
+        h = tf.zeros([len(x), stack[0].units])
+        outputs = []
+        for inputs in tf.unstack(tf.constant(x, tf.float32), axis=1):
+            *_, h = tf.raw_ops.GRUBlockCell(
+                x=inputs,
+                h_prev=h,
+                w_ru=cell["gates/kernel"],
+                b_ru=cell["gates/bias"],
+                w_c=cell["candidate/kernel"],
+                b_c=cell["candidate/bias"],
+            )
+            outputs.append(h)
+        return tf.stack(outputs, axis=1).numpy()
+
+
+_GATE_ARRAYS = (
+    LayoutArray("gates/kernel", "(features + units, 2 units)", ("Wr Wz", "Ur Uz")),
+    LayoutArray("gates/bias", "(2 units,)", ("br bz",)),
+)
+FORMAT = Format(
+    name="tf1",
+    file="a TensorFlow 1 checkpoint; written: one cell, of the scope `rnn/gru_cell`",
+    suffixes=(".ckpt",),
+    why_not=_why_not,
+    read=_read,
+    write=_write,
+    cannot_hold=(
+        "several layers; a layer that runs backward; recurrent activations other than "
+        "sigmoid; with reset after, activations other than tanh"
+    ),
+    gate_order="r z (gates), h (candidate)",
+    activations="unstated",
+    peer=Peer("TensorFlow", "tensorflow", _run),
+    layouts={
+        "TensorFlow 1 GRUCell, GRUBlockCell (reset before)": (
+            *_GATE_ARRAYS,
+            LayoutArray("candidate/kernel", "(features + units, units)", ("Wh", "Uh")),
+            LayoutArray("candidate/bias", "(units,)", ("bh",)),
+        ),
+        "TensorFlow 1 CudnnCompatibleGRUCell (reset after)": (
+            *_GATE_ARRAYS,
+            LayoutArray("input_projection", "kernel, bias", ("Wh", "bih")),
+            LayoutArray("hidden_projection", "kernel, bias", ("Uh", "boh")),
+        ),
+    },
+)

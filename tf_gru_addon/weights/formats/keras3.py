@@ -1,33 +1,29 @@
-"""Keras 3's `.weights.h5` of a model whose layers are GRUs.
+"""Keras 3's `.weights.h5`, written for a model whose layers are GRUs.
 
     layers/gru/cell/vars/0, 1, 2                          the arrays, in Keras' order
     layers/bidirectional/forward_layer/cell/vars/0, 1, 2  and backward_layer
     layers/gru_1/...                                      the second GRU
 
 `Sequential([Input(...), GRU(...), ...])`, or a functional model of the same layers,
-loads it with `load_weights`; the GRUs are those of `keras.layers` or of this package.
-Such a file does not state activations.
+loads it with `load_weights`. The GRUs are those of `keras.layers` or of this package.
+The file does not state activations. The "keras" format reads it.
 """
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tf_gru_addon.weights.errors import WeightsError
+from tf_gru_addon.weights.format import Format, Peer, Stack
+from tf_gru_addon.weights.formats.keras_model import run_keras
 from tf_gru_addon.weights.gru_layer import GRULayer
 from tf_gru_addon.weights.gru_weights import GRUWeights
 
 
-def write_keras3_h5(path: str | os.PathLike, stack: tuple[GRULayer, ...]) -> None:
-    """Writes a weights file of Keras 3 for a model of the stack's layers.
-
-    Args:
-        path: The file, which is overwritten.
-        stack: The layers.
-
-    Raises:
-        WeightsError: A layer runs backward alone.
-    """
+def _write(path: Path, stack: Stack) -> None:
     import h5py
 
     counts: dict[str, int] = {}
@@ -43,16 +39,16 @@ def write_keras3_h5(path: str | os.PathLike, stack: tuple[GRULayer, ...]) -> Non
 def _kind(layer: GRULayer) -> str:
     if layer.direction == "reverse":
         raise WeightsError(
-            "Keras' weights do not state that a layer runs backward, and this one runs "
-            "backward alone. Write it as a forward one, for a GRU of go_backwards=True."
+            "Keras' weight files do not state a layer's direction, and this one only "
+            "runs backward. Write it as a forward one, for GRU(go_backwards=True)."
         )
     return "gru" if layer.direction == "forward" else "bidirectional"
 
 
-def _write_layer(group, layer: GRULayer) -> None:
+def _write_layer(group: Any, layer: GRULayer) -> None:
     group.create_group("vars")
     if layer.direction == "forward":
-        _write_gru(group, layer.forward)
+        _write_gru(group, layer.directions[0])
         return
     for name, weights in zip(("forward", "backward"), layer.directions, strict=True):
         inner = group.create_group(f"{name}_layer")
@@ -60,7 +56,26 @@ def _write_layer(group, layer: GRULayer) -> None:
         _write_gru(inner, weights)
 
 
-def _write_gru(group, weights: GRUWeights) -> None:
+def _write_gru(group: Any, weights: GRUWeights) -> None:
     variables = group.create_group("cell/vars")
     for index, array in enumerate(weights.arrays()):
         variables.create_dataset(str(index), data=array)
+
+
+def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
+    import keras
+
+    return run_keras(keras, path, stack, x)
+
+
+FORMAT = Format(
+    name="keras3",
+    file="Keras 3's weights of a stack of `GRU` and `Bidirectional(GRU)`",
+    suffixes=(".weights.h5",),
+    write=_write,
+    cannot_hold="a layer that only runs backward",
+    activations="unstated",
+    exclusive_suffix=".weights.h5",
+    keeps_order=False,  # Keras 3 names the groups, and so sorts them, by class
+    peer=Peer("Keras", "keras", _run),
+)
