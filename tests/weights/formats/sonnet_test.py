@@ -88,7 +88,7 @@ def test_a_checkpoint_of_several_modules(tmp_path):
         ({"b": np.ones(5)}, r"b must have the shape \(3 \* units,\), here \(6,\)"),
         ({"w_i": np.ones((3, 7))}, r"w_i must .*here \(\?, 6\); received \(3, 7\)"),
         ({"w_h": np.ones((3, 6))}, r"w_h must .*here \(2, 6\)"),
-        ({"w_h": np.ones((2, 7))}, r"w_h must have 3 \* units"),
+        ({"w_h": np.ones((2, 7))}, r"w_h must have .*3 \* units in axis"),
         ({"w_i": np.full((3, 6), np.nan)}, r"w_i\[0, 0\] is nan"),
         ({"c": np.ones(6)}, "Sonnet's GRU has the surplus c"),
     ],

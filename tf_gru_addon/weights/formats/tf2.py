@@ -24,6 +24,7 @@ from tf_gru_addon.reading.checkpoint import OBJECT_GRAPH, ObjectCheckpoint
 from tf_gru_addon.weights.directions import FoundGRU, weights_file
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.format import Candidate, Format, Peer, Stack
+from tf_gru_addon.weights.formats import sonnet
 from tf_gru_addon.weights.formats.cudnn_gru import from_cudnn_gru
 from tf_gru_addon.weights.gru_layer import GRULayer
 from tf_gru_addon.weights.gru_weights import GRUWeights
@@ -39,6 +40,8 @@ def _why_not(candidate: Candidate) -> str | None:
         return "not a TensorFlow checkpoint"
     if OBJECT_GRAPH not in candidate.variables:
         return "a checkpoint of variables, without TensorFlow 2's graph of objects"
+    if sonnet.FORMAT.why_not(candidate) is None:
+        return "a checkpoint of Sonnet"
     return None
 
 

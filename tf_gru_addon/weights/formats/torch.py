@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _ORDER = GateOrder("rzh")
 #: `torch.save` without a zip file begins with a pickle of this number.
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
 _NAME = re.compile(
     r"(?P<prefix>(?:.*\.)?)(?:weight|bias)_(?:ih|hh|hr)(?:_l(?P<layer>\d{1,9})(?:_reverse)?)?"
 )
@@ -262,7 +262,7 @@ def _why_not(candidate: Candidate) -> str | None:
         if any(_NAME.fullmatch(name.removesuffix(".npy")) for name in names):
             return None
         return "a zip file without data.pkl and without an array weight_hh_l0"
-    if _LEGACY_MAGIC in start or start[8:9] == b"{":
+    if LEGACY_MAGIC in start or start[8:9] == b"{":
         return None
     if start.startswith(b"\x80"):
         return "a pickle that torch.save did not write"
