@@ -32,7 +32,7 @@ import numpy as np
 
 from tf_gru_addon.reading import FileRefusedError, require_regular
 from tf_gru_addon.weights.containers import load_npz
-from tf_gru_addon.weights.format import Candidate, Format, Peer, Stack
+from tf_gru_addon.weights.format import Candidate, Format, Stack
 from tf_gru_addon.weights.gru_layer import GRULayer
 from tf_gru_addon.weights.layouts import LayoutArray
 from tf_gru_addon.weights.limits import (
@@ -40,6 +40,7 @@ from tf_gru_addon.weights.limits import (
     require_alike,
     require_reset,
 )
+from tf_gru_addon.weights.peer_process import peer_in_process
 from tf_gru_addon.weights.r_z_n import KINDS, Part, stacks_of, to_r_z_n
 from tf_gru_addon.weights.weights_file import WeightsFile
 
@@ -265,23 +266,25 @@ def _write(path: Path, stack: Stack) -> None:
         write_params(path, arrays)
 
 
-def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
-    import mxnet
+_SCRIPT = """
+import sys
+import mxnet
+import numpy as np
 
-    first = stack[0]
-    gru = mxnet.gluon.rnn.GRU(
-        first.units,
-        num_layers=len(stack),
-        layout="NTC",
-        bidirectional=first.direction == "bidirectional",
-        input_size=first.features,
-        dtype=first.dtype.name,
-    )
-    gru.load_parameters(str(path))
-    gru.cast("float32")
-    return np.asarray(gru(mxnet.nd.array(x)).asnumpy(), np.float64)
-
-
+path, inputs, outputs, *sizes = sys.argv[1:]
+features, units, layers, directions = map(int, sizes)
+gru = mxnet.gluon.rnn.GRU(
+    units, layers, "NTC", bidirectional=directions == 2, input_size=features
+)
+gru.initialize()
+if path.endswith(".npz"):  # which MXNet 2 loads
+    with np.load(path) as file:
+        for name, parameter in gru.collect_params().items():
+            parameter.set_data(mxnet.nd.array(file[name[len(gru.prefix):]]))
+else:
+    gru.load_parameters(path, cast_dtype=True)
+np.save(outputs, gru(mxnet.nd.array(np.load(inputs))).asnumpy())
+"""
 FORMAT = Format(
     name="mxnet",
     file="MXNet's parameters of a Gluon `rnn.GRU`: `.params` or `.npz`",
@@ -295,7 +298,7 @@ FORMAT = Format(
     ),
     gate_order="r z n",
     activations="fixed",
-    peer=Peer("MXNet", "mxnet", _run),
+    peer=peer_in_process("MXNet", "mxnet", _SCRIPT),
     layouts={
         "MXNet (reset after)": (
             LayoutArray("l0_i2h_weight", "(3 units, features)", ("Wrt", "Wzt", "Wht")),

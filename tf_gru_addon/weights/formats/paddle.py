@@ -30,7 +30,7 @@ import numpy as np
 from tf_gru_addon.reading import Budget
 from tf_gru_addon.reading.plain_pickle import read_pickle
 from tf_gru_addon.weights.errors import WeightsError
-from tf_gru_addon.weights.format import Candidate, Format, Peer, Stack
+from tf_gru_addon.weights.format import Candidate, Format, Stack
 from tf_gru_addon.weights.formats.torch import LEGACY_MAGIC
 from tf_gru_addon.weights.layouts import LayoutArray
 from tf_gru_addon.weights.limits import (
@@ -38,6 +38,7 @@ from tf_gru_addon.weights.limits import (
     require_alike,
     require_reset,
 )
+from tf_gru_addon.weights.peer_process import peer_in_process
 from tf_gru_addon.weights.r_z_n import KINDS, Part, stacks_of, to_r_z_n
 from tf_gru_addon.weights.weights_file import WeightsFile
 
@@ -208,26 +209,23 @@ def _write(path: Path, stack: Stack) -> None:
     write_pdparams(path, to_paddle(stack))
 
 
-def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
-    import paddle
+_SCRIPT = """
+import sys
+import numpy as np
+import paddle
 
-    first = stack[0]
-    gru = paddle.nn.GRU(
-        first.features,
-        first.units,
-        num_layers=len(stack),
-        direction="bidirect" if first.direction == "bidirectional" else "forward",
-    )
-    arrays = paddle.load(str(path), return_numpy=True)
-    missing, surplus = gru.set_state_dict(
-        {name: array.astype("float32") for name, array in arrays.items()}
-    )
-    if missing or surplus:
-        raise ValueError(f"missing {missing}, surplus {surplus}")
-    y, _ = gru(paddle.to_tensor(x.astype("float32")))
-    return np.asarray(y.numpy(), np.float64)
-
-
+path, inputs, outputs, *sizes = sys.argv[1:]
+features, units, layers, directions = map(int, sizes)
+direction = "bidirect" if directions == 2 else "forward"
+gru = paddle.nn.GRU(features, units, num_layers=layers, direction=direction)
+arrays = paddle.load(path, return_numpy=True)
+arrays = {name: array.astype("float32") for name, array in arrays.items()}
+missing, surplus = gru.set_state_dict(arrays)
+if missing or surplus:
+    raise ValueError(f"missing {missing}, surplus {surplus}")
+y, _ = gru(paddle.to_tensor(np.load(inputs)))
+np.save(outputs, y.numpy())
+"""
 FORMAT = Format(
     name="paddle",
     file="PaddlePaddle's state dict of an `nn.GRU`: `.pdparams`",
@@ -241,7 +239,7 @@ FORMAT = Format(
     ),
     gate_order="r z c",
     activations="fixed",
-    peer=Peer("PaddlePaddle", "paddle", _run),
+    peer=peer_in_process("PaddlePaddle", "paddle", _SCRIPT),
     layouts={
         "PaddlePaddle (reset after)": (
             LayoutArray("weight_ih_l0", "(3 units, features)", ("Wrt", "Wzt", "Wht")),
