@@ -20,7 +20,7 @@ _VALUE = "VARIABLE_VALUE"
 _NAME_COST = 64
 
 
-def checkpoint_budget(prefix: str | os.PathLike) -> Budget:
+def checkpoint_budget(prefix: str | os.PathLike[str]) -> Budget:
     """Returns the budget of a checkpoint: that of its files together.
 
     Args:
@@ -61,7 +61,7 @@ class ObjectCheckpoint:
         [('', ['step'])]
     """
 
-    def __init__(self, prefix: str | os.PathLike):
+    def __init__(self, prefix: str | os.PathLike[str]):
         import tensorflow as tf
         from tensorflow.core.protobuf import trackable_object_graph_pb2
 

@@ -233,7 +233,7 @@ class _Machine:
     def op_build(self, _: None) -> None:
         state, target = self._pop(), self._stack[-1]
         if isinstance(target, _Dtype):
-            target.value = target.value.newbyteorder(_byte_order(state))
+            target.value = _ordered(target.value, *state[:5])
         elif isinstance(target, _Array):
             target.value = _array(*state)
         else:
@@ -243,12 +243,11 @@ class _Machine:
             )
 
 
-def _byte_order(state: tuple[Any, ...]) -> str:
-    """Returns the byte order in a dtype's state, which must have no fields."""
-    _, order, *fields = state[:5]
+def _ordered(dtype: np.dtype, _: Any, order: Any, *fields: Any) -> np.dtype:
+    """Returns a dtype in the byte order of its state, which must have no fields."""
     if order not in ("<", ">", "=", "|") or any(field is not None for field in fields):
         raise FileRefusedError("an array in it holds records, not plain numbers.")
-    return str(order)
+    return dtype.newbyteorder(order)
 
 
 def _array(
@@ -286,7 +285,8 @@ def _plain(value: Any, done: dict[int, Any]) -> Any:
         return value
     if id(value) not in done:  # a dict can hold itself, or another a thousand times
         if isinstance(value, dict):
-            done[id(value)] = mine = {}
+            mine: dict[Any, Any] = {}
+            done[id(value)] = mine
             mine.update((key, _plain(each, done)) for key, each in value.items())
         else:
             done[id(value)] = None

@@ -96,9 +96,9 @@ def stacks_of(parts: Mapping[str, Part], arrays: Mapping[str, Any]) -> dict[str,
             another shape or dtype.
     """
     grus: dict[str, dict[tuple[int, bool, str], str]] = {}
-    for name, (gru, *place) in parts.items():
-        mine = grus.setdefault(gru, {})
-        other = mine.setdefault(tuple(place), name)
+    for name, part in parts.items():
+        mine = grus.setdefault(part.gru, {})
+        other = mine.setdefault((part.layer, part.backward, part.kind), name)
         if other != name:
             raise WeightsError(f"{other} and {name} are two names of the same array.")
     return {
@@ -128,11 +128,11 @@ def _stack(
     layers = []
     for layer in range(count):
         directions = []
-        for backward in ways:
-            places = [(layer, backward, kind) for kind in kinds]
+        for reverse in ways:
+            places = [(layer, reverse, kind) for kind in kinds]
             missing = [place[2] for place in places if place not in mine]
             if missing or KINDS[0] not in kinds or len(kinds) == 3:
-                way = "backward" if backward else "forward"
+                way = "backward" if reverse else "forward"
                 received = ", ".join(mine.values())
                 missing = missing or [kind for kind in KINDS if kind not in kinds]
                 raise WeightsError(
@@ -143,5 +143,6 @@ def _stack(
             checked = arrays_named({name: arrays[name] for name in names}, names, gru)
             found = dict(zip(names, checked, strict=True))
             directions.append(from_r_z_n(found, names))
-        layers.append(GRULayer(*directions))
+        backward = directions[1] if len(directions) == 2 else None
+        layers.append(GRULayer(directions[0], backward))
     return as_stack(layers)

@@ -45,7 +45,7 @@ def _read(path: Path, reset_after: bool | None) -> WeightsFile:
         module, _, parameter = name.rpartition("/")
         if parameter in NAMES:
             modules.setdefault(module or "gru", {})[parameter] = array
-    grus = {}
+    grus: dict[str, Stack] = {}
     for name, arrays in modules.items():
         shape = np.shape(arrays.get("w_h", 0))
         if len(shape) == 2 and shape[1] == 3 * shape[0]:

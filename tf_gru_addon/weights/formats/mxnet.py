@@ -33,7 +33,6 @@ import numpy as np
 from tf_gru_addon.reading import FileRefusedError, require_regular
 from tf_gru_addon.weights.containers import load_npz
 from tf_gru_addon.weights.format import Candidate, Format, Stack
-from tf_gru_addon.weights.gru_layer import GRULayer
 from tf_gru_addon.weights.layouts import LayoutArray
 from tf_gru_addon.weights.limits import (
     require_activations,
@@ -107,7 +106,6 @@ def to_mxnet(stack: Stack) -> dict[str, np.ndarray]:
             product, other activations, layers of different sizes, ...
     """
     who = "MXNet's GRU"
-    stack = tuple(map(_with_bias, stack))
     for layer in stack:
         require_reset(layer, who, after=True)
         require_activations(layer, who)
@@ -115,16 +113,9 @@ def to_mxnet(stack: Stack) -> dict[str, np.ndarray]:
     arrays = {}
     for index, layer in enumerate(stack):
         for weights, way in zip(layer.directions, "lr", strict=False):
-            for word, array in zip(_WORDS, to_r_z_n(weights), strict=True):
+            for word, array in zip(_WORDS, to_r_z_n(weights.with_bias()), strict=True):
                 arrays[f"{way}{index}_{word}"] = array
     return arrays
-
-
-def _with_bias(layer: GRULayer) -> GRULayer:
-    ways = (
-        weights and weights.with_bias() for weights in (layer.forward, layer.backward)
-    )
-    return GRULayer(*ways, layer.activation, layer.recurrent_activation)
 
 
 class _Bytes:
@@ -294,7 +285,7 @@ FORMAT = Format(
     write=_write,
     cannot_hold=(
         "reset before; activations other than tanh and sigmoid; layers that differ in "
-        "units or direction; a layer that only runs backward"
+        "units, direction or bias; a layer that only runs backward"
     ),
     gate_order="r z n",
     activations="fixed",

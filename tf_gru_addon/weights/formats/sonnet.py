@@ -68,7 +68,8 @@ def from_sonnet(arrays: Mapping[str, Any], what: str = "Sonnet's GRU") -> GRUWei
     expect_shape(w_h, "w_h", (units, 3 * units), "(units, 3 * units)")
     expect_shape(w_i, "w_i", (None, 3 * units), "(features, 3 * units)")
     expect_shape(b, "b", (3 * units,), "(3 * units,)")
-    return GRUWeights(*map(ORDER.to_canonical, (w_i, w_h, b)), reset_after=False)
+    kernel, recurrent_kernel, bias = map(ORDER.to_canonical, (w_i, w_h, b))
+    return GRUWeights(kernel, recurrent_kernel, bias, reset_after=False)
 
 
 def to_sonnet(layer: GRULayer, who: str = "Sonnet's GRU") -> dict[str, np.ndarray]:
@@ -93,7 +94,8 @@ def to_sonnet(layer: GRULayer, who: str = "Sonnet's GRU") -> dict[str, np.ndarra
     return dict(zip(NAMES, arrays, strict=True))
 
 
-def _why_not(candidate: Candidate) -> str | None:
+def why_not(candidate: Candidate) -> str | None:
+    """Returns why a file is no checkpoint of Sonnet's; None if it is one."""
     if candidate.variables is None:
         return "not a TensorFlow checkpoint"
     end = "/_w_h/.ATTRIBUTES/VARIABLE_VALUE"
@@ -104,7 +106,7 @@ def _why_not(candidate: Candidate) -> str | None:
 
 def _read(path: Path, reset_after: bool | None) -> WeightsFile:
     checkpoint = ObjectCheckpoint(path)
-    grus = {}
+    grus: dict[str, Stack] = {}
     for place, variables in checkpoint.objects():
         shape = checkpoint.shape(variables["_w_h"]) if "_w_h" in variables else ()
         if len(shape) != 2 or shape[1] != 3 * shape[0]:
@@ -155,7 +157,7 @@ def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
 FORMAT = Format(
     name="sonnet",
     file="a TensorFlow checkpoint of a Sonnet `snt.GRU`, by its name without `.index`",
-    why_not=_why_not,
+    why_not=why_not,
     read=_read,
     write=_write,
     cannot_hold=CANNOT_HOLD,

@@ -40,7 +40,7 @@ def _why_not(candidate: Candidate) -> str | None:
         return "not a TensorFlow checkpoint"
     if OBJECT_GRAPH not in candidate.variables:
         return "a checkpoint of variables, without TensorFlow 2's graph of objects"
-    if sonnet.FORMAT.why_not(candidate) is None:
+    if sonnet.why_not(candidate) is None:
         return "a checkpoint of Sonnet"
     return None
 
