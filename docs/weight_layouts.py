@@ -54,8 +54,8 @@ def table() -> str:
             form.cannot_hold or "holds every stack",
         )
         if form.write is None:
-            cells = (*cells[:3], "not written", "", "")
-        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+            cells = (*cells[:3], "not written", "-", "-")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -74,7 +74,7 @@ def test_what_a_model_states_needs_no_flag(call, tmp_path):
     target = tmp_path / "m.weights.h5"
     code, _, err = call("convert", tmp_path / "m.keras", target, "--activation=tanh")
     assert (code, target.exists()) == (2, False)
-    assert "activation is relu in the file, of the GRU 'layers/gru'; received" in err
+    assert "activation is relu in the file, for the GRU 'layers/gru'; received" in err
     code, out, _ = call("convert", tmp_path / "m.keras", target)
     assert code == 0
     assert "keras3, 1 layer; read back by Keras 3" in out

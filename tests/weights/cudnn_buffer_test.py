@@ -129,10 +129,10 @@ def test_what_is_no_such_buffer(buffer, sizes, error, message):
         (random_weights(reset_after=False), "cuDNN's GRU applies the reset gate after"),
         (
             GRULayer(random_weights(), activation="relu"),
-            "tanh, and this layer has relu",
+            "tanh, but this layer has relu",
         ),
         (random_stack(units=(4, 2)), "the same units"),
-        (GRULayer(None, random_weights()), "runs backward alone"),
+        (GRULayer(None, random_weights()), "only runs backward"),
     ],
 )
 def test_what_cudnn_cannot_hold(stack, message):

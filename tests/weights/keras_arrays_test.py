@@ -53,8 +53,8 @@ def _check(keras, weights):
     [
         ([(3, 6), (2, 6)], "Without a bias, nothing .* Give reset_after"),
         ([(3, 6), (2, 6), (12,)], r"\(12,\), \(6 \* units,\): .*from_cudnn_gru"),
-        ([(3, 2)] * 9, "Keras 1 holds one: .*from_keras1_arrays"),
-        ([(3, 6), (2, 6), (6,)] * 2, "received 6. Those of a Bidirectional"),
+        ([(3, 2)] * 9, "a GRU of Keras 1. .*from_keras1_arrays"),
+        ([(3, 6), (2, 6), (6,)] * 2, "received 6. A Bidirectional"),
         ([(3, 6)], "received 1"),
         ([(3, 6), (2, 6), (5,)], r"bias must .*received \(5,\)"),
         ([(3, 8), (2, 8), (8,)], "recurrent_kernel must have the shape"),

@@ -1,7 +1,7 @@
-"""The names of activations: this package's, and those in a Keras config.
+"""Names of activations: those of this package, and those in a Keras config.
 
-A stack names an activation as `tf_gru_addon.GRU` takes it. Two functions have been
-called "hard_sigmoid":
+A stack names an activation as `tf_gru_addon.GRU` does. Two functions share the name
+"hard_sigmoid":
 
     hard_sigmoid        clip(0.2 x + 0.5, 0, 1)   Keras 1 and 2, TensorFlow r2.0
     keras_hard_sigmoid  relu6(x + 3) / 6          Keras 3
@@ -14,7 +14,7 @@ from typing import Any
 from tf_gru_addon.errors import did_you_mean
 from tf_gru_addon.weights.errors import WeightsError
 
-#: Names in configs, of older versions of Keras and of this package, of the same.
+#: Synonyms in configs of older versions of Keras and of this package.
 _OTHER_NAMES = {
     "swish": "silu",
     "softmax_v2": "softmax",
@@ -28,11 +28,11 @@ def require_activation(name: str, value: Any) -> None:
     """Checks that a value names an activation.
 
     Args:
-        name: What the argument is called.
+        name: The argument's name, for the error.
         value: The argument.
 
     Raises:
-        WeightsError: It does not.
+        WeightsError: It is not the name of a known activation.
     """
     if not isinstance(value, str) or not value:
         raise WeightsError(
@@ -67,15 +67,15 @@ def _known() -> list[str]:
 
 
 def name_in_config(value: Any, *, keras_3: bool, ours: bool) -> str | None:
-    """Returns the activation that an entry of a layer's config means.
+    """Returns the name of the activation in a layer's config.
 
     Args:
-        value: The entry.
-        keras_3: Whether Keras 3 wrote it.
-        ours: Whether it is the config of a layer of this package.
+        value: The config's entry.
+        keras_3: Whether Keras 3 wrote the config.
+        ours: Whether the layer is one of this package.
 
     Returns:
-        Its name; None for a function that is not known here.
+        The name in this package; None for an unknown function.
     """
     if value is None:
         return "linear"

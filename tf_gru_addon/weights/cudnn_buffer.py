@@ -90,7 +90,8 @@ def from_cudnn_buffer(
         _weights(*parts, units) for parts in zip(matrices, biases, sides, strict=True)
     ]
     return as_stack(
-        GRULayer(*weights[k : k + ways]) for k in range(0, len(weights), ways)
+        GRULayer(weights[k], weights[k + 1] if bidirectional else None)
+        for k in range(0, len(weights), ways)
     )
 
 
@@ -130,11 +131,11 @@ def to_cudnn_buffer(
         require_reset(layer, "cuDNN's GRU", after=True)
         require_activations(layer, "cuDNN's GRU")
     require_alike(stack, "cuDNN's GRU")
-    sides = [weights.with_bias() for layer in stack for weights in layer.directions]
+    sides = [weights for layer in stack for weights in layer.directions]
     matrices = [
         _ORDER.from_canonical(kernel).T
         for weights in sides
         for kernel in (weights.kernel, weights.recurrent_kernel)
     ]
-    biases = [_ORDER.from_canonical(weights.bias) for weights in sides]
+    biases = [_ORDER.from_canonical(weights.bias_or_zeros) for weights in sides]
     return np.concatenate([array.reshape(-1) for array in (*matrices, *biases)])

@@ -1,4 +1,4 @@
-"""From the GRUs of a file to layers: the two of a Bidirectional are one."""
+"""Pairs the GRUs of a file to bidirectional layers, by their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf_gru_addon.weights.weights_file import ACTIVATIONS, WeightsFile
 
 Ways = tuple[GRUWeights | None, GRUWeights | None]
 
-#: How Keras and TensorFlow 1 name the two directions, as a part of a path.
+#: The names of the two directions in paths of Keras and TensorFlow 1.
 _WAYS = {
     "forward": "forward",
     "backward": "backward",
@@ -30,8 +30,9 @@ class FoundGRU(NamedTuple):
     Attributes:
         weights: Its weights.
         activation: Its activation; None if the file does not state it.
-        recurrent_activation: Its recurrent activation; None likewise.
-        backwards: Whether it runs backwards; None if only its name can tell.
+        recurrent_activation: Its recurrent activation; None if the file does not state
+            it.
+        backwards: Whether it runs backwards; None if only its name can show it.
     """
 
     weights: GRUWeights
@@ -41,15 +42,15 @@ class FoundGRU(NamedTuple):
 
 
 def weights_file(form: str, grus: Mapping[str, FoundGRU]) -> WeightsFile:
-    """Returns the GRUs of a file as layers, in the natural order of their names.
+    """Returns the content of a file, sorted naturally by name.
 
-    Two that the names call the two directions of one place are one layer, named after
-    that place. Where they have different sizes or activations, or there are more of
-    them than two, as in a stack of cells in each direction, they are a layer each.
+    Two GRUs whose names differ only in the direction become one bidirectional layer,
+    named by what precedes the direction. If their sizes or activations differ, or if
+    there are more than two, as in a stack of cells per direction, each becomes a layer.
 
     Args:
-        form: The file's format.
-        grus: The GRUs by their names.
+        form: The format's name.
+        grus: The GRUs by name.
     """
     pairs: dict[str, dict[str, list[str]]] = {}
     for name in grus:
@@ -78,7 +79,7 @@ def weights_file(form: str, grus: Mapping[str, FoundGRU]) -> WeightsFile:
 def _layers(
     scope: str, pair: Mapping[str, list[str]], grus: Mapping[str, FoundGRU]
 ) -> Iterator[tuple[str, FoundGRU, Ways]]:
-    """Yields the layers of the GRUs of one scope: their names, and their directions."""
+    """Yields name, GRU and directions of each layer of one scope."""
     both = _pair(*([grus[name] for name in names] for names in pair.values()))
     if both is not None:
         yield scope or "gru", grus[pair["forward"][0]], both
@@ -95,7 +96,7 @@ def _layers(
 
 
 def _pair(forward: list[FoundGRU], backward: list[FoundGRU]) -> Ways | None:
-    """Returns the weights of a layer of both directions, if the GRUs make one."""
+    """Returns the weights of a bidirectional layer, if the GRUs form one."""
     if len(forward) != 1 or len(backward) != 1:
         return None
     one, other = forward[0], backward[0]

@@ -16,8 +16,8 @@ _SPELLING = ContextVar("spelling", default="{}=")
 class WeightsError(TfGruAddonError, ValueError):
     """Weights that cannot be used, or that a format cannot hold.
 
-    The message says which array or file, what was expected, what was received, and
-    what to do. It is one line of printable text, whatever a file's names hold.
+    The message names the array or file, what was expected, what was received, and what
+    to do. It is one line of printable text, even if names in a file contain others.
     """
 
     def __init__(self, message: str):
@@ -25,13 +25,13 @@ class WeightsError(TfGruAddonError, ValueError):
 
 
 def argument(name: str) -> str:
-    """Returns an argument as the caller writes it: `name=`, or `--name`."""
+    """Returns an argument in the caller's spelling: `name=`, or `--name`."""
     return _SPELLING.get().format(name)
 
 
 @contextlib.contextmanager
 def arguments_as_flags() -> Iterator[None]:
-    """Has messages name flags of the command line in place of Python's arguments."""
+    """Spells arguments in messages as flags of the command line."""
     token = _SPELLING.set("--{}")
     try:
         yield

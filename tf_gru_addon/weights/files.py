@@ -20,7 +20,7 @@ from tf_gru_addon.weights.weights_file import ACTIVATIONS, WeightsFile
 
 
 def inspect_weights(
-    path: str | os.PathLike, *, reset_after: bool | None = None
+    path: str | os.PathLike[str], *, reset_after: bool | None = None
 ) -> WeightsFile:
     """Returns the GRUs in a file. The format is recognised by the file's content.
 
@@ -52,13 +52,13 @@ def inspect_weights(
         reset_after = arguments.boolean("reset_after", reset_after)
     what = "it is damaged, cut short, or of no known format"
     with boundary(path, WeightsError, what):
-        form = recognised(path, FORMATS.values())
-        file = form.read(path, reset_after)
+        form, read = recognised(path, FORMATS.values())
+        file = read(path, reset_after)
     return dataclasses.replace(file, gate_order=form.gate_order)
 
 
 def read_weights(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     name: str | Sequence[str] | None = None,
     *,
     activation: str | None = None,

@@ -126,14 +126,16 @@ def to_flax_linen(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
     require_weights(weights)
     require_reset(weights, "flax.linen.GRUCell", after=True)
     weights = weights.with_bias().fold_biases()
-    gates = {"z": weights.update, "r": weights.reset, "n": weights.candidate}
+    kernels, recurrent, biases = (
+        dict(zip("zrn", np.split(array, 3, -1), strict=True))
+        for array in (weights.kernel, weights.recurrent_kernel, weights.bias_or_zeros)
+    )
     params = {
-        f"i{name}": {"kernel": gate.kernel.copy(), "bias": gate.bias[0].copy()}
-        for name, gate in gates.items()
+        f"i{gate}": {"kernel": kernels[gate].copy(), "bias": biases[gate][0].copy()}
+        for gate in "zrn"
     }
-    for name, gate in gates.items():
-        params[f"h{name}"] = {"kernel": gate.recurrent_kernel.copy()}
-    params["hn"]["bias"] = weights.candidate.bias[1].copy()
+    params |= {f"h{gate}": {"kernel": recurrent[gate].copy()} for gate in "zrn"}
+    params["hn"]["bias"] = biases["n"][1].copy()
     return params
 
 
@@ -191,17 +193,18 @@ def to_flax_nnx(weights: GRUWeights) -> dict[str, dict[str, np.ndarray]]:
     """
     require_weights(weights)
     require_reset(weights, "flax.nnx.GRUCell", after=True)
-    weights = weights.with_bias().fold_biases()
-    if weights.candidate.bias[1].any():
+    weights = weights.fold_biases()
+    bias = weights.bias_or_zeros
+    if bias[1].any():  # after folding, only the candidate's can differ from 0
         raise WeightsError(
-            "flax.nnx.GRUCell has no recurrent bias for the candidate, and these "
+            "flax.nnx.GRUCell has no recurrent bias for the candidate, but these "
             "weights have one that is not 0: it cannot compute the same. "
             "flax.linen.GRUCell can."
         )
     return {
         "dense_i": {
             "kernel": _NNX_ORDER.from_canonical(weights.kernel),
-            "bias": _NNX_ORDER.from_canonical(weights.bias[0]),
+            "bias": _NNX_ORDER.from_canonical(bias[0]),
         },
         "dense_h": {"kernel": _NNX_ORDER.from_canonical(weights.recurrent_kernel)},
     }
@@ -220,7 +223,7 @@ def _flat(params: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:
         if len(keys) != 1 or keys[0] == "kernel":
             break
         inner = inner[keys[0]]
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, part in inner.items():
         if isinstance(part, Mapping):
             flat |= {f"{name}/{kind}": _value(part[kind]) for kind in part}

@@ -20,6 +20,7 @@ from tf_gru_addon.weights.layouts import Layouts
 from tf_gru_addon.weights.weights_file import WeightsFile
 
 Stack = tuple[GRULayer, ...]
+Reader = Callable[[Path, bool | None], WeightsFile]
 
 
 class Candidate:
@@ -122,7 +123,7 @@ class Format:
     file: str
     suffixes: tuple[str, ...] = ()
     why_not: Callable[[Candidate], str | None] | None = None
-    read: Callable[[Path, bool | None], WeightsFile] | None = None
+    read: Reader | None = None
     write: Callable[[Path, Stack], None] | None = None
     cannot_hold: str = ""
     gate_order: str = "z r h"

@@ -1,18 +1,20 @@
 """The weights of one gate."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
 
 
 class Gate(NamedTuple):
-    """The weights of one of a GRU's gates, as views of its arrays.
+    """The weights of one gate, as views of a GRU's arrays.
 
     Attributes:
         kernel: (features, units).
         recurrent_kernel: (units, units).
-        bias: None; (units,); or with `reset_after` (2, units), the bias of the input
-            product and that of the recurrent product.
+        bias: None; or (units,); or with `reset_after` (2, units), the biases of the
+            input product and of the recurrent product.
     """
 
     kernel: np.ndarray

@@ -15,23 +15,23 @@ from tf_gru_addon.weights.gru_weights import GRUWeights
 
 @dataclass(frozen=True)
 class GRULayer:
-    """One layer: a GRU in one direction or in both, and its activations.
+    """One layer: a GRU in one or both directions, and its activations.
 
-    A *stack*, which is what every format is read to and written from, is a tuple of
-    layers from the first to the last: `tuple[GRULayer, ...]`. The inputs of a layer are
-    the outputs of the one before it, those of `forward` before those of `backward`.
+    A *stack* is a tuple of layers from the first to the last: `tuple[GRULayer, ...]`.
+    Formats are read to stacks and written from them. The inputs of a layer are the
+    outputs of the layer before, with those of `forward` before those of `backward`.
 
     Args:
-        forward: The weights that run from the first timestep to the last; None for a
-            layer that only runs backward.
-        backward: The weights that run from the last timestep to the first, if any.
+        forward: The weights for running from the first timestep to the last; None for
+            a layer that only runs backward.
+        backward: The weights for running from the last timestep to the first, if any.
         activation: The candidate's activation, by its name in `tf_gru_addon`:
             "hard_sigmoid" is TensorFlow r2.0's, "keras_hard_sigmoid" Keras 3's.
         recurrent_activation: The activation of the update and the reset gate.
 
     Raises:
-        WeightsError: There is no direction, or the two do not go together; or an
-            argument is of another type, or names no activation.
+        WeightsError: Both directions are None or do not match each other, an argument
+            has the wrong type, or an activation is unknown.
 
     Example:
         >>> import numpy as np
@@ -47,7 +47,7 @@ class GRULayer:
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("forward", "backward"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, GRUWeights):
@@ -62,7 +62,7 @@ class GRULayer:
         self._check_directions()
 
     def _check_directions(self) -> None:
-        if len(self.directions) < 2:
+        if self.forward is None or self.backward is None:
             return
         for name in ("features", "units", "reset_after", "dtype"):
             one, two = (getattr(weights, name) for weights in self.directions)
@@ -74,12 +74,12 @@ class GRULayer:
         if (self.forward.bias is None) != (self.backward.bias is None):
             raise WeightsError(
                 "forward and backward must both have a bias, or neither. Give the one "
-                "without it a bias of zeros."
+                "without one a bias of zeros."
             )
 
     @property
     def directions(self) -> tuple[GRUWeights, ...]:
-        """The weights there are, `forward` first."""
+        """The weights of the existing directions, `forward` first."""
         return tuple(w for w in (self.forward, self.backward) if w is not None)
 
     @property
@@ -101,7 +101,7 @@ class GRULayer:
 
     @property
     def outputs(self) -> int:
-        """The size of the output, of both directions side by side."""
+        """The size of the output, with both directions concatenated."""
         return len(self.directions) * self.units
 
     @property
@@ -123,15 +123,15 @@ class GRULayer:
 def as_stack(
     weights: GRUWeights | GRULayer | Iterable[GRULayer],
 ) -> tuple[GRULayer, ...]:
-    """Returns a stack, checked, of what may also be one layer or one GRU's weights.
+    """Returns a validated stack.
 
     Args:
-        weights: One GRU's weights, which run forward; a layer; or layers, the first
-            first.
+        weights: One GRU's weights, which then run forward; a layer; or the layers of a
+            stack, in order.
 
     Raises:
-        WeightsError: There is no layer, or one does not take what the one before it
-            gives; or it is something else.
+        WeightsError: There is no layer, a layer's features are not the outputs of the
+            one before it, or an item has the wrong type.
     """
     if isinstance(weights, GRUWeights):
         return (GRULayer(weights),)
@@ -157,6 +157,6 @@ def as_stack(
         if layer.features != below.outputs:
             raise WeightsError(
                 f"Layer {index} takes {layer.features} features, but layer "
-                f"{index - 1} gives {below.outputs}."
+                f"{index - 1} has {below.outputs} outputs."
             )
     return stack

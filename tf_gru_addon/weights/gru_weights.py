@@ -1,4 +1,4 @@
-"""The weights of one GRU in the one layout that every format is brought to."""
+"""The weights of one GRU in the canonical layout."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tf_gru_addon.weights.gate import Gate
 
 @dataclass(frozen=True, eq=False)
 class GRUWeights:
-    """The weights of one GRU, of one layer and direction, in the canonical layout.
+    """The weights of one GRU, in one layer and one direction, in the canonical layout.
 
-    The layout is that of Keras and TensorFlow 2: the gates stand side by side in the
-    order update (z), reset (r), candidate (h). With x the inputs and h the state:
+    The layout is that of Keras and TensorFlow 2: the gates are concatenated in the
+    order update (z), reset (r), candidate (h). With the inputs x and the state h:
 
         z  = sigma(x Wz + h Uz + bz)
         r  = sigma(x Wr + h Ur + br)
@@ -26,22 +26,23 @@ class GRUWeights:
         c  = phi(x Wh + (r * h) Uh + bh)                        reset_after=False
         h' = z * h + (1 - z) * c
 
-    The arrays are copied, keep their dtype, and cannot be written to. Two are equal
-    (`==`) if `reset_after`, the dtype and every number are.
+    The arrays are copied, keep their dtype, and are read-only. Two objects are equal if
+    `reset_after`, the dtype and every number are equal.
 
     Args:
-        kernel: W, (features, 3 * units); float16, float32 or float64, as all arrays.
+        kernel: W, (features, 3 * units). All arrays have one dtype: float16, float32 or
+            float64.
         recurrent_kernel: U, (units, 3 * units).
-        bias: None for no bias; (3 * units,); or with `reset_after` (2, 3 * units), the
-            biases of the input product and those of the recurrent product.
+        bias: None; or (3 * units,); or with `reset_after` (2, 3 * units), the biases of
+            the input product and those of the recurrent product.
         reset_after: Whether the reset gate is applied after the recurrent product
-            (True, the convention of cuDNN and PyTorch) or before it (False, that of
-            Cho et al. 2014 and of TensorFlow r2.0's default).
+            (True, as in cuDNN and PyTorch) or before it (False, as in Cho et al. 2014
+            and by default in TensorFlow r2.0).
 
     Raises:
-        WeightsError: An array has another shape or dtype than that, or a number in it
-            is infinite or not a number.
-        ValueError: `reset_after` is no bool.
+        WeightsError: An array has the wrong shape or dtype, or contains an infinity or
+            a NaN.
+        ValueError: `reset_after` is not a bool.
 
     Example:
         >>> import numpy as np
@@ -63,7 +64,7 @@ class GRUWeights:
     bias: np.ndarray | None
     reset_after: bool
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         after = arguments.boolean("reset_after", self.reset_after)
         object.__setattr__(self, "reset_after", after)
         for name in ("kernel", "recurrent_kernel", "bias"):
@@ -84,7 +85,7 @@ class GRUWeights:
         if len(recurrent) != 2 or not recurrent[0] or recurrent[1] != 3 * recurrent[0]:
             raise WeightsError(
                 "recurrent_kernel must have the shape (units, 3 * units), with the "
-                f"gates z, r, h side by side; received {recurrent}."
+                f"gates z, r, h concatenated; received {recurrent}."
             )
         columns = recurrent[1]
         kernel = self.kernel.shape
@@ -110,7 +111,7 @@ class GRUWeights:
             == (other.reset_after, other.dtype, len(theirs))
         ) and all(map(np.array_equal, mine, theirs))
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"GRUWeights({self.describe()})"
@@ -118,12 +119,12 @@ class GRUWeights:
     @property
     def units(self) -> int:
         """The size of the state."""
-        return self.recurrent_kernel.shape[0]
+        return int(self.recurrent_kernel.shape[0])
 
     @property
     def features(self) -> int:
         """The size of the inputs."""
-        return self.kernel.shape[0]
+        return int(self.kernel.shape[0])
 
     @property
     def dtype(self) -> np.dtype:
@@ -132,7 +133,7 @@ class GRUWeights:
 
     @property
     def parameters(self) -> int:
-        """How many numbers there are."""
+        """The number of parameters."""
         return sum(array.size for array in self.arrays())
 
     @property
@@ -167,7 +168,7 @@ class GRUWeights:
         """Returns the weights in another dtype: float16, float32 or float64.
 
         Raises:
-            WeightsError: It is none of them.
+            WeightsError: The dtype is another one.
         """
         try:
             name = np.dtype(dtype).name
@@ -180,25 +181,32 @@ class GRUWeights:
         kernel, recurrent_kernel, *bias = (
             array.astype(dtype) for array in self.arrays()
         )
-        bias = bias[0] if bias else None
-        return GRUWeights(kernel, recurrent_kernel, bias, self.reset_after)
+        return GRUWeights(
+            kernel, recurrent_kernel, bias[0] if bias else None, self.reset_after
+        )
+
+    @property
+    def bias_or_zeros(self) -> np.ndarray:
+        """The bias; zeros of its shape if there is none."""
+        if self.bias is not None:
+            return self.bias
+        shape = (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+        return np.zeros(shape, self.dtype)
 
     def with_bias(self) -> GRUWeights:
-        """Returns weights that have a bias: the same, or with one of zeros."""
+        """Returns these weights, or a copy with a bias of zeros if they have none."""
         if self.bias is not None:
             return self
-        shape = (2, 3 * self.units) if self.reset_after else (3 * self.units,)
-        bias = np.zeros(shape, self.dtype)
+        bias = self.bias_or_zeros
         return GRUWeights(self.kernel, self.recurrent_kernel, bias, self.reset_after)
 
     def fold_biases(self) -> GRUWeights:
-        """Returns weights whose z and r have one bias in place of two.
+        """Returns weights with the two biases of z, and of r, added up.
 
-        The two biases of z are added up, as are those of r, since the equations only
-        ever use their sum; the recurrent bias of both becomes 0. The candidate's two
-        stay as they are: the reset gate multiplies only one of them. The outputs are
-        the same to rounding. Without `reset_after`, or without a bias, there is nothing
-        to fold, and the weights themselves are returned.
+        The equations use only their sums, so the outputs change by rounding only. The
+        sum becomes the input bias, and the recurrent bias becomes 0. The candidate's
+        biases stay, because the reset gate multiplies only one of them. Weights without
+        a bias or without `reset_after` are returned unchanged.
 
         Example:
             >>> import numpy as np
@@ -217,7 +225,7 @@ class GRUWeights:
         return GRUWeights(self.kernel, self.recurrent_kernel, bias, True)
 
     def describe(self) -> str:
-        """Returns, in a line, the sizes, the convention and the parameters.
+        """Returns the sizes, the convention and the number of parameters, in one line.
 
         Example:
             >>> import numpy as np
@@ -237,7 +245,7 @@ class GRUWeights:
 
 
 def _own_copy(value: Any, name: str) -> np.ndarray:
-    """Returns a checked copy: native byte order, C order, read-only."""
+    """Returns a validated, read-only copy in native byte order and C order."""
     array = finite_array(value, name)
     array = np.array(array, dtype=array.dtype.name, order="C", copy=True)
     array.setflags(write=False)

@@ -2,10 +2,10 @@
 
     W_z, U_z, b_z, W_r, U_r, b_r, W_h, U_h, b_h
 
-W is (features, units), U is (units, units), b is (units,); the reset gate comes before
-the recurrent product, and there always is a bias. This is the order of `get_weights()`
-and of a weights file; with `consume_less="gpu"` Keras 1 had three arrays, those of
-`from_keras_arrays`.
+W is (features, units), U is (units, units), b is (units,). The reset gate comes before
+the recurrent product, and the bias is always there. `get_weights()` and a weights file
+have this order. With `consume_less="gpu"`, Keras 1 has the three arrays of
+`from_keras_arrays` instead.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ KERAS1_NAMES = tuple(f"{kind}_{gate}" for gate in "zrh" for kind in "WUb")
 
 
 def from_keras1_arrays(arrays: Sequence[Any]) -> GRUWeights:
-    """Returns the weights of what `get_weights()` of a Keras 1 GRU gave.
+    """Returns the weights of a Keras 1 GRU.
 
     Args:
-        arrays: The nine arrays, in the order W_z, U_z, b_z, W_r, U_r, b_r, W_h, U_h,
-            b_h.
+        arrays: What its `get_weights()` returns: W_z, U_z, b_z, W_r, U_r, b_r, W_h,
+            U_h, b_h.
 
     Raises:
-        WeightsError: There are not nine, or one has another shape.
+        WeightsError: There are not nine arrays, or one has the wrong shape.
 
     Example:
         >>> import numpy as np
@@ -67,11 +67,14 @@ def from_keras1_arrays(arrays: Sequence[Any]) -> GRUWeights:
 
 
 def to_keras1_arrays(weights: GRUWeights) -> list[np.ndarray]:
-    """Returns the nine arrays of Keras 1, of zeros for a bias that there is not.
+    """Returns the arrays for `set_weights` of a Keras 1 GRU.
+
+    Args:
+        weights: The weights, with `reset_after=False`. A missing bias becomes zeros.
 
     Raises:
-        WeightsError: The weights have the reset gate after the recurrent product, which
-            Keras 1 cannot.
+        WeightsError: The weights have `reset_after=True`, which Keras 1 does not
+            support.
 
     Example:
         >>> import numpy as np
@@ -87,4 +90,5 @@ def to_keras1_arrays(weights: GRUWeights) -> list[np.ndarray]:
         array.copy()
         for gate in (weights.update, weights.reset, weights.candidate)
         for array in gate
+        if array is not None
     ]

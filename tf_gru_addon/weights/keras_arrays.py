@@ -4,7 +4,7 @@
     recurrent_kernel  (units, 3 * units)
     bias              (3 * units,), or with reset_after (2, 3 * units): input, recurrent
 
-This is the canonical layout: what `get_weights()` gives, array for array.
+This is the canonical layout, and the order of `get_weights()`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ _NAMES = ("kernel", "recurrent_kernel", "bias")
 def from_keras_arrays(
     arrays: Sequence[Any], reset_after: bool | None = None
 ) -> GRUWeights:
-    """Returns the weights of what a GRU's `get_weights()` gave.
+    """Returns the weights of a Keras GRU.
 
     Args:
-        arrays: The kernel, the recurrent kernel and, with a bias, the bias.
-        reset_after: The convention; None tells it from the bias, whose shape shows it.
-            Without a bias it must be given, for nothing else does.
+        arrays: What its `get_weights()` returns: the kernel, the recurrent kernel and
+            the bias, if it has one.
+        reset_after: The convention. None infers it from the shape of the bias; without
+            a bias it is required.
 
     Raises:
-        WeightsError: The arrays are not a GRU's, or `reset_after` is not given and
-            cannot be told.
+        WeightsError: The arrays are not a GRU's, or `reset_after` is None and there is
+            no bias.
 
     Example:
         >>> import keras
@@ -50,14 +51,14 @@ def from_keras_arrays(
         arguments.boolean("reset_after", reset_after)
     if len(arrays) == 9:
         raise WeightsError(
-            "Expected a GRU's 2 or 3 arrays; received 9, which is how Keras 1 holds "
-            "one: read them with from_keras1_arrays."
+            "Expected a GRU's 2 or 3 arrays; received 9, as of a GRU of Keras 1. Read "
+            "them with from_keras1_arrays."
         )
     if len(arrays) not in (2, 3):
         raise WeightsError(
             "Expected a GRU's arrays: kernel, recurrent_kernel and, with a bias, bias; "
-            f"received {len(arrays)}. Those of a Bidirectional or a stack are those of "
-            "one GRU after the other: give them GRU by GRU."
+            f"received {len(arrays)}. A Bidirectional or a stack has those of several "
+            "GRUs in a row: pass them GRU by GRU."
         )
     arrays = [
         finite_array(array, name) for array, name in zip(arrays, _NAMES, strict=False)
@@ -66,7 +67,7 @@ def from_keras_arrays(
     if bias is not None and bias.shape == (2 * arrays[1].shape[-1],):
         raise WeightsError(
             f"bias has the shape {bias.shape}, (6 * units,): these are a CuDNNGRU's "
-            "arrays, which hold other contents. Read them with from_cudnn_gru."
+            "arrays, whose contents differ. Read them with from_cudnn_gru."
         )
     if reset_after is None:
         if bias is None:

@@ -1,11 +1,11 @@
 """What the config of a Keras model states about its GRUs.
 
-A whole-model file holds the config beside the arrays. The arrays of a GRU stand where
-the config leads:
+A whole-model file contains the config beside the arrays. The config determines the
+group of a GRU's arrays:
 
-    .keras  the path of attributes, with classes for the members of a list:
-            layers/bidirectional/forward_layer, without its cell
-    .h5     below the name of the outermost layer, with the names of the layers inside:
+    .keras  the path of attributes; the members of a list are named by their classes:
+            layers/bidirectional/forward_layer, without the cell
+    .h5     the name of the outermost layer, then those of the layers inside it:
             model_weights/encoder/encoder/forward_gru/gru_cell
 """
 
@@ -25,17 +25,17 @@ _GRUS = ("GRU", "GRUCell", "CuDNNGRU")
 
 @dataclass(frozen=True)
 class StatedGRU:
-    """What a config states about one GRU, or what several GRUs have in common.
+    """What a config states about one GRU, or what it states alike about several.
 
     Attributes:
-        path: Where a `.keras` file has its arrays, but for a cell at the end.
-        layer: The name of the outermost layer that it is in, below the model.
-        names: Its own name and those of the layers around it.
+        path: The group of its arrays in a `.keras` file, without "/cell" at the end.
+        layer: The name of the outermost layer that contains it, below the model.
+        names: Its own name and the names of the layers that contain it.
         units: The size of its state.
-        reset_after: The convention.
-        backwards: Whether it runs from the last timestep to the first.
-        activation: The activation of the candidate; None if it is not known.
-        recurrent_activation: The activation of the gates; None if it is not known.
+        reset_after: The convention; None if unknown.
+        backwards: Whether it runs from the last timestep to the first; None if unknown.
+        activation: The activation of the candidate; None if unknown.
+        recurrent_activation: The activation of the gates; None if unknown.
     """
 
     path: str
@@ -53,11 +53,11 @@ def stated_grus(text: Any, keras_version: Any) -> list[StatedGRU]:
 
     Args:
         text: The config, as JSON.
-        keras_version: The version of Keras that wrote it, as the file has it. The first
-            versions wrote none.
+        keras_version: The version of Keras that wrote it, as stored in the file; None
+            in files of the first versions.
 
     Raises:
-        WeightsError: The text is no JSON object.
+        WeightsError: The text is not a JSON object.
     """
     config = json_object(text, "the model's config")
     if isinstance(keras_version, bytes):
@@ -67,33 +67,35 @@ def stated_grus(text: Any, keras_version: Any) -> list[StatedGRU]:
 
 
 def json_object(text: Any, what: str) -> dict[str, Any]:
-    """Returns the JSON object of a text or its bytes.
+    """Parses a JSON object.
 
     Args:
-        text: The text.
-        what: What it is, for the error.
+        text: The text, or its bytes.
+        what: What the text is, for the error: "the model's config".
 
     Raises:
-        WeightsError: It is no JSON object.
+        WeightsError: It is not a JSON object.
     """
     try:
         value = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
         raise WeightsError(f"{what} is not JSON ({error}).") from error
     if not isinstance(value, dict):
-        raise WeightsError(f"{what} must be a JSON object; it is {type(value)}.")
+        raise WeightsError(
+            f"{what} must be a JSON object; received a {type(value).__name__}."
+        )
     return value
 
 
 @dataclass(frozen=True)
 class _Place:
-    """An entry of a config, and what is around it."""
+    """An entry of a config, and its context."""
 
     entry: Mapping[str, Any]
     path: str = ""
     names: tuple[str, ...] = ()
-    prefix: str = ""  # of its name, which Bidirectional gives its two layers
-    backwards: bool = False  # whether what is around it makes it run backwards
+    prefix: str = ""  # that Bidirectional puts before its name
+    backwards: bool = False  # whether its context makes it run backwards
 
     @property
     def kind(self) -> str:
@@ -108,11 +110,11 @@ class _Place:
 
     @property
     def own_names(self) -> list[str]:
-        """Its name, and what Bidirectional makes of it."""
+        """Its name, and the names that Bidirectional makes of it."""
         name = str(self.config.get("name") or self.entry.get("name") or "")
         if not self.prefix or name.startswith(self.prefix):
             return [name]
-        # A config can have the name of the layer that runs forward.
+        # In some configs, this is already the name of the forward layer.
         plain = name.removeprefix("forward_")
         names = [self.prefix + name, self.prefix + plain]
         return names if name != plain else [name, *names]
@@ -134,7 +136,7 @@ def _is_entry(value: Any) -> bool:
 
 
 def _inner(place: _Place) -> Iterator[_Place]:
-    """Yields what stands in a layer's or a model's config."""
+    """Yields the entries in a layer's or a model's config."""
     backwards = place.backwards != bool(place.config.get("go_backwards"))
     names = (*place.names, *place.own_names)
     both = place.kind == "Bidirectional"
@@ -159,17 +161,17 @@ def _inner(place: _Place) -> Iterator[_Place]:
 
 
 def snake_case(kind: str) -> str:
-    """Returns a class name as Keras has it in paths: GRUCell is gru_cell."""
+    """Returns a class name as Keras writes it in paths: gru_cell for GRUCell."""
     kind = re.sub(r"\W", "", {"Model": "Functional"}.get(kind, kind))
     words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
 
 
 def plain_path(path: str) -> str:
-    r"""Returns a path in a `.keras` file as Keras writes it since 2.14, and on Linux.
+    r"""Returns a path in a `.keras` file in the form that Keras 2.14 and later write.
 
-    Keras 2.12 and 2.13 called the layers `_layer_checkpoint_dependencies`, and counted
-    each that has weights twice.
+    Keras 2.12 and 2.13 named the layers `_layer_checkpoint_dependencies`, and counted
+    each layer that has weights twice. On Windows, the separator was a backslash.
 
     Example:
         >>> from tf_gru_addon.weights.keras_config import plain_path
@@ -205,7 +207,7 @@ def _stated(place: _Place, keras_3: bool) -> StatedGRU:
         layer=names[1] if len(names) > 1 else names[0],
         names=frozenset(names[1:]),
         units=config.get("units", config.get("output_dim")),
-        # A GRU of the time before the argument had the reset gate before the product.
+        # A config without the key predates it: the reset gate came before the product.
         reset_after=cudnn or bool(config.get("reset_after", False)),
         backwards=place.backwards != bool(config.get("go_backwards")),
         **{
@@ -218,15 +220,15 @@ def _stated(place: _Place, keras_3: bool) -> StatedGRU:
 def match(
     units: Mapping[str, int], stated: Iterable[StatedGRU]
 ) -> dict[str, StatedGRU]:
-    """Returns what a config states about the GRUs whose arrays a file holds.
+    """Assigns what a config states to the GRUs whose arrays a file holds.
 
     Args:
-        units: The units of the GRUs, by where their arrays stand.
+        units: The units of each GRU, by the group of its arrays.
         stated: The GRUs of the config.
 
     Returns:
-        By name; a GRU that cannot be told from others that are different has None for
-        what they have not in common, and one of which nothing is stated is left out.
+        What is stated, by group. If several GRUs of the config fit a group, the
+        attributes in which they differ are None. Groups that none fits are absent.
     """
     by_path: dict[str, StatedGRU] = {}
     by_layer: dict[str, list[StatedGRU]] = {}
@@ -250,12 +252,12 @@ def match(
     return found
 
 
-#: How many comparisons the GRUs of one layer are worth; no model needs so many.
+#: The limit of comparisons per layer; real models need far fewer.
 _MOST = 1_000_000
 
 
 def _outermost(name: str, layers: Container[str]) -> str | None:
-    """Returns the layer of a whole-model file that a group is in."""
+    """Returns the layer that contains a group of a whole-model file."""
     root, *parts = name.split("/")
     if root != "model_weights":
         return None
@@ -264,23 +266,23 @@ def _outermost(name: str, layers: Container[str]) -> str | None:
 
 
 def _named(name: str, stated: list[StatedGRU], beside: int) -> list[StatedGRU]:
-    """Returns the GRUs of one layer's config that a group's name fits best.
+    """Returns the GRUs of one layer's config that fit a group's name best.
 
     Args:
         name: The group.
         stated: The GRUs of the layer's config.
-        beside: How many GRUs the file has there.
+        beside: The number of GRUs that the file holds in this layer.
     """
     parts = set(name.split("/"))
     scores = [len(each.names & parts) for each in stated]
-    # A name that shows the layer alone may be that of a GRU that no config shows.
+    # If only the layer's name matches, the GRU may be one that the config omits.
     if max(scores) < 2 and beside != len(stated):
         return []
     return [each for each, n in zip(stated, scores, strict=True) if n == max(scores)]
 
 
 def _common(grus: list[StatedGRU]) -> StatedGRU:
-    """Returns what GRUs have in common, and None for the rest."""
+    """Returns what several GRUs agree on, and None for the rest."""
     values = {
         key: {getattr(each, key) for each in grus}
         for key in ("reset_after", "backwards", "activation", "recurrent_activation")

@@ -1,4 +1,4 @@
-"""Packages that a format needs, and that this one does not require."""
+"""Optional packages that a format needs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tf_gru_addon.packages import install_command
 
 
 def require_package(name: str, what: str) -> None:
-    """Checks that a package is there.
+    """Checks that an optional package is installed.
 
     Args:
-        name: Its name, to import and to install.
-        what: What needs it.
+        name: The package's name, to import and to install.
+        what: What needs it, as the error names it: "PyTorch's files".
 
     Raises:
-        ImportError: It is not; the message says how to install it.
+        ImportError: It is not installed; the message says how to install it.
     """
     try:
         importlib.import_module(name)

@@ -56,11 +56,11 @@ def read_back(path: Path, stack: Stack, format: Format) -> str:
     if outputs is not None:
         expected = _expected(stack, x)
         largest = np.abs(expected).max()
-        error = np.abs(outputs - expected).max() / max(largest, 1e-6)
-        if largest < _LARGEST and not error <= _TOLERANCE:
+        difference = np.abs(outputs - expected).max() / max(largest, 1e-6)
+        if largest < _LARGEST and not difference <= _TOLERANCE:
             raise WeightsError(
                 f"{path.name}: {who} loads what was written, but computes other "
-                f"outputs, which differ by {error:.2g} of the largest."
+                f"outputs, which differ by {difference:.2g} of the largest."
             )
     return who
 
@@ -92,4 +92,4 @@ def _expected(stack: Stack, x: np.ndarray) -> np.ndarray:
                 )
                 sides.append(side[:, ::-1] if backwards else side)
             y = tf.concat(sides, axis=-1)
-        return y.numpy()
+        return np.asarray(y)

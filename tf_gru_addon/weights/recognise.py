@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tf_gru_addon.reading import require_regular
 from tf_gru_addon.weights.errors import WeightsError
-from tf_gru_addon.weights.format import Candidate, Format
+from tf_gru_addon.weights.format import Candidate, Format, Reader
 
 _SAVED_MODEL = (
     "It is a SavedModel, not a file of weights. If Keras saved it, load the model with "
@@ -16,8 +16,8 @@ _SAVED_MODEL = (
 )
 
 
-def recognised(path: Path, formats: Iterable[Format]) -> Format:
-    """Returns the first format that recognises a file by its content.
+def recognised(path: Path, formats: Iterable[Format]) -> tuple[Format, Reader]:
+    """Returns the first format that recognises a file, and its `read`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -32,10 +32,10 @@ def recognised(path: Path, formats: Iterable[Format]) -> Format:
             raise WeightsError(f"{path}: the file is empty.")
     reasons = []
     for format in formats:
-        if format.why_not is not None:
+        if format.why_not is not None and format.read is not None:
             reason = format.why_not(candidate)
             if reason is None:
-                return format
+                return format, format.read
             reasons.append(f"{format.name}: {reason}")
     if what := not_weights(path, candidate.start):
         raise WeightsError(f"{path}: {what}")

@@ -19,7 +19,7 @@ from tf_gru_addon.weights.weights_file import ACTIVATIONS
 
 
 def write_weights(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     stack: GRUWeights | GRULayer | Iterable[GRULayer],
     format: str,
 ) -> None:
@@ -57,17 +57,17 @@ def write_weights(
 
 
 def write_and_read_back(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     stack: GRUWeights | GRULayer | Iterable[GRULayer],
     format: str,
 ) -> str:
     """Writes a file like `write_weights`, and returns what read it back, in words."""
     path = arguments.path("path", path)
-    if not isinstance(format, str) or format not in written():
+    form = FORMATS.get(format) if isinstance(format, str) else None
+    if form is None or form.write is None:
         raise WeightsError(
             f"format must be one of {', '.join(written())}; received: {format!r}."
         )
-    form = FORMATS[format]
     _check_suffix(path, form)
     stack = as_stack(stack)
     if not path.parent.is_dir():

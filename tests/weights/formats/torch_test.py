@@ -106,7 +106,7 @@ def test_a_model_that_holds_grus():
     with pytest.raises(WeightsError, match=r"several GRUs.*'encoder.rnn.', 'decoder.'"):
         from_torch(model)
     assert from_torch(model, "decoder.") == from_torch(model, "decoder") == other
-    with pytest.raises(WeightsError, match=r"prefix 'x.' begins no.*'decoder.'"):
+    with pytest.raises(WeightsError, match=r"prefix 'x.' is not .*'decoder.'"):
         from_torch(model, "x")
     with pytest.raises(WeightsError, match=r"weight_hh_l0 must have the size 3"):
         from_torch(model, "lstm")
@@ -171,10 +171,10 @@ def test_what_is_wrong_is_named(changes, message):
         (
             GRULayer(random_weights(), recurrent_activation="hard_sigmoid"),
             False,
-            "recurrent activation sigmoid, and this layer has hard_sigmoid",
+            "recurrent activation sigmoid, but this layer has hard_sigmoid",
         ),
         (random_stack(units=(4, 2)), False, "the same units .* 4, 2. Write them one"),
-        (GRULayer(None, random_weights()), False, "runs backward alone"),
+        (GRULayer(None, random_weights()), False, "only runs backward"),
         (
             (GRULayer(random_weights()), GRULayer(random_weights(4, 4, bias=False))),
             False,

@@ -95,11 +95,10 @@ def to_cudnn_gru(weights: GRUWeights) -> list[np.ndarray]:
     """
     require_weights(weights)
     require_reset(weights, "CuDNNGRU", after=True)
-    weights = weights.with_bias()
     return [
         _each_gate(weights.kernel, lambda gate: gate.T.reshape(gate.shape)),
         _each_gate(weights.recurrent_kernel, np.transpose),
-        weights.bias.flatten(),
+        weights.bias_or_zeros.flatten(),
     ]
 
 

@@ -14,11 +14,10 @@ under the same names, are ignored.
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -48,42 +47,24 @@ _KERAS2 = ("kernel", "recurrent_kernel", "bias")
 _KERAS1 = re.compile(r"(?P<prefix>.*_)(?P<name>[WUb](?:_[zrh])?)")
 
 
-class KerasGRU(NamedTuple):
-    """A GRU in a file.
-
-    Attributes:
-        weights: Its weights.
-        backwards: Whether it runs backwards; None if the file does not state it.
-        activation: Its activation; None if the file does not state it.
-        recurrent_activation: Its recurrent activation; None likewise.
-        cudnn: Whether it is a `CuDNNGRU`.
-    """
-
-    weights: GRUWeights
-    backwards: bool | None
-    activation: str | None
-    recurrent_activation: str | None
-    cudnn: bool
-
-
-def read_keras_h5(
-    file: str | os.PathLike | Any,
+def _read_hdf5(
+    file: Path | io.BytesIO,
     reset_after: bool | None = None,
     config: tuple[Any, Any] | None = None,
     budget: Budget | None = None,
-) -> dict[str, KerasGRU]:
-    """Returns all the GRUs in a file, by the group that they stand in.
+) -> WeightsFile:
+    """Returns the GRUs in an HDF5 file, named by the group of their arrays.
 
     Args:
-        file: The file, or a file object of its bytes.
-        reset_after: The convention of those without a bias, where no config states it.
-        config: The model's config, as JSON, and the version of Keras that wrote it, if
-            they stand elsewhere.
-        budget: Of a file object, the budget of the file that it came from.
+        file: The path, or a file object.
+        reset_after: The convention of GRUs without a bias, if no config states it.
+        config: The model's config, as JSON, and the version of Keras that wrote it.
+            None reads both from the file.
+        budget: For a file object, the budget of the file that contains it.
 
     Raises:
         WeightsError: A GRU in it cannot be read.
-        FileRefusedError: It reads other files, or claims more than it can hold.
+        FileRefusedError: It refers to other files, or claims more than it can hold.
         Exception: Anything that h5py raises for a damaged file; see `boundary`.
     """
     groups: dict[str, dict[str, Any]] = {}
@@ -102,14 +83,16 @@ def read_keras_h5(
                 found[name] = [np.asarray(array[()]) for array in arrays]
     units = {name: _units(arrays) for name, arrays in found.items()}
     stated = match(units, stated_grus(*config)) if config else {}
-    return {
-        name: _read(name, arrays, reset_after, stated.get(name))
+    cudnn = bool(found) and all(map(_is_cudnn, found.values()))
+    grus = {
+        name: _found(name, arrays, reset_after, stated.get(name))
         for name, arrays in found.items()
     }
+    return weights_file("cudnn_gru" if cudnn else "keras", grus)
 
 
 def _optimizers(h5: Any) -> tuple[str, ...]:
-    """Returns the groups of the optimizer's arrays, one of which each GRU array has."""
+    """Returns the groups that hold the slots of the optimizer."""
     if "model_weights" in h5:  # a whole model
         return ("optimizer_weights",)
     if "layer_names" in h5.attrs:  # Keras 2's weights, whose groups are the layers
@@ -118,7 +101,7 @@ def _optimizers(h5: Any) -> tuple[str, ...]:
 
 
 def _grus(group: str, datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Returns by name the datasets, in order, of the GRUs that stand in a group."""
+    """Returns the ordered datasets of each GRU in a group, by the GRU's name."""
     plain = {name.removesuffix(":0"): array for name, array in datasets.items()}
     if set(plain) in ({*_KERAS2}, {*_KERAS2[:2]}):
         arrays = [plain[name] for name in _KERAS2[: len(plain)]]
@@ -133,11 +116,11 @@ def _grus(group: str, datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
         if match:
             by_prefix.setdefault(match["prefix"], {})[match["name"]] = array
     grus = {}
-    for prefix, arrays in by_prefix.items():
+    for prefix, named in by_prefix.items():
         name = "/".join(filter(None, (group, prefix.rstrip("_"))))
         for names in (KERAS1_NAMES, ("W", "U", "b")):
-            if set(arrays) == set(names):
-                ordered = [arrays[key] for key in names]
+            if set(named) == set(names):
+                ordered = [named[key] for key in names]
                 if len(names) == 9 or _has_gates(ordered[1]):
                     grus[name] = ordered
     return grus
@@ -152,35 +135,39 @@ def _units(arrays: list[np.ndarray]) -> int:
     return arrays[1].shape[0] if arrays[1].ndim else 0
 
 
-def _read(
+def _is_cudnn(arrays: list[np.ndarray]) -> bool:
+    """Whether the arrays of a GRU are those of a `CuDNNGRU`."""
+    return len(arrays) == 3 and arrays[2].shape == (2 * arrays[1].shape[1],)
+
+
+def _found(
     name: str,
     arrays: list[np.ndarray],
     reset_after: bool | None,
     stated: StatedGRU | None,
-) -> KerasGRU:
+) -> FoundGRU:
     try:
-        weights, cudnn = _weights(arrays, reset_after, stated)
+        weights = _weights(arrays, reset_after, stated)
     except WeightsError as error:
         raise WeightsError(f"{name or 'the GRU'}: {error}") from error
-    kinds = ("tanh", "sigmoid") if cudnn else (None, None)
     if stated is not None:
         kinds = stated.activation, stated.recurrent_activation
-    return KerasGRU(weights, stated and stated.backwards, *kinds, cudnn)
+        return FoundGRU(weights, *kinds, stated.backwards)
+    return FoundGRU(weights, *(("tanh", "sigmoid") if _is_cudnn(arrays) else ()))
 
 
 def _weights(
     arrays: list[np.ndarray], reset_after: bool | None, stated: StatedGRU | None
-) -> tuple[GRUWeights, bool]:
-    """Returns the weights, and whether they are a `CuDNNGRU`'s."""
+) -> GRUWeights:
     if len(arrays) == 9:
-        return from_keras1_arrays(arrays), False
+        return from_keras1_arrays(arrays)
+    if _is_cudnn(arrays):
+        return from_cudnn_gru(arrays)
     if len(arrays) == 3:
-        if arrays[2].shape == (2 * arrays[1].shape[1],):
-            return from_cudnn_gru(arrays), True
-        return from_keras_arrays(arrays), False
+        return from_keras_arrays(arrays)
     if stated is not None and stated.reset_after is not None:
         reset_after = stated.reset_after
-    return from_keras_arrays(arrays, reset_after), False
+    return from_keras_arrays(arrays, reset_after)
 
 
 def _why_not(candidate: Candidate) -> str | None:
@@ -191,24 +178,13 @@ def _why_not(candidate: Candidate) -> str | None:
     return f"neither HDF5 nor a zip file with {WEIGHTS}"
 
 
-def _read_file(path: Path, reset_after: bool | None) -> WeightsFile:
+def _read(path: Path, reset_after: bool | None) -> WeightsFile:
     with path.open("rb") as stream:
-        is_hdf5 = stream.read(len(_HDF5)) == _HDF5
-    if is_hdf5:
-        grus = read_keras_h5(path, reset_after)
-    else:
-        with open_zip(path) as file:
-            config = _config(file)
-            content = io.BytesIO(file.read(WEIGHTS))
-            grus = read_keras_h5(content, reset_after, config, file.budget)
-    cudnn = bool(grus) and all(gru.cudnn for gru in grus.values())
-    found = {
-        name: FoundGRU(
-            gru.weights, gru.activation, gru.recurrent_activation, gru.backwards
-        )
-        for name, gru in grus.items()
-    }
-    return weights_file("cudnn_gru" if cudnn else "keras", found)
+        if stream.read(len(_HDF5)) == _HDF5:
+            return _read_hdf5(path, reset_after)
+    with open_zip(path) as file:
+        config, content = _config(file), io.BytesIO(file.read(WEIGHTS))
+        return _read_hdf5(content, reset_after, config, file.budget)
 
 
 def _config(file: ZipFile) -> tuple[bytes, Any] | None:
@@ -224,7 +200,7 @@ FORMAT = Format(
     name="keras",
     file="weights or a whole model of Keras 1, 2 or 3: `.h5`, `.weights.h5`, `.keras`",
     why_not=_why_not,
-    read=_read_file,
+    read=_read,
     layouts={
         "Canonical: Keras 2 and 3, TensorFlow 2": (
             LayoutArray("kernel", "(features, 3 units)", ("Wz Wr Wh",)),

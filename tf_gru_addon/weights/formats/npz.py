@@ -30,7 +30,7 @@ _ARRAYS = ("kernel", "recurrent_kernel", "bias")
 
 def to_npz_arrays(stack: Stack) -> dict[str, np.ndarray]:
     """Returns the arrays of the file by name."""
-    arrays = {"format": np.array(MARK)}
+    arrays: dict[str, np.ndarray] = {"format": np.array(MARK)}
     for index, layer in enumerate(stack):
         for way in ("forward", "backward"):
             weights = getattr(layer, way)
@@ -51,7 +51,7 @@ def from_npz_arrays(arrays: Mapping[str, np.ndarray]) -> Stack:
         WeightsError: An array is missing, surplus or of another shape.
     """
     rest = {name: array for name, array in arrays.items() if name != "format"}
-    layers = []
+    layers: list[GRULayer] = []
     while any(name.startswith(f"{len(layers)}.") for name in rest):
         prefix = f"{len(layers)}."
         part = {
@@ -60,11 +60,13 @@ def from_npz_arrays(arrays: Mapping[str, np.ndarray]) -> Stack:
             if name.startswith(prefix)
         }
         names = ("activation", "recurrent_activation")
-        activations = [_word(part.pop(name, None), prefix + name) for name in names]
-        ways = [_direction(part, prefix, way) for way in ("forward", "backward")]
+        kinds = [_word(part.pop(name, None), prefix + name) for name in names]
+        forward, backward = (
+            _direction(part, prefix, w) for w in ("forward", "backward")
+        )
         if part:
             raise WeightsError(f"surplus array {prefix}{next(iter(part))}.")
-        layers.append(GRULayer(*ways, *activations))
+        layers.append(GRULayer(forward, backward, *kinds))
     if rest:
         raise WeightsError(f"surplus array {next(iter(rest))}.")
     return as_stack(layers)
@@ -80,8 +82,7 @@ def _direction(part: dict[str, np.ndarray], prefix: str, way: str) -> GRUWeights
         raise WeightsError(f"{prefix}{scope}reset_after must be a single bool.")
     names = [name for name in _ARRAYS if name != "bias" or "bias" in mine]
     kernel, recurrent_kernel, *bias = arrays_named(mine, names, prefix + way)
-    bias = bias[0] if bias else None
-    return GRUWeights(kernel, recurrent_kernel, bias, bool(after))
+    return GRUWeights(kernel, recurrent_kernel, bias[0] if bias else None, bool(after))
 
 
 def _word(value: np.ndarray | None, name: str) -> str:
@@ -109,12 +110,12 @@ def _read(path: Path, reset_after: bool | None) -> WeightsFile:
 
 def _write(path: Path, stack: Stack) -> None:
     with path.open("wb") as stream:  # given a path, NumPy would append .npz
-        np.savez(stream, **to_npz_arrays(stack))
+        np.savez(stream, **to_npz_arrays(stack))  # type: ignore[arg-type]
 
 
 FORMAT = Format(
     name="npz",
-    file="this package's own; holds every stack",
+    file="this package's own `.npz`",
     suffixes=(".npz",),
     why_not=_why_not,
     read=_read,

@@ -46,18 +46,19 @@ _SUFFIXES = (".onnx", ".onnxtxt")
 _FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42"
 
 
-def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]:
-    """Returns all the GRU nodes of a model, by name, as they stand in the graph.
+def read_onnx(model: onnx.ModelProto | str | os.PathLike[str]) -> dict[str, GRULayer]:
+    """Returns all GRU nodes of a model, by name, in the order of the graph.
 
-    A node without a name has that of its first output.
+    A node without a name gets the name of its first output.
 
     Args:
-        model: The model, or its file.
+        model: The model, or the path of its file.
 
     Raises:
-        WeightsError: It is no ONNX model, or the weights of a node are not constant, or
-            a node does what no layer here can: `clip`, two directions with different
-            activations, an activation that there is not here.
+        WeightsError: It is not an ONNX model, the weights of a node are not constant,
+            or a node has what no layer here supports: `clip`, two directions with
+            different activations, an activation without a counterpart.
+        ImportError: onnx is not installed.
 
     Example:
         >>> import numpy as np
@@ -75,7 +76,7 @@ def read_onnx(model: onnx.ModelProto | str | os.PathLike) -> dict[str, GRULayer]
     path = os.fspath(arguments.path("model", model))
     with boundary(path, WeightsError, "not an ONNX model, or one cut short"):
         size = require_regular(path)
-        # By a name that ends in .json, say, ONNX would choose another parser.
+        # Without `format`, onnx would choose the parser by the suffix.
         model = onnx.load(path, format="protobuf", load_external_data=False)
         if not model.HasField("graph"):
             raise WeightsError(f"{path}: not an ONNX model: there is no graph in it.")
@@ -102,7 +103,7 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _nodes(graph: Any, constants: Constants) -> Iterable[tuple[Any, Constants]]:
-    """Yields the GRU nodes of a graph and of the graphs in its nodes."""
+    """Yields the GRU nodes of a graph and of its subgraphs."""
     for node in graph.node:
         if node.op_type == "GRU" and node.domain in ("", "ai.onnx"):
             yield node, constants
@@ -117,17 +118,18 @@ def _layer(node: Any, constants: Constants) -> GRULayer:
     try:
         checker.check_node(node)
     except (checker.ValidationError, ValueError) as error:
-        raise WeightsError(f"it is not as ONNX defines it: {error}") from error
+        raise WeightsError(f"it is not valid ONNX: {error}") from error
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if "clip" in attributes:
         raise WeightsError(
-            f"clip={attributes['clip']} bounds what the activations get, which no GRU "
-            "layer of Keras does."
+            f"clip={attributes['clip']} bounds the inputs of the activations, which no "
+            "GRU layer of Keras does."
         )
     direction = attributes.get("direction", b"forward").decode("utf-8", "replace")
     if direction not in _DIRECTIONS:
         raise WeightsError(
-            f"direction must be forward, reverse or bidirectional; it is {direction!r}."
+            f"direction must be forward, reverse or bidirectional; received "
+            f"{direction!r}."
         )
     activation, recurrent_activation = activations_of(
         attributes, _DIRECTIONS[direction]
@@ -148,10 +150,10 @@ def _weights(
     if W is None or R is None:
         raise WeightsError("the inputs W and R are missing.")
     units = units_of(R, "R", 3, axis=-2)
-    shape = (directions, 3 * units, units)
-    expect_shape(R, "R", shape, "(directions, 3 * units, units)")
-    shape = (directions, 3 * units, None)
-    expect_shape(W, "W", shape, "(directions, 3 * units, features)")
+    rows = 3 * units
+    expect_shape(R, "R", (directions, rows, units), "(directions, 3 * units, units)")
+    words = "(directions, 3 * units, features)"
+    expect_shape(W, "W", (directions, rows, None), words)
     if B is not None:
         expect_shape(B, "B", (directions, 6 * units), "(directions, 6 * units)")
     if attributes.get("hidden_size", units) != units:
@@ -172,19 +174,19 @@ def _weights(
 def to_onnx(
     layer: GRUWeights | GRULayer | Stack, *, name: str = "gru"
 ) -> onnx.ModelProto:
-    """Returns a model of one GRU node.
+    """Returns a model with one GRU node.
 
-    Its input is `X`, (timesteps, batch, features), and its outputs are `Y`,
-    (timesteps, directions, batch, units), and `Y_h`, (directions, batch, units).
+    The input is `X` (timesteps, batch, features). The outputs are `Y` (timesteps,
+    directions, batch, units) and `Y_h` (directions, batch, units).
 
     Args:
-        layer: The layer, or one GRU's weights. Without `reset_after` the recurrent
-            biases are written as zeros.
+        layer: The layer, or one GRU's weights. Without `reset_after`, the recurrent
+            biases are zeros.
         name: The node's name.
 
     Raises:
-        WeightsError: It is a stack of several layers, which is several nodes, or an
-            activation is none of ONNX's.
+        WeightsError: It is a stack of several layers, or ONNX lacks an activation.
+        ImportError: onnx is not installed.
 
     Example:
         >>> import numpy as np
@@ -225,7 +227,7 @@ def to_onnx(
     )
     initializers = [numpy_helper.from_array(a, key) for key, a in arrays.items()]
     graph = helper.make_graph([node], name, [x], ys, initializers)
-    # Opset 14 is the first with the GRU as it still is.
+    # Since opset 14 the GRU has not changed.
     opset = helper.make_opsetid("", 14)
     return helper.make_model(graph, opset_imports=[opset], ir_version=8)
 
@@ -238,7 +240,9 @@ def _arrays(layer: GRULayer) -> dict[str, np.ndarray]:
     }
     if layer.use_bias:
         rows = 2 if layer.reset_after else 1
-        biases = np.stack([weights.bias.reshape(rows, -1) for weights in directions])
+        biases = np.stack(
+            [weights.bias_or_zeros.reshape(rows, -1) for weights in directions]
+        )
         both = np.zeros((len(directions), 2, 3 * layer.units), layer.dtype)
         both[:, :rows] = biases
         arrays["B"] = both.reshape(len(directions), -1)
@@ -284,7 +288,7 @@ def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
     )
     feed = {"X": x.transpose(1, 0, 2).astype("float32")}
     (y,) = session.run(["Y"], feed)  # (timesteps, directions, batch, units)
-    return y.transpose(2, 0, 1, 3).reshape(*x.shape[:2], -1)
+    return np.asarray(y).transpose(2, 0, 1, 3).reshape(*x.shape[:2], -1)
 
 
 FORMAT = Format(

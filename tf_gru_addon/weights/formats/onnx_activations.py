@@ -1,12 +1,12 @@
-"""The activations of an ONNX `GRU` node, by the names that this package has for them.
+"""Converts the activations of an ONNX `GRU` node to names of this package, and back.
 
-A node names two a direction, that of the gates first. Some take an alpha and a beta,
-which come in two lists of their own: a number for each activation that takes one. Of
-numbers that are missing, ONNX says: "Default values are the same as of corresponding
-ONNX operators". `Affine` and `ScaledTanh` are not operators any more, and ONNX Runtime
-takes 0 for them, as it does for the alpha of `ThresholdedRelu`, whose operator has 1.
-A missing number about which the two differ is an error. (`onnx.reference` cannot
-decide: it computes sigmoid and tanh, whatever a node names.)
+A node names two activations per direction, that of the gates first. Some have an alpha
+and a beta, which two further attributes list: a number for each activation that has
+one. About missing numbers ONNX says: "Default values are the same as of corresponding
+ONNX operators". `Affine` and `ScaledTanh` are no longer operators, and ONNX Runtime
+uses 0 for them, and also for the alpha of `ThresholdedRelu`, whose operator has 1. So a
+missing number is an error where the two differ. (`onnx.reference` cannot decide: it
+ignores the attribute, and computes sigmoid and tanh.)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tf_gru_addon.weights.gru_layer import GRULayer
 
 
 class _Function(NamedTuple):
-    """An activation of ONNX with such numbers that it is one of this package."""
+    """An ONNX activation, and the numbers that make it one of this package."""
 
     onnx: str
     name: str
@@ -43,9 +43,9 @@ _FUNCTIONS = (
     _Function("ScaledTanh", "tanh", 1.0, 1.0),
 )
 _BY_LOWER = {function.onnx.lower(): function.onnx for function in _FUNCTIONS}
-#: What is written: the first function of a name.
+#: For writing: the first function of each name.
 _BY_NAME = {function.name: function for function in reversed(_FUNCTIONS)}
-#: The numbers that a node need not give, as ONNX and ONNX Runtime agree on them.
+#: Numbers that a node may omit: ONNX and ONNX Runtime agree on their defaults.
 _DEFAULTS = {
     "alpha": {"HardSigmoid": 0.2, "Elu": 1.0, "LeakyRelu": 0.01},
     "beta": {"HardSigmoid": 0.5, "Affine": 0.0},
@@ -56,19 +56,20 @@ def activations_of(attributes: dict[str, Any], directions: int) -> tuple[str, st
     """Returns the activation and the recurrent activation of a node.
 
     Args:
-        attributes: The node's, of which `activations`, `activation_alpha` and
-            `activation_beta` are looked at.
-        directions: 1 or 2.
+        attributes: The node's attributes. `activations`, `activation_alpha` and
+            `activation_beta` are used.
+        directions: The number of directions, 1 or 2.
 
     Raises:
-        WeightsError: There is no such function here, the directions have different
-            ones, or the lists do not fit.
+        WeightsError: A function has no counterpart here, the two directions differ, or
+            a list has the wrong length.
     """
     names = attributes.get("activations") or [b"Sigmoid", b"Tanh"] * directions
     names = [name.decode("utf-8", "replace") for name in names]
     if len(names) != 2 * directions:
         raise WeightsError(
-            f"activations must name {2 * directions}; received {', '.join(names)}."
+            f"activations must have {2 * directions} names; received "
+            f"{', '.join(names)}."
         )
     given = {
         kind: list(attributes.get(f"activation_{kind}", ()))
@@ -115,7 +116,7 @@ def _name(onnx: str, given: dict[str, list[float]]) -> str:
 
 
 def _number(onnx: str, kind: str, given: list[float]) -> float:
-    """Takes a number that a function needs from those of a node."""
+    """Removes and returns the number of a function from those of a node."""
     if given:
         return given.pop(0)
     if onnx not in _DEFAULTS[kind]:
@@ -133,10 +134,10 @@ def _described(function: _Function) -> str:
 
 
 def activations_for(layer: GRULayer) -> dict[str, Any]:
-    """Returns the attributes of a node for a layer's activations.
+    """Returns the attributes by which a node states a layer's activations.
 
     Raises:
-        WeightsError: ONNX has no such function.
+        WeightsError: ONNX lacks one of them.
     """
     functions = []
     for name in (layer.recurrent_activation, layer.activation):

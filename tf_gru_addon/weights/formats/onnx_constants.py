@@ -1,4 +1,4 @@
-"""The constants of an ONNX graph, also those that exporters compute in the graph."""
+"""The constants of an ONNX graph, including those that the graph computes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tf_gru_addon.reading import Budget, FileRefusedError, require_regular
 from tf_gru_addon.reading.boundary import reason
 from tf_gru_addon.weights.errors import WeightsError
 
-#: What exporters put between a stored array and a node's input. None of them makes an
-#: array larger than those that it is made of.
+#: The operators that exporters put between a stored array and a node's input. The
+#: output of each is at most as large as its inputs.
 _REARRANGING = (
     "Cast",
     "Concat",
@@ -26,18 +26,18 @@ _REARRANGING = (
 )
 
 
-#: Each takes a third of a millisecond; a GRU's weights pass through about twenty.
+#: A node takes 0.3 ms to compute, and a GRU's weights pass through about twenty.
 _MAX_COMPUTED = 10_000
-#: The largest size of a number, to which a node can cast.
+#: The size of the largest dtype to which a node can cast.
 _ITEM = 8
 
 
 class Tensors:
-    """The stored arrays of a model: those in its file, and those in files beside it.
+    """The stored arrays of a model, in its file and in files of external data.
 
     Args:
-        size: The size of the model's file.
-        folder: Where the files beside it are.
+        size: The size of the model's file in bytes.
+        folder: The folder of the files with external data.
     """
 
     def __init__(self, size: int, folder: str = ""):
@@ -47,11 +47,12 @@ class Tensors:
         self._sizes: dict[str, int] = {}
 
     def array(self, tensor: Any) -> np.ndarray:
-        """Returns a tensor's numbers.
+        """Returns the array of a `TensorProto`.
 
         Raises:
-            WeightsError: They cannot be read.
-            FileRefusedError: They lie in what is no regular file, or are too many.
+            WeightsError: It cannot be read.
+            FileRefusedError: It is in something other than a regular file, or is larger
+                than the budget.
         """
         from onnx import numpy_helper
         from onnx.external_data_helper import uses_external_data
@@ -68,7 +69,7 @@ class Tensors:
             ) from error
 
     def _take_external(self, tensor: Any) -> None:
-        """Takes the bytes of an array from the budget; many can share one file."""
+        """Takes an array's bytes from the budget. Several arrays can share one file."""
         entry = {item.key: item.value for item in tensor.external_data}
         location = entry.get("location", "")
         if location not in self._sizes:
@@ -80,13 +81,13 @@ class Tensors:
 
 
 class Constants:
-    """The values known before a graph runs, by name: `constants["W"]`.
+    """The values that are known before a graph runs, by name: `constants["W"]`.
 
     Args:
-        graph: A `GraphProto`.
+        graph: The `GraphProto`.
         opset: The version of ONNX's operators.
         tensors: The model's stored arrays.
-        outer: The constants of the graph around it, if any.
+        outer: The constants of the enclosing graph, if any.
     """
 
     def __init__(
@@ -104,17 +105,17 @@ class Constants:
         self._values: dict[str, np.ndarray] = {}
 
     def inside(self, graph: Any) -> Constants:
-        """Returns the constants of a graph within this one."""
+        """Returns the constants of a graph inside this one."""
         return Constants(graph, self._opset, self._tensors, outer=self)
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns a value.
 
         Raises:
-            WeightsError: It is no constant, or cannot be read.
+            WeightsError: It is not constant, or cannot be read.
         """
         pending, entered = [name], set()
-        while pending:  # a loop, for a chain of nodes can be longer than the stack
+        while pending:  # not recursion: a chain of nodes can be deeper than the stack
             if self._knows(pending[-1]):
                 pending.pop()
                 continue
@@ -129,7 +130,7 @@ class Constants:
         return self._values[name]
 
     def _knows(self, name: str) -> bool:
-        """Whether a value is there; it is fetched, unless a node is to compute it."""
+        """Whether a value is known; a stored one is read first."""
         if name in self._values:
             return True
         if name in self._stored:
@@ -150,7 +151,7 @@ class Constants:
         else:
             raise WeightsError(
                 f"the weights {name!r} are an input of the model. Export it with its "
-                "weights in it."
+                "weights stored in it."
             )
         return True
 
@@ -169,7 +170,7 @@ class Constants:
                 "model with its weights folded to constants."
             )
         feeds = {name: self._values[name] for name in names}
-        # A chain of nodes can double an array again and again.
+        # A chain of nodes can double the size of an array repeatedly.
         size = _ITEM * sum(self._values[name].size for name in names)
         self._tensors.budget.take(size, f"what {node.output[0]!r} is made of")
         graph = helper.make_graph(
@@ -186,7 +187,7 @@ class Constants:
             raise WeightsError(
                 f"{node.output[0]!r} cannot be computed by {node.op_type} ({error})."
             ) from error
-        self._values.update(zip(node.output, values, strict=True))
+        self._values |= dict(zip(node.output, values, strict=True))
 
     def _constant(self, node: Any) -> np.ndarray:
         for attribute in node.attribute:
@@ -199,4 +200,6 @@ class Constants:
             if name in ("value_float", "value_floats"):
                 value = attribute.f if name == "value_float" else attribute.floats
                 return np.array(value, np.float32)
-        raise WeightsError(f"the constant {node.output[0]!r} holds no numbers.")
+        raise WeightsError(
+            f"the constant {node.output[0]!r} has no value that can be read."
+        )

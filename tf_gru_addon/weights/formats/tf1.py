@@ -182,33 +182,23 @@ def to_tf1_variables(weights: GRUWeights) -> dict[str, np.ndarray]:
          'candidate/bias': (2,)}
     """
     require_weights(weights)
-    weights = weights.with_bias().fold_biases()
-    units = weights.units
-    gates = np.concatenate([weights.kernel, weights.recurrent_kernel])[:, : 2 * units]
-    candidate = weights.candidate
-    bias = weights.bias[0] if weights.reset_after else weights.bias
-    variables = {
-        "gates/kernel": _GATES.from_canonical(gates),
-        "gates/bias": _GATES.from_canonical(bias[: 2 * units]),
-    }
-    if weights.reset_after:
-        arrays = [
-            candidate.kernel,
-            candidate.bias[0],
-            candidate.recurrent_kernel,
-            candidate.bias[1],
-        ]
-        return variables | {
-            name: array.copy() for name, array in zip(_CUDNN[2:], arrays, strict=True)
-        }
-    kernel = np.concatenate([candidate.kernel, candidate.recurrent_kernel])
-    return variables | {
-        "candidate/kernel": kernel,
-        "candidate/bias": candidate.bias.copy(),
-    }
+    weights = weights.fold_biases()
+    both = np.concatenate([weights.kernel, weights.recurrent_kernel])
+    bias, *recurrent_bias = weights.bias_or_zeros.reshape(-1, 3 * weights.units)
+    gates, candidate = np.split(both, [2 * weights.units], axis=1)
+    gates_bias, candidate_bias = np.split(bias, [2 * weights.units])
+    arrays = [_GATES.from_canonical(gates), _GATES.from_canonical(gates_bias)]
+    if not weights.reset_after:
+        arrays += [candidate.copy(), candidate_bias.copy()]
+        return dict(zip(_PLAIN, arrays, strict=True))
+    kernel, recurrent_kernel = np.split(candidate, [weights.features])
+    hidden_bias = recurrent_bias[0][2 * weights.units :]
+    arrays += [kernel.copy(), candidate_bias.copy()]
+    arrays += [recurrent_kernel.copy(), hidden_bias.copy()]
+    return dict(zip(_CUDNN, arrays, strict=True))
 
 
-def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
+def read_tf1_checkpoint(path: str | os.PathLike[str]) -> dict[str, GRUWeights]:
     """Returns the weights of all GRU cells in a checkpoint, by scope.
 
     Args:
@@ -231,7 +221,7 @@ def read_tf1_checkpoint(path: str | os.PathLike) -> dict[str, GRUWeights]:
     return {scope: weights for scope, (weights, _) in read_tf1_cells(path).items()}
 
 
-def read_tf1_cells(path: str | os.PathLike) -> dict[str, tuple[GRUWeights, bool]]:
+def read_tf1_cells(path: str | os.PathLike[str]) -> dict[str, tuple[GRUWeights, bool]]:
     """Returns the weights by scope, and whether the activation is known to be tanh.
 
     It is for `GRUBlockCell` and `CudnnCompatibleGRUCell`. The other variables are those
@@ -281,7 +271,7 @@ def _cells(names: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def write_tf1_checkpoint(
-    path: str | os.PathLike, cells: Mapping[str, GRUWeights]
+    path: str | os.PathLike[str], cells: Mapping[str, GRUWeights]
 ) -> None:
     """Writes a checkpoint from which TensorFlow 1 restores the variables of cells.
 
@@ -368,7 +358,7 @@ def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray | None:
                 b_c=cell["candidate/bias"],
             )
             outputs.append(h)
-        return tf.stack(outputs, axis=1).numpy()
+        return np.asarray(tf.stack(outputs, axis=1))
 
 
 _GATE_ARRAYS = (

@@ -53,14 +53,14 @@ def from_torch(state_dict: Mapping[str, Any], prefix: str | None = None) -> Stac
     """Returns the layers of a GRU in a `state_dict`.
 
     Args:
-        state_dict: That of an `nn.GRU`, an `nn.GRUCell`, or of a model that holds one;
-            of tensors or of NumPy arrays.
-        prefix: What the names of the GRU's arrays begin with: "encoder.rnn."; None for
-            the only GRU there is.
+        state_dict: The `state_dict` of an `nn.GRU`, an `nn.GRUCell`, or a model that
+            contains one. Its values are tensors or NumPy arrays.
+        prefix: The prefix of the names of the GRU's arrays: "encoder.rnn."; None for
+            the only GRU.
 
     Raises:
-        WeightsError: There is no GRU, or there are several and no prefix; an array is
-            missing or surplus, or has another shape or dtype.
+        WeightsError: There is no GRU, or several and no prefix; an array is missing,
+            surplus, or has the wrong shape or dtype.
 
     Example:
         >>> import numpy as np
@@ -80,13 +80,13 @@ def from_torch(state_dict: Mapping[str, Any], prefix: str | None = None) -> Stac
         prefix = prefix if not prefix or prefix.endswith(".") else prefix + "."
         if prefix not in groups:
             raise WeightsError(
-                f"prefix {prefix!r} begins no recurrent layer's names. There are: "
+                f"prefix {prefix!r} is not that of a recurrent layer. There are: "
                 f"{_listed(groups)}."
             )
         return _stack(groups[prefix], prefix)
     grus = [name for name, group in groups.items() if _gates(group) == 3]
     if not grus:
-        kinds = {4: "an LSTM", 1: "a simple RNN"}
+        kinds: dict[int | None, str] = {4: "an LSTM", 1: "a simple RNN"}
         others = [
             f"{name!r} is {kinds.get(_gates(group), 'no GRU')}"
             for name, group in groups.items()
@@ -97,7 +97,7 @@ def from_torch(state_dict: Mapping[str, Any], prefix: str | None = None) -> Stac
         )
     if len(grus) > 1:
         raise WeightsError(
-            f"There are several GRUs: say which with prefix=. There are: "
+            f"There are several GRUs: choose one with prefix=. There are: "
             f"{_listed(grus)}."
         )
     return _stack(groups[grus[0]], grus[0])
@@ -111,7 +111,7 @@ def torch_prefixes(state_dict: Mapping[str, Any]) -> list[str]:
 
 
 def _groups(state_dict: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns by prefix the arrays of all recurrent layers, by their names there."""
+    """Returns the arrays of all recurrent layers, by prefix and name."""
     groups: dict[str, dict[str, Any]] = {}
     for name, value in state_dict.items():
         match = _NAME.fullmatch(name) if isinstance(name, str) else None
@@ -122,9 +122,9 @@ def _groups(state_dict: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _gates(group: Mapping[str, Any]) -> int | None:
-    """How many gates a layer has, by its recurrent weights; None if it is unclear."""
+    """The number of a layer's gates, by its recurrent weights; None if unclear."""
     hh = group.get("weight_hh_l0", group.get("weight_hh"))
-    shape = tuple(getattr(hh, "shape", ()))
+    shape: tuple[int, ...] = tuple(getattr(hh, "shape", ()))
     if len(shape) != 2 or not shape[1] or shape[0] % shape[1]:
         return None
     return shape[0] // shape[1]
@@ -141,15 +141,16 @@ def _found(state_dict: Mapping[str, Any]) -> str:
 
 
 def _stack(group: Mapping[str, Any], prefix: str) -> Stack:
-    layers = 1 + max(int(_NAME.fullmatch(name)["layer"] or 0) for name in group)
+    matches = filter(None, map(_NAME.fullmatch, group))
+    count = 1 + max(int(match["layer"] or 0) for match in matches)
     cell = not any("_l" in name for name in group)
-    if layers > len(group):
+    if count > len(group):
         raise WeightsError(f"{prefix}weight_ih_l0 and the like: layers are missing.")
     ways = ("", "_reverse") if any("_reverse" in name for name in group) else ("",)
     kinds = ["weight_ih", "weight_hh"]
     if any(name.startswith("bias") for name in group):
         kinds += ["bias_ih", "bias_hh"]
-    ends = [[f"_l{k}{way}" for way in ways] for k in range(layers)]
+    ends = [[f"_l{k}{way}" for way in ways] for k in range(count)]
     ends = [[""]] if cell else ends
     names = [kind + end for layer in ends for end in layer for kind in kinds]
     what = f"The GRU {prefix!r}" if prefix else "The GRU"
@@ -160,14 +161,17 @@ def _stack(group: Mapping[str, Any], prefix: str) -> Stack:
             strict=True,
         )
     )
-    return as_stack(
-        GRULayer(*(from_r_z_n(arrays, [kind + end for kind in kinds]) for end in layer))
-        for layer in ends
-    )
+    layers = []
+    for layer in ends:
+        forward, *backward = (
+            from_r_z_n(arrays, [kind + end for kind in kinds]) for end in layer
+        )
+        layers.append(GRULayer(forward, backward[0] if backward else None))
+    return as_stack(layers)
 
 
 def _numpy(value: Any, name: str) -> Any:
-    """Returns a tensor's numbers; anything else as it is."""
+    """Returns a tensor as an array; anything else unchanged."""
     if not hasattr(value, "detach"):
         return value
     try:
@@ -182,15 +186,16 @@ def _numpy(value: Any, name: str) -> Any:
 def to_torch(
     stack: GRUWeights | GRULayer | Iterable[GRULayer], *, cell: bool = False
 ) -> dict[str, torch.Tensor]:
-    """Returns the `state_dict` of an `nn.GRU`, or of an `nn.GRUCell`.
+    """Returns the `state_dict` of an `nn.GRU` or an `nn.GRUCell`.
 
     Args:
         stack: The layers, a layer, or one GRU's weights.
-        cell: Whether it is for an `nn.GRUCell`.
+        cell: Whether to name the arrays as an `nn.GRUCell` does.
 
     Raises:
-        WeightsError: PyTorch has no such GRU: the reset gate before the recurrent
-            product, other activations, layers of different sizes, ...
+        WeightsError: PyTorch has no such GRU: `reset_after=False`, activations other
+            than tanh and sigmoid, layers of different sizes, ...
+        ImportError: PyTorch is not installed.
 
     Example:
         `torch.nn.GRU(3, 2).load_state_dict(to_torch(weights))`; without PyTorch:
@@ -211,7 +216,17 @@ def to_torch(
 def torch_arrays(
     stack: GRUWeights | GRULayer | Iterable[GRULayer], *, cell: bool = False
 ) -> dict[str, np.ndarray]:
-    """Returns what `to_torch` does, as NumPy arrays; arguments and errors alike."""
+    """Returns the `state_dict` of an `nn.GRU` or an `nn.GRUCell` as NumPy arrays.
+
+    It does not need PyTorch.
+
+    Args:
+        stack: The layers, a layer, or one GRU's weights.
+        cell: Whether to name the arrays as an `nn.GRUCell` does.
+
+    Raises:
+        WeightsError: PyTorch has no such GRU.
+    """
     arguments.boolean("cell", cell)
     stack = as_stack(stack)
     who = "PyTorch's GRUCell" if cell else "PyTorch's GRU"
@@ -270,7 +285,7 @@ def _read(path: Path, reset_after: bool | None) -> WeightsFile:
 def _write(path: Path, stack: Stack) -> None:
     arrays = torch_arrays(stack)
     if path.suffix == ".npz":
-        np.savez(path, **arrays)
+        np.savez(path, **arrays)  # type: ignore[arg-type]
     elif path.suffix == ".safetensors":
         require_package("safetensors", ".safetensors files")
         from safetensors.numpy import save_file
@@ -307,7 +322,7 @@ def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
     )
     gru.load_state_dict(tensors)
     with torch.no_grad():
-        return gru(torch.from_numpy(x))[0].numpy()
+        return np.asarray(gru(torch.from_numpy(x))[0])
 
 
 FORMAT = Format(
