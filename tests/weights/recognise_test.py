@@ -52,11 +52,9 @@ def test_a_saved_model(tmp_path, no_onnx):
             inspect_weights(path)
 
 
-def test_a_tensorflow_2_checkpoint(tmp_path):
+def test_the_folder_and_the_parts_of_a_checkpoint(tmp_path):
     model = keras.Sequential([keras.Input((4, 3)), keras.layers.GRU(2)])
     path = tf.train.Checkpoint(model).save(str(tmp_path / "model.ckpt"))
-    with pytest.raises(WeightsError, match=r"tf1: an object-based checkpoint of Ten"):
-        inspect_weights(path)
     with pytest.raises(WeightsError, match=rf"Give a checkpoint in it: {path}\."):
         inspect_weights(tmp_path)
     for ending in (".index", ".data-00000-of-00001"):
@@ -72,7 +70,7 @@ def test_a_tensorflow_2_checkpoint(tmp_path):
         ("a.bin", b"\x00", "no format recognises this file. .*keras: .*onnx: .*torch:"),
         ("a.txt", b"some text\n" * 9, "no format recognises this file"),
         ("a.npy", b"\x93NUMPY\x01\x00", "no format recognises this file"),
-        ("a.pkl", b"\x80\x04\x95", "torch: a pickle that torch.save did not write"),
+        ("a.pkl", b"\x80\x04\x95", "damaged, cut short"),
         ("model.json", b'{"class_name": "Model"}', "a JSON file"),
         ("model.textproto", b"ir_version: 8", "no format recognises this file"),
     ],

@@ -157,7 +157,7 @@ def test_what_is_wrong_is_named(changes, message):
         (random_weights(reset_after=False), "MXNet's GRU applies .* after "),
         (GRULayer(random_weights(), activation="relu"), "has the activation tanh"),
         (random_stack(units=(4, 2)), "the same units"),
-        (GRULayer(None, random_weights()), "runs backward alone"),
+        (GRULayer(None, random_weights()), "only runs backward"),
     ],
 )
 def test_what_mxnet_cannot_hold(tmp_path, stack, message):

@@ -159,7 +159,7 @@ def test_an_array_under_a_thousand_names(tmp_path):
         (random_weights(reset_after=False), "PaddlePaddle's GRU applies .* after "),
         (GRULayer(random_weights(), activation="relu"), "has the activation tanh"),
         (random_stack(units=(4, 2)), "the same units"),
-        (GRULayer(None, random_weights()), "runs backward alone"),
+        (GRULayer(None, random_weights()), "only runs backward"),
     ],
 )
 def test_what_paddle_cannot_hold(tmp_path, stack, message):

@@ -104,7 +104,7 @@ def test_what_is_no_gru(changes, message):
         (GRULayer(random_weights()), "Sonnet's GRU applies the reset gate before"),
         (
             GRULayer(random_weights(reset_after=False), activation="relu"),
-            "has the activation tanh, and this layer has relu",
+            "has the activation tanh, but this layer has relu",
         ),
         (
             GRULayer(random_weights(reset_after=False), None, "tanh", "hard_sigmoid"),

@@ -29,7 +29,6 @@ from tf_gru_addon.weights.formats.cudnn_gru import from_cudnn_gru
 from tf_gru_addon.weights.gru_layer import GRULayer
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.keras_arrays import from_keras_arrays
-from tf_gru_addon.weights.layouts import LayoutArray
 from tf_gru_addon.weights.weights_file import WeightsFile
 
 _NAMES = ("kernel", "recurrent_kernel", "bias")
@@ -138,11 +137,4 @@ FORMAT = Format(
     cannot_hold="a layer that only runs backward",
     activations="unstated",
     peer=Peer("tf_keras", _compat.keras_2, _run),
-    layouts={
-        "TensorFlow 2 checkpoint (reset after)": (
-            LayoutArray("cell/kernel", "(features, 3 units)", ("Wz Wr Wh",)),
-            LayoutArray("cell/recurrent_kernel", "(units, 3 units)", ("Uz Ur Uh",)),
-            LayoutArray("cell/bias", "(2, 3 units)", ("biz bir bih", "boz bor boh")),
-        )
-    },
 )
