@@ -3,6 +3,7 @@
 import os
 import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,6 +17,8 @@ from tf_gru_addon.weights import (
     read_weights,
     write_weights,
 )
+from tf_gru_addon.weights.format import Candidate
+from tf_gru_addon.weights.formats import FORMATS
 
 AFTER = random_weights()
 
@@ -55,6 +58,8 @@ def test_a_saved_model(tmp_path, no_onnx):
 def test_the_folder_and_the_parts_of_a_checkpoint(tmp_path):
     model = keras.Sequential([keras.Input((4, 3)), keras.layers.GRU(2)])
     path = tf.train.Checkpoint(model).save(str(tmp_path / "model.ckpt"))
+    why_not = FORMATS["tf1"].why_not(Candidate(Path(path)))
+    assert why_not == "an object-based checkpoint of TensorFlow 2"
     with pytest.raises(WeightsError, match=rf"Give a checkpoint in it: {path}\."):
         inspect_weights(tmp_path)
     for ending in (".index", ".data-00000-of-00001"):
