@@ -60,7 +60,7 @@ def _write(path: Path, stack: Stack) -> None:
         for name, array in to_sonnet(layer, "Haiku's GRU").items():
             arrays[f"{module}/{name}"] = array
     with path.open("wb") as stream:
-        np.savez(stream, **arrays)
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
 def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:

@@ -252,7 +252,7 @@ def _read(path: Path, reset_after: bool | None) -> WeightsFile:
 def _write(path: Path, stack: Stack) -> None:
     arrays = to_mxnet(stack)
     if path.suffix == ".npz":
-        np.savez(path, **arrays)
+        np.savez(path, **arrays)  # type: ignore[arg-type]
     else:
         write_params(path, arrays)
 
