@@ -185,6 +185,14 @@ FORMATS = {
         read_weights,
         WeightsError,
     ),
+    "tf2": (_write("ckpt", "tf2", seed=0), "ckpt", _read, WeightsError),
+    "mxnet": (_write("gru.params", "mxnet", seed=0), "gru.params", _read, WeightsError),
+    "paddle": (
+        _write("gru.pdparams", "paddle", seed=0),
+        "gru.pdparams",
+        _read,
+        WeightsError,
+    ),
     "keras2 h5": (_write("gru.h5", "keras2", seed=0), "gru.h5", _read, WeightsError),
     "gzip h5": (_gzipped_h5, "gru.h5", _read, WeightsError),
     "keras3 weights": (

@@ -24,28 +24,26 @@ from tf_gru_addon import arguments
 from tf_gru_addon.weights import containers
 from tf_gru_addon.weights.arrays import (
     arrays_named,
-    expect_shape,
-    units_of,
 )
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.format import Candidate, Format, Peer, Stack
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
-from tf_gru_addon.weights.layouts import GateOrder, LayoutArray
+from tf_gru_addon.weights.layouts import LayoutArray
 from tf_gru_addon.weights.limits import (
     require_activations,
     require_alike,
     require_reset,
 )
 from tf_gru_addon.weights.packages import require_package
+from tf_gru_addon.weights.r_z_n import from_r_z_n, to_r_z_n
 from tf_gru_addon.weights.weights_file import WeightsFile
 
 if TYPE_CHECKING:
     import torch
 
-_ORDER = GateOrder("rzh")
 #: `torch.save` without a zip file begins with a pickle of this number.
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
 _NAME = re.compile(
     r"(?P<prefix>(?:.*\.)?)(?:weight|bias)_(?:ih|hh|hr)(?:_l(?P<layer>\d{1,9})(?:_reverse)?)?"
 )
@@ -166,7 +164,7 @@ def _stack(group: Mapping[str, Any], prefix: str) -> Stack:
     layers = []
     for layer in ends:
         forward, *backward = (
-            _weights([kind + end for kind in kinds], arrays) for end in layer
+            from_r_z_n(arrays, [kind + end for kind in kinds]) for end in layer
         )
         layers.append(GRULayer(forward, backward[0] if backward else None))
     return as_stack(layers)
@@ -183,21 +181,6 @@ def _numpy(value: Any, name: str) -> Any:
             f"{name} must be a dense tensor of float16, float32 or float64; received "
             f"{value.dtype} ({error}). Cast it first (bfloat16 to float32 is exact)."
         ) from error
-
-
-def _weights(names: list[str], arrays: Mapping[str, np.ndarray]) -> GRUWeights:
-    ih, hh, *biases = (arrays[name] for name in names)
-    units = units_of(hh, names[1], 3, axis=0)
-    expect_shape(hh, names[1], (3 * units, units), "(3 * units, units)")
-    expect_shape(ih, names[0], (3 * units, None), "(3 * units, features)")
-    for bias, name in zip(biases, names[2:], strict=True):
-        expect_shape(bias, name, (3 * units,), "(3 * units,)")
-    return GRUWeights(
-        _ORDER.to_canonical(ih.T),
-        _ORDER.to_canonical(hh.T),
-        _ORDER.to_canonical(np.stack(biases)) if biases else None,
-        reset_after=True,
-    )
 
 
 def to_torch(
@@ -257,13 +240,9 @@ def torch_arrays(
     for index, layer in enumerate(stack):
         for weights, way in zip(layer.directions, ("", "_reverse"), strict=False):
             end = "" if cell else f"_l{index}{way}"
-            kernels = weights.kernel, weights.recurrent_kernel
-            parts = [_ORDER.from_canonical(kernel).T for kernel in kernels]
-            if weights.bias is not None:
-                parts += list(_ORDER.from_canonical(weights.bias))
             kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            for kind, part in zip(kinds, parts, strict=False):
-                arrays[kind + end] = part.copy(order="C")
+            for kind, array in zip(kinds, to_r_z_n(weights), strict=False):
+                arrays[kind + end] = array
     return arrays
 
 
@@ -277,7 +256,7 @@ def _why_not(candidate: Candidate) -> str | None:
         if any(_NAME.fullmatch(name.removesuffix(".npy")) for name in names):
             return None
         return "a zip file without data.pkl and without an array weight_hh_l0"
-    if _LEGACY_MAGIC in start or start[8:9] == b"{":
+    if LEGACY_MAGIC in start or start[8:9] == b"{":
         return None
     if start.startswith(b"\x80"):
         return "a pickle that torch.save did not write"
