@@ -1,10 +1,9 @@
 // Every threshold and block size of the library, and how it was found.
 //
-// "Measured" means on a two-core Sapphire Rapids machine with AVX-512 (48 KB of L1
-// and 2 MB of L2 per core), at (batch, timesteps, features, units) = (32, 100, 64, 128) and
-// (128, 50, 256, 512) unless stated otherwise. "Estimated" means chosen by the given argument, without a recorded
-// measurement. The size of a tile is no tuning parameter: it
-// follows from the number of registers, see `gemm/micro_kernel.h`.
+// "Measured": on a two-core Sapphire Rapids machine with AVX-512 (48 KB of L1 and 2 MB of L2
+// per core). "Estimated": chosen by the given argument, without a recorded measurement.
+// The size of a tile is no tuning parameter: it follows from the number of registers, see
+// `gemm/micro_kernel.h`.
 #ifndef TF_GRU_ADDON_NATIVE_RUNTIME_TUNING_H_
 #define TF_GRU_ADDON_NATIVE_RUNTIME_TUNING_H_
 
