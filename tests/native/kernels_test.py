@@ -1,4 +1,4 @@
-"""The kernels, called through their C interface."""
+"""The kernels, called through their C ABI."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def test_the_kernels_need_no_tensorflow():
 
 
 def test_indices_beyond_32_bits():
-    """The last of more than 2**31 inputs, most of which are in no page of memory."""
+    """More than 2**31 inputs, most of them in pages that are never touched."""
     features = 4096
     timesteps = 2**31 // features + 3
     try:
@@ -72,7 +72,7 @@ for _ in range(4):
     not os.path.exists("/proc/self/statm"), reason="this system has no /proc"
 )
 def test_calls_of_many_shapes_leave_nothing_behind():
-    """In a process of its own: other tests' threads take memory in this one."""
+    """Runs in its own process: threads of other tests use memory in this one."""
     paths = [str(Path(kernels.__file__).parents[1]), *sys.path]
     done = subprocess.run(
         [sys.executable, "-c", _GROWTH],
@@ -82,5 +82,5 @@ def test_calls_of_many_shapes_leave_nothing_behind():
         check=True,
     )
     _, *growths = map(int, done.stdout.split())
-    # A pass' workspace, left behind by each, would be over 3 MB every time.
+    # If each pass leaked its workspace, the growth would exceed 3 MB.
     assert min(growths) < 2**20

@@ -1,4 +1,4 @@
-"""The ops as TensorFlow has them: whatever they are given, the process lives on."""
+"""The TensorFlow ops: no argument crashes the process."""
 
 import os
 import re
@@ -25,7 +25,7 @@ GRADIENT = "tf_gru_addon_gru_gradient"
 ACTIVATIONS = [
     *("sigmoid", "hard_sigmoid", "keras_hard_sigmoid", "tanh", "relu", "linear")
 ]
-#: What is said of an argument that is refused: by the ops, or before them.
+#: The errors for an invalid argument: from the ops, and from TensorFlow before them.
 OURS = r"must have the shape .*, here \(.*\); received \(|cannot be|is too large|OOM"
 DTYPE = r"expected to be a (float|bool) tensor|does not match expected type|have types"
 
@@ -35,7 +35,7 @@ def gates_size(units):
 
 
 def arguments(rng):
-    """Returns an op's name and arguments that it takes."""
+    """Returns the name of an op and valid arguments."""
     B, T, F = rng.integers(0, 4, 3)
     U = rng.choice([0, 1, 2, 3, 17, 33])
     reset_after = bool(rng.integers(2))
@@ -81,7 +81,7 @@ def _plain(value):
 
 
 def spoil(rng, tensors, options):
-    """Changes an argument into one that most often does not fit."""
+    """Changes an argument, most often to an invalid one."""
     name = rng.choice([*tensors, "options"])
     if name == "options":
         name = rng.choice(["activation", "recurrent_activation", "threads"])
@@ -95,7 +95,7 @@ def spoil(rng, tensors, options):
         tensors[name] = [values[0]] * rng.integers(0, 6)
         return
     shape = list(rng.choice([0, 1, 2, 3, 6, 48, 51, 99], rng.integers(0, 5)))
-    if shape and rng.random() < 0.3:  # Huge, and yet without an element.
+    if shape and rng.random() < 0.3:  # Huge, but without elements.
         shape[0] = 0
         shape.insert(int(rng.integers(0, 2)), 2**38)
     dtype = rng.choice(
@@ -119,7 +119,7 @@ def expected_shapes(name, tensors):
 
 
 def call(rng, name, tensors, options):
-    """Calls the op eagerly, or traced with some or all of the shapes unknown."""
+    """Calls the op, eagerly or traced with some or all dimensions unknown."""
     op = getattr(native.ops(), name)
     tensors = tf.nest.map_structure(tf.constant, tensors)
     if rng.random() < 0.6:
@@ -135,13 +135,13 @@ def call(rng, name, tensors, options):
 
 
 def runs_for_ever(name, tensors):
-    """Whether there are more timesteps than a process lives, of no features."""
+    """Whether there are too many timesteps to run, which need no memory."""
     shape = tensors["inputs"].shape
     return name.endswith("last") and len(shape) == 3 and shape[1] > 10**6
 
 
 def fuzz(seed, count, journal):
-    """Calls the ops with what fits and what does not; prints how many were refused."""
+    """Calls the ops with valid and invalid arguments; prints the count of errors."""
     rng = np.random.default_rng(seed)
     refused = 0
     for i in range(count):

@@ -1,4 +1,4 @@
-"""The kernels' threads: forks, callers at once, limits, rest, and the process' end."""
+"""The thread pool: forks, concurrent callers, limits, idling, and process exit."""
 
 import multiprocessing
 import os
@@ -19,10 +19,10 @@ pytestmark = pytest.mark.skipif(
     not native.status().available, reason=f"native: {native.status().reason}"
 )
 
-#: Given to the processes below: where this folder's helpers are.
+#: The folder of the helpers, for the processes below.
 TESTS = str(Path(kernels.__file__).parents[1])
 PRELUDE = f"import sys; sys.path.insert(0, {TESTS!r})\n"
-#: Enough threads for the pool to be used where the machine has one CPU.
+#: Enough threads to use the pool even on a machine with one CPU.
 THREADS = {"TF_GRU_ADDON_THREADS": "4"}
 
 
@@ -118,7 +118,7 @@ def _outputs(seed):
 def test_multiprocessing_by_fork():
     expected = [_outputs(seed) for seed in range(4)]
     with warnings.catch_warnings():
-        # Newer Pythons say that threads and forks do not go together.
+        # Newer versions of Python warn about forks of a process with threads.
         warnings.simplefilter("ignore", DeprecationWarning)
         with multiprocessing.get_context("fork").Pool(2) as pool:
             actual = pool.map_async(_outputs, range(4)).get(timeout=120)
@@ -162,7 +162,7 @@ def test_keras_data_workers_that_use_the_kernels():
 
 
 def in_threads(count, function):
-    """Returns function(i) of each thread; raises what any of them raises."""
+    """Returns function(i) of each thread; raises the first error of any thread."""
     results, errors = [None] * count, []
     start = threading.Barrier(count)
 
@@ -258,10 +258,11 @@ print(*said)
 
 
 @pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity"), reason="this system limits no process' CPUs"
+    not hasattr(os, "sched_setaffinity"),
+    reason="this system cannot limit the CPUs of a process",
 )
 def test_limits_of_the_cpus_are_kept():
-    """One CPU: no thread besides the caller; the environment variable decides."""
+    """On one CPU, only the caller runs, unless the environment variable says more."""
     said = run_python(PRELUDE + AFFINITY, env={"TF_GRU_ADDON_THREADS": ""}).stdout
     cpus, at_first, limited, started, wanted, then_started = map(int, said.split())
     assert (at_first, limited, started) == (cpus, 1, 0)
@@ -284,7 +285,7 @@ print(time.process_time() - start)
 
 
 def test_nothing_spins_when_idle():
-    """A single thread that spun would take two seconds of the CPU."""
+    """A spinning thread would take two seconds of CPU time."""
     seconds = float(run_python(PRELUDE + IDLE, env=THREADS).stdout)
     assert seconds < 0.2
 
@@ -323,7 +324,7 @@ print(digest.hexdigest())
 
 
 def test_numbers_depend_on_no_setting_of_threads():
-    """Bit for bit: TensorFlow's intra-op one, and the variable, which comes first."""
+    """Bit for bit, with TensorFlow's intra-op setting and with the variable."""
     digests = set()
     for intra_op, wanted, started in [(1, "", 0), (5, "", 4), (5, "7", 6)]:
         environment = {"TF_GRU_ADDON_THREADS": wanted}

@@ -34,7 +34,7 @@ struct ResetAfter {
 
   // Forward over one timestep of the first n rows. Row i, vector j of the units.
   template <class Pass>
-  INLINE void forward_step(Pass& pass, int64_t n) const {
+  void forward_step(Pass& pass, int64_t n) const {
     if (!pass.gates_share_operand()) return forward_step_by_gates(pass, n);
     pass.multiply_all_gates(
         n,
@@ -51,7 +51,7 @@ struct ResetAfter {
 
   // The gates multiply different operands: each has a dropout mask of its own.
   template <class Pass>
-  INLINE void forward_step_by_gates(Pass& pass, int64_t n) const {
+  void forward_step_by_gates(Pass& pass, int64_t n) const {
     // 1. z
     pass.multiply(
         n, Gate::kUpdate, pass.operands(n, Gate::kUpdate),
@@ -94,7 +94,7 @@ struct ResetAfter {
 
   // Backward over step s of the first n rows.
   template <class Pass>
-  INLINE void backward_step(Pass& pass, int64_t n, int64_t s) const {
+  void backward_step(Pass& pass, int64_t n, int64_t s) const {
     // 1. The gradients of the gates, and the part of dh that comes through no product.
     for (int64_t i = 0; i < n; ++i) {
       const auto row = pass.begin_row(i, s);

@@ -34,7 +34,7 @@ struct ResetBefore {
 
   // Forward over one timestep of the first n rows. Row i, vector j of the units.
   template <class Pass>
-  INLINE void forward_step(Pass& pass, int64_t n) const {
+  void forward_step(Pass& pass, int64_t n) const {
     // 1. z
     pass.multiply(
         n, Gate::kUpdate, pass.operands(n, Gate::kUpdate),
@@ -73,7 +73,7 @@ struct ResetBefore {
 
   // Backward over step s of the first n rows.
   template <class Pass>
-  INLINE void backward_step(Pass& pass, int64_t n, int64_t s) const {
+  void backward_step(Pass& pass, int64_t n, int64_t s) const {
     // 1. dc and dz, and the part of dh that comes through no product.
     for (int64_t i = 0; i < n; ++i) {
       const auto row = pass.begin_row(i, s);

@@ -1,9 +1,9 @@
 // Every threshold and block size of the library, and how it was found.
 //
-// "Measured" means on a two-core Sapphire Rapids machine with AVX-512 (48 KB of L1
-// and 2 MB of L2 per core), at (batch, timesteps, features, units) = (32, 100, 64, 128) and
-// (128, 50, 256, 512) unless stated otherwise. The size of a tile is no tuning parameter: it
-// follows from the number of registers, see `gemm/micro_kernel.h`.
+// "Measured": on a two-core Sapphire Rapids machine with AVX-512 (48 KB of L1 and 2 MB of L2
+// per core). "Estimated": chosen by the given argument, without a recorded measurement.
+// The size of a tile is no tuning parameter: it follows from the number of registers, see
+// `gemm/micro_kernel.h`.
 #ifndef TF_GRU_ADDON_NATIVE_RUNTIME_TUNING_H_
 #define TF_GRU_ADDON_NATIVE_RUNTIME_TUNING_H_
 
@@ -13,12 +13,14 @@ namespace tf_gru_addon {
 
 // --- The choice of a path ---------------------------------------------------------------
 
-// Multiplications per thread below which another thread is not woken.
+// Multiplications per thread below which another thread is not woken. Estimated: they take
+// about 6 microseconds at a core's peak, comparable to handing over the work.
 constexpr double kProductsPerThread = 5e5;
 
 // Tiles of kNominalRows rows and one timestep up to which a call reads the weights in place
 // instead of packing them. It depends on the whole call only, never on a thread's share, so
-// that the results do not depend on the threads.
+// that the results do not depend on the threads. Estimated: packing takes as long as
+// running a few tiles.
 constexpr int64_t kUnpackedTiles = 4;
 constexpr int64_t kNominalRows = 8;
 
@@ -35,12 +37,14 @@ constexpr int64_t kStagger = 16;
 
 // --- Forward pass -----------------------------------------------------------------------
 
-// Floats of the projected inputs of a chunk of timesteps.
+// Floats of the projected inputs of a chunk of timesteps. Estimated: 384 KB, so that they are
+// still in the L2 cache when the recurrent part reads them, beside the panels.
 constexpr int64_t kProjectedFloats = 98304;
 
 // --- Backward pass ----------------------------------------------------------------------
 
-// Chunk rows.
+// Chunk rows. Estimated: enough for the products of the weight gradients to run at full
+// speed, few enough for their operands to stay in the caches.
 constexpr int64_t kChunkRows = 1024;
 
 // The length of a partial sum, in the products that give the gradients of states and inputs:
@@ -68,17 +72,20 @@ constexpr int64_t kBiasRows = 16;
 constexpr int64_t kSweepFloats = 131072;
 
 // Added to the depth, so that a small depth does not give blocks of very many rows.
+// Estimated.
 constexpr int64_t kSweepDepth = 64;
 
-// The rows of a panel that a tile prefetches ahead.
+// The rows of a panel that a tile prefetches ahead. Estimated: about 2 KB with AVX-512, which
+// a tile reads in the time of an access to the L2 cache or two.
 constexpr int kPrefetchRows = 12;
 
 // Vectors of columns that the Dense layer computes at once: independent sums that keep the
-// multipliers busy.
+// multipliers busy. Estimated from the latency and number of the multiply-add units.
 constexpr int kDenseVectors = 4;
 
 // --- Threads ----------------------------------------------------------------------------
 
+// A limit against mistyped settings.
 constexpr int kMostThreads = 1024;
 
 // How often a waiting thread polls before it sleeps: about 50 microseconds. Measured: waking
