@@ -27,7 +27,7 @@ oldest_tests := native layers ops config datasets activations_test.py \
   serialization_test.py saved_model_test.py imports_test.py
 newest_versions := tensorflow-cpu==2.21.0 keras==3.15.1
 newest_tf_keras := tf_keras==2.21.0
-newest_tests := native ops/agreement_test.py ops/engines_test.py ops/gru_native_test.py
+newest_tests := native ops/agreement_test.py ops/engines_test.py ops/native_test.py
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 

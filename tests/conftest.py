@@ -1,5 +1,6 @@
 """What every test runs under."""
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -57,15 +58,16 @@ def ran(monkeypatch):
     """The engines that ran, in order."""
     names = []
 
-    def spied(name, function):
-        def spy(*args, **kwargs):
+    def spied(name, run):
+        def spy(call):
             names.append(name)
-            return function(*args, **kwargs)
+            return run(call)
 
         return spy
 
-    for name, function in engines.ENGINES.items():
-        monkeypatch.setitem(engines.ENGINES, name, spied(name, function))
+    for name, engine in engines.ENGINES.items():
+        spy = dataclasses.replace(engine, run=spied(name, engine.run))
+        monkeypatch.setitem(engines.ENGINES, name, spy)
     return names
 
 

@@ -99,7 +99,7 @@ def test_the_import_checks_see_imports():
     names = set(_imports(PACKAGE / "training" / "__init__.py"))
     assert "tf_gru_addon.training.train.train" in names
     assert _part("tf_gru_addon.GRU") == "__init__"
-    assert _part("tf_gru_addon.ops.engines.engine_for") == "ops"
+    assert _part("tf_gru_addon.ops.engines.choose") == "ops"
 
 
 @EVERY_FILE

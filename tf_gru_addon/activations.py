@@ -56,6 +56,11 @@ def get(identifier: Any) -> Activation:
     return keras.activations.get(identifier)
 
 
+def name_of(activation: Activation) -> str:
+    """Returns what to call an activation in a message."""
+    return getattr(activation, "__name__", type(activation).__name__)
+
+
 def serialize(activation: Activation) -> Any:
     """Returns the config from which `get` restores the activation.
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import tf_gru_addon
 from tf_gru_addon import _compat, native
-from tf_gru_addon.ops.gru_litert import gru_litert
+from tf_gru_addon.ops import engines, litert
 
 F, U = 3, 5
 #: (batch, timesteps), for every case; and more of them for some.
@@ -99,10 +99,10 @@ def _actual(engine, name, monkeypatch, policy="float32"):
     if engine == "native" and not native.status().available:
         pytest.skip(f"native: {native.status().reason}")
     layer = _layer(tf_gru_addon.GRU, name, dtype=policy)
-    layer.engine = gru_litert if engine == "litert" else engine
     if engine == "cudnn":  # traced as if there were a GPU
         monkeypatch.setattr(_compat, "on_cpu", lambda: False)
-    return _traces(layer, name)
+    with engines.using(litert.ENGINE if engine == "litert" else engine):
+        return _traces(layer, name)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """accelerate: what it replaces, what it keeps, and that nothing else changes."""
 
+import dataclasses
 import inspect
 
 import hypothesis
@@ -170,11 +171,11 @@ def test_what_was_compiled_before_runs_the_engine_after(monkeypatch):
     calls = []
     engine = engines.ENGINES[FAST]
 
-    def spy(*args, **kwargs):
-        calls.append(kwargs["training"])
-        return engine(*args, **kwargs)
+    def spy(call):
+        calls.append(call.training)
+        return engine.run(call)
 
-    monkeypatch.setitem(engines.ENGINES, FAST, spy)
+    monkeypatch.setitem(engines.ENGINES, FAST, dataclasses.replace(engine, run=spy))
     for run, training in (
         (lambda: model.fit(x, y, verbose=0), True),
         (lambda: model.evaluate(x, y, verbose=0), False),

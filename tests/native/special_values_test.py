@@ -16,11 +16,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from support import kernels
+from support import calls, kernels
 
 from tf_gru_addon import activations, native
 from tf_gru_addon.native.direct import ACTIVATIONS
-from tf_gru_addon.ops.gru_portable import gru_portable
+from tf_gru_addon.ops import portable
 
 pytestmark = pytest.mark.skipif(
     not native.status().available, reason=native.status().reason
@@ -163,8 +163,13 @@ def _portable(arrays, d_outputs, d_state, go_backwards, **case):
     tensors = [tf.constant(array) for array in arrays]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        results = gru_portable(
-            *tensors, go_backwards=go_backwards, unroll=True, training=True, **case
+        results = calls.run(
+            portable.ENGINE,
+            *tensors,
+            go_backwards=go_backwards,
+            unroll=True,
+            training=True,
+            **case,
         )
     gradients = tape.gradient(
         results,

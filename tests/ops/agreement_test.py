@@ -1,7 +1,7 @@
 """All engines agree, and with a loop over the cell: outputs, state and gradients.
 
 One list of cases for the cell's loop, `portable`, `native` on each instruction set, and
-the cuDNN layout (for which see `gru_cudnn_test.py`, as it takes a stand-in for the op).
+the cuDNN layout (for which see `cudnn_test.py`, as it takes a stand-in for the op).
 """
 
 import os

@@ -64,6 +64,7 @@ def test_fit_and_predict(ran, kind):
 
 
 MIRRORED = """
+import dataclasses
 import keras, numpy as np, tensorflow as tf
 from tf_gru_addon import GRU
 from tf_gru_addon.ops import engines
@@ -72,11 +73,11 @@ from tf_gru_addon.ops import engines
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
 ran = []
-for name, function in list(engines.ENGINES.items()):
-    def spy(inputs, *args, _name=name, _function=function, **kwargs):
-        ran.append((_name, inputs.shape[0]))
-        return _function(inputs, *args, **kwargs)
-    engines.ENGINES[name] = spy
+for name, engine in list(engines.ENGINES.items()):
+    def spy(call, _name=name, _run=engine.run):
+        ran.append((_name, call.inputs.shape[0]))
+        return _run(call)
+    engines.ENGINES[name] = dataclasses.replace(engine, run=spy)
 rng = np.random.default_rng(0)
 x = rng.normal(size=(32, 5, 3)).astype("float32")
 y = rng.normal(size=(32, 4)).astype("float32")
@@ -182,17 +183,17 @@ def test_a_layer_that_demands_native_is_exported_where_use_engine_says_so(
 
 
 EXPORT_OTHERS = """
-import pathlib, sys
+import dataclasses, pathlib, sys
 import keras, numpy as np, tensorflow as tf
 from tf_gru_addon import GRU
 from tf_gru_addon.ops import engines
 
 ran = []
-for name, function in list(engines.ENGINES.items()):
-    def spy(*args, _name=name, _function=function, **kwargs):
+for name, engine in list(engines.ENGINES.items()):
+    def spy(call, _name=name, _run=engine.run):
         ran.append(_name)
-        return _function(*args, **kwargs)
-    engines.ENGINES[name] = spy
+        return _run(call)
+    engines.ENGINES[name] = dataclasses.replace(engine, run=spy)
 
 folder = pathlib.Path(sys.argv[1])
 layer = keras.layers.Bidirectional(GRU(2, return_sequences=True))

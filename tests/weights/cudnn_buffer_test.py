@@ -1,6 +1,6 @@
 """cuDNN's buffer, read by a reader that knows only NVIDIA's documentation.
 
-No GPU is here: `tests/ops/gru_cudnn_test.py` has the one for a layer and direction.
+No GPU is here: `tests/ops/cudnn_test.py` has the one for a layer and direction.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from support.random_weights import (
     random_weights,
 )
 
-from tf_gru_addon.ops.gru_cudnn import cudnn_parameters
+from tf_gru_addon.ops.cudnn import cudnn_parameters
 from tf_gru_addon.weights import (
     GRULayer,
     WeightsError,

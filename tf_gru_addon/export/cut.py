@@ -22,6 +22,8 @@ from tf_gru_addon._compat import layers_of
 from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.grus import rows_at_once
 from tf_gru_addon.layers.gru import GRU
+from tf_gru_addon.ops import engines
+from tf_gru_addon.ops.call import Call, Engine, Result
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def cut_out(
 
 
 class _Recorder:
-    """Stands in an engine's place and takes down the calls."""
+    """Runs as an engine that takes down the calls."""
 
     refusal = ""
 
@@ -108,44 +110,39 @@ class _Recorder:
         self._graph = tf.compat.v1.get_default_graph()
         self.result_specs: dict[str, tf.TensorSpec] = {}
 
-    def __call__(
-        self,
-        layer: GRU,
-        stateful: bool,
-        sequences: tf.Tensor,
-        initial_state: tf.Tensor,
-        *weights: tf.Tensor | None,
-        mask: tf.Tensor | None,
-        zero_output_for_mask: bool,
-        go_backwards: bool,
-        return_sequences: bool,
-        **options: Any,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def run(self, call: Call) -> Result:
+        """Takes down a call, and returns placeholders for its results."""
+        layer, sequences = call.layer, call.inputs
         if tf.compat.v1.get_default_graph() is not self._graph:
             self.refuse(
                 f"{layer.name}: this GRU is called within a loop, a branch or a "
                 "tf.function of its own, from which it cannot be taken. Call it "
                 "outside of that."
             )
-        kept = stateful and _is_zeros(initial_state)
-        given = not kept and not _is_zeros(initial_state)
+        given = not call.resumes and not _is_zeros(call.initial_state)
         cut = Cut(
             name=f"cut_{len(self.cuts)}",
             layer=layer,
-            masked=mask is not None,
-            initial_state="kept" if kept else "given" if given else "zeros",
-            zero_output_for_mask=zero_output_for_mask,
-            go_backwards=go_backwards,
-            return_sequences=return_sequences,
+            masked=call.mask is not None,
+            initial_state="kept" if call.resumes else "given" if given else "zeros",
+            zero_output_for_mask=call.zero_output_for_mask,
+            go_backwards=call.go_backwards,
+            return_sequences=call.return_sequences,
         )
         self.cuts.append(cut)
-        taken = {"x": sequences, "h": initial_state if given else None, "mask": mask}
+        taken = {
+            "x": sequences,
+            "h": call.initial_state if given else None,
+            "mask": call.mask,
+        }
         for end, tensor in taken.items():
             if tensor is not None:
                 self.tensors[f"{cut.name}_{end}"] = tf.identity(tensor)
         rows, steps = sequences.shape[:2]
-        shape = [rows, steps, layer.units] if return_sequences else [rows, layer.units]
-        return (
+        shape = (
+            [rows, steps, layer.units] if call.return_sequences else [rows, layer.units]
+        )
+        return Result(
             self._result(f"{cut.name}_y", shape, sequences),
             self._result(f"{cut.name}_s", [rows, layer.units], sequences),
         )
@@ -185,14 +182,12 @@ def _stand_ins(model: keras.Model, recorder: _Recorder) -> Iterator[None]:
         for layer in layers_of(model):
             # Its loss would leave unused constants, which tf2onnx stumbles over.
             put(layer, "activity_regularizer", None)
-            if isinstance(layer, GRU):
-                put(layer, "engine", functools.partial(recorder, layer, layer.stateful))
-                put(layer, "stateful", False)
-            elif type(layer) is keras.layers.TimeDistributed and any(
+            if type(layer) is keras.layers.TimeDistributed and any(
                 isinstance(each, GRU) for each in layers_of(layer)
             ):
                 put(layer, "call", functools.partial(_all_at_once, recorder, layer))
-        yield
+        with engines.using(Engine("recorder", recorder.run, stores_state=False)):
+            yield
     finally:
         for layer, name, value in reversed(undo):
             if value is undo:

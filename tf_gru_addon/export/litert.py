@@ -34,8 +34,7 @@ from tf_gru_addon.export.parity import (
 from tf_gru_addon.export.parity_report import ParityReport, require_passed
 from tf_gru_addon.export.saved_model import endpoint_names, write_saved_model
 from tf_gru_addon.files import size
-from tf_gru_addon.layers.gru import GRU
-from tf_gru_addon.ops.gru_litert import gru_litert
+from tf_gru_addon.ops import engines, litert
 
 #: What must be installed.
 PACKAGES = ("ai_edge_litert",)
@@ -196,12 +195,9 @@ def load_litert(path: str | os.PathLike, model: keras.Model) -> Run:
 @contextlib.contextmanager
 def _engine(model: keras.Model) -> Iterator[None]:
     """Has every layer of a model run as LiteRT can take it."""
-    with contextlib.ExitStack() as undo:
+    with engines.using(litert.ENGINE), contextlib.ExitStack() as undo:
         for layer in list(layers_of(model)):
-            if isinstance(layer, GRU):
-                undo.callback(setattr, layer, "engine", layer.engine)
-                layer.engine = gru_litert
-            elif type(layer) is keras.layers.TimeDistributed:
+            if type(layer) is keras.layers.TimeDistributed:
                 call = functools.partial(_all_at_once, layer, layer.call)
                 undo.callback(object.__delattr__, layer, "call")
                 object.__setattr__(layer, "call", call)

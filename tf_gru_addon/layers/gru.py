@@ -12,6 +12,7 @@ from tf_gru_addon.layers.checks import part, real, timestep_mask, written_by_ker
 from tf_gru_addon.layers.dropout_rnn_cell_mixin import resolve_training
 from tf_gru_addon.layers.gru_cell import GRUCell
 from tf_gru_addon.ops import engines
+from tf_gru_addon.ops.call import Call
 from tf_gru_addon.ops.dropout import dropout_masks
 
 
@@ -247,33 +248,29 @@ class GRU(keras.layers.RNN):
         training = resolve_training(training)
 
         if sequences.shape[1] == 0:
-            output, state = self._no_timesteps(h0), h0
+            output, state, stores_state = self._no_timesteps(h0), h0, True
         else:
             kernel, recurrent_kernel, bias = self.cell.tensors()
-            run = engines.engine_for(self.engine, self._engine_call(training))
-            output, state = run(
-                sequences,
-                h0,
-                kernel,
-                recurrent_kernel,
-                bias,
-                reset_after=self.cell.reset_after,
-                activation=self.cell.activation,
-                recurrent_activation=self.cell.recurrent_activation,
+            call = self._call(
+                training,
+                inputs=sequences,
+                initial_state=h0,
+                kernel=kernel,
+                recurrent_kernel=recurrent_kernel,
+                bias=bias,
                 mask=mask,
                 input_masks=self._dropout_masks(
-                    self.cell.dropout, sequences[:, 0], training
+                    self.dropout, sequences[:, 0], training
                 ),
                 recurrent_masks=self._dropout_masks(
-                    self.cell.recurrent_dropout, h0, training
+                    self.recurrent_dropout, h0, training
                 ),
-                zero_output_for_mask=self.zero_output_for_mask,
-                go_backwards=self.go_backwards,
-                return_sequences=self.return_sequences,
-                unroll=self.unroll,
-                training=training is True,
+                resumes=self.stateful and initial_state is None,
             )
-        if self.stateful:
+            engine = engines.choose(self.engine, call)
+            output, state = engine.run(call)
+            stores_state = engine.stores_state
+        if self.stateful and stores_state:
             self.states[0].assign(tf.cast(state, self.states[0].dtype))
         return (output, state) if self.return_state else output
 
@@ -308,7 +305,7 @@ class GRU(keras.layers.RNN):
                     f"features); received {received}."
                 )
         return engines.explain(
-            self.engine, self._engine_call(resolve_training(training))
+            self.engine, self._described_call(resolve_training(training))
         )
 
     def _set_engine(self, use_cudnn, engine) -> None:
@@ -316,23 +313,43 @@ class GRU(keras.layers.RNN):
         self.engine = engine
         # Keras compiles a model by itself where every layer allows it, and cuDNN, which
         # is faster, cannot be compiled.
-        self.supports_jit = engine == "portable" or not engines.can_run(
-            "cudnn", self._engine_call(True)
+        cudnn = engines.ENGINES["cudnn"]
+        self.supports_jit = engine == "portable" or bool(
+            cudnn.why_not(self._described_call(True))
         )
 
-    def _engine_call(self, training) -> engines.Call:
-        def masks(rate):
-            return self.cell.mask_count if rate and training is not False else 0
-
-        return engines.Call(
-            dtype=self.compute_dtype,
+    def _call(self, training: bool | tf.Tensor, **tensors: Any) -> Call:
+        return Call(
+            **tensors,
             reset_after=self.reset_after,
-            use_bias=self.use_bias,
             activation=self.activation,
             recurrent_activation=self.recurrent_activation,
+            zero_output_for_mask=self.zero_output_for_mask,
+            go_backwards=self.go_backwards,
+            return_sequences=self.return_sequences,
+            unroll=self.unroll,
+            training=training is True,
+            use_cudnn=self.use_cudnn,
+            layer=self,
+        )
+
+    def _described_call(self, training: bool | tf.Tensor) -> Call:
+        """Returns a call as far as it is known without inputs and weights."""
+        tensor = tf.TensorSpec(None, self.compute_dtype)
+
+        def masks(rate: float) -> list[tf.TensorSpec] | None:
+            drops = rate and training is not False
+            return [tensor] * self.cell.mask_count if drops else None
+
+        return self._call(
+            training,
+            inputs=tensor,
+            initial_state=tensor,
+            kernel=tensor,
+            recurrent_kernel=tensor,
+            bias=tensor if self.use_bias else None,
             input_masks=masks(self.dropout),
             recurrent_masks=masks(self.recurrent_dropout),
-            use_cudnn=self.use_cudnn,
         )
 
     def _dropout_masks(self, rate, inputs, training):

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tf_gru_addon import native
 from tf_gru_addon._compat import mask_of, set_mask
 from tf_gru_addon.native.direct import Dense, Forward, Weights
-from tf_gru_addon.ops.gru_native import activation_name, has_activation
+from tf_gru_addon.ops.native import activation_name, has_activation
 from tf_gru_addon.streaming import numpy_layers
 from tf_gru_addon.streaming.steps import ConvStep, FrameStep, GruStep, Step
 

@@ -94,7 +94,8 @@ def _expected(stack: Stack, x: np.ndarray) -> np.ndarray:
     import tensorflow as tf
 
     from tf_gru_addon import activations
-    from tf_gru_addon.ops.gru_portable import gru_portable
+    from tf_gru_addon.ops import portable
+    from tf_gru_addon.ops.call import Call
 
     with tf.device("CPU"):
         y = tf.constant(x, tf.float64)
@@ -103,17 +104,18 @@ def _expected(stack: Stack, x: np.ndarray) -> np.ndarray:
             for weights in layer.directions:
                 backwards = weights is layer.backward
                 bias = weights.bias
-                side, _ = gru_portable(
-                    y,
-                    tf.zeros([len(x), layer.units], tf.float64),
-                    tf.constant(weights.kernel, tf.float64),
-                    tf.constant(weights.recurrent_kernel, tf.float64),
-                    None if bias is None else tf.constant(bias, tf.float64),
+                call = Call(
+                    inputs=y,
+                    initial_state=tf.zeros([len(x), layer.units], tf.float64),
+                    kernel=tf.constant(weights.kernel, tf.float64),
+                    recurrent_kernel=tf.constant(weights.recurrent_kernel, tf.float64),
+                    bias=None if bias is None else tf.constant(bias, tf.float64),
                     reset_after=weights.reset_after,
                     activation=activations.get(layer.activation),
                     recurrent_activation=activations.get(layer.recurrent_activation),
                     go_backwards=backwards,
                 )
+                side = portable.run(call).outputs
                 sides.append(side[:, ::-1] if backwards else side)
             y = tf.concat(sides, axis=-1)
         return y.numpy()

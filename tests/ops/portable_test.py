@@ -9,11 +9,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from support import oracles
+from support import calls, oracles
 from support.harness import assert_close
 
 from tf_gru_addon import GRU, activations
-from tf_gru_addon.ops.gru_portable import gru_portable
+from tf_gru_addon.ops import portable
+
+gru_portable = functools.partial(calls.run, portable.ENGINE)
 
 FUNCTIONS = {
     "sigmoid": keras.activations.sigmoid,

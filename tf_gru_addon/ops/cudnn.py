@@ -5,10 +5,14 @@ mask says at run time which timesteps count: those of a row are gathered to its 
 and the outputs are gathered back.
 """
 
+from __future__ import annotations
+
+import keras
 import tensorflow as tf
 
-from tf_gru_addon.activations import Activation
-from tf_gru_addon.ops.gru_step import Masks
+from tf_gru_addon import _compat
+from tf_gru_addon.activations import name_of
+from tf_gru_addon.ops.call import Call, Engine, Result, why_not_custom_ops
 
 
 def cudnn_parameters(
@@ -35,38 +39,41 @@ def cudnn_parameters(
     return tf.concat([*flat, *biases], axis=0)
 
 
-def gru_cudnn(
-    inputs: tf.Tensor,
-    initial_state: tf.Tensor,
-    kernel: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    bias: tf.Tensor,
-    *,
-    reset_after: bool,
-    activation: Activation,
-    recurrent_activation: Activation,
-    mask: tf.Tensor | None = None,
-    input_masks: Masks = None,
-    recurrent_masks: Masks = None,
-    zero_output_for_mask: bool = False,
-    go_backwards: bool = False,
-    return_sequences: bool = True,
-    unroll: bool = False,
-    training: bool = False,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Runs a GRU over a sequence; arguments and results as of `gru_portable`.
+def why_not(call: Call) -> list[str]:
+    """Returns the reasons why cuDNN cannot run a call; see `Engine.why_not`."""
+    why = why_not_custom_ops()
+    if _compat.on_cpu():
+        why.append("no GPU is visible, or the call is in a CPU device scope")
+    if call.use_cudnn is False:
+        why.append("use_cudnn is False")
+    if call.inputs.dtype not in (tf.float16, tf.float32, tf.float64):
+        why.append(f"it lacks the dtype {call.inputs.dtype.name}")
+    if not call.reset_after:
+        why.append("it lacks reset_after=False")
+    if call.bias is None:
+        why.append("it lacks use_bias=False")
+    if call.activation not in (keras.activations.tanh, tf.tanh):
+        why.append(f"it lacks the activation {name_of(call.activation)}")
+    if call.recurrent_activation not in (keras.activations.sigmoid, tf.sigmoid):
+        name = name_of(call.recurrent_activation)
+        why.append(f"it lacks the recurrent_activation {name}")
+    if call.recurrent_masks:
+        why.append("it lacks recurrent dropout")
+    if len(call.input_masks or []) > 1:
+        why.append("it lacks a separate dropout mask for each gate")
+    return why
 
-    `engines` says what of them cuDNN can do: `reset_after` with a bias, tanh and
-    sigmoid, no recurrent mask, and one input mask.
-    """
-    del reset_after, activation, recurrent_activation, recurrent_masks, unroll, training
-    x = inputs if input_masks is None else inputs * input_masks[0][:, tf.newaxis]
-    timesteps = tf.shape(x)[1]
-    if go_backwards:
+
+def run(call: Call) -> Result:
+    """Runs a call for which `why_not` gives no reason."""
+    x, mask = call.inputs, call.mask
+    if call.input_masks:
+        x *= call.input_masks[0][:, tf.newaxis]
+    if call.go_backwards:
         x = tf.reverse(x, [1])
         mask = None if mask is None else tf.reverse(mask, [1])
     if mask is None:
-        lengths = tf.repeat(timesteps, tf.shape(x)[0])
+        lengths = tf.repeat(tf.shape(x)[1], tf.shape(x)[0])
     else:
         x = tf.where(mask[..., tf.newaxis], x, tf.zeros_like(x))
         # A stable sort of "is masked" moves the unmasked timesteps to the front.
@@ -76,13 +83,13 @@ def gru_cudnn(
 
     outputs, state, _, _, _ = tf.raw_ops.CudnnRNNV3(
         input=x,
-        input_h=initial_state[:, tf.newaxis],
+        input_h=call.initial_state[:, tf.newaxis],
         input_c=tf.zeros([], x.dtype),
-        params=cudnn_parameters(kernel, recurrent_kernel, bias),
+        params=cudnn_parameters(call.kernel, call.recurrent_kernel, call.bias),
         sequence_lengths=lengths,
         rnn_mode="gru",
         time_major=False,
-        # What a gradient needs is kept in training mode alone.
+        # cuDNN keeps what a gradient needs only in training mode.
         is_training=True,
     )
     state = state[:, 0]
@@ -90,7 +97,11 @@ def gru_cudnn(
         seen = tf.cumsum(tf.cast(mask, tf.int32), axis=1)  # [B, T]
         back = tf.maximum(0, seen - 1)
         outputs = tf.gather(outputs, back, batch_dims=1)
-        has_output = mask if zero_output_for_mask else seen > 0
+        has_output = mask if call.zero_output_for_mask else seen > 0
         outputs = tf.where(has_output[..., tf.newaxis], outputs, 0)
-        state = tf.where(seen[:, -1:] > 0, state, initial_state)
-    return (outputs if return_sequences else outputs[:, -1]), state
+        state = tf.where(seen[:, -1:] > 0, state, call.initial_state)
+    return Result(outputs if call.return_sequences else outputs[:, -1], state)
+
+
+#: The engine that runs on NVIDIA GPUs.
+ENGINE = Engine("cudnn", run, why_not)

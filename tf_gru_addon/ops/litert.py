@@ -6,13 +6,13 @@ timesteps of a block inside one over the blocks of a larger block inside one ove
 What is copied then grows hardly faster than the timesteps.
 """
 
-import functools
 import math
 
 import tensorflow as tf
 
 from tf_gru_addon.ops import gru_step as step
-from tf_gru_addon.ops.gru_portable import gru_portable
+from tf_gru_addon.ops import portable
+from tf_gru_addon.ops.call import Call, Engine, Result
 from tf_gru_addon.ops.gru_step import Recurrence
 
 #: Blocks of a larger block, and timesteps of a block; measured.
@@ -26,7 +26,7 @@ def _recur(
     mask: tf.Tensor | None,
     return_sequences: bool,
 ) -> tuple[tf.Tensor | None, tf.Tensor]:
-    """The recurrent part of a sequence; see `gru_portable`."""
+    """The recurrent part of a sequence, as `portable.run` takes it."""
 
     def new_state(row, h):
         new, _ = step.gru_step(row[:3], h, p)
@@ -91,5 +91,10 @@ def _blocks(new_state, sequences, h0, timesteps, rows, blocks):
     return states, state
 
 
-#: As `gru_portable`, whose arguments it takes. Nothing of it has a gradient's loop.
-gru_litert = functools.partial(gru_portable, recur=_recur)
+def run(call: Call) -> Result:
+    """Runs a call in ops that LiteRT has; its loops have no efficient gradient."""
+    return portable.run(call, recur=_recur)
+
+
+#: The engine that exports to LiteRT choose; no user can name it.
+ENGINE = Engine("litert", run)

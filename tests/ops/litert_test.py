@@ -1,13 +1,17 @@
 """What LiteRT's converter is given, run by TensorFlow, against the oracle."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
-from ops.gru_portable_test import FUNCTIONS, make_arrays
-from support import oracles
+from ops.portable_test import FUNCTIONS, make_arrays
+from support import calls, oracles
 from support.harness import assert_close
 
-from tf_gru_addon.ops.gru_litert import gru_litert
+from tf_gru_addon.ops import litert
+
+gru_litert = functools.partial(calls.run, litert.ENGINE)
 
 
 def check(T, known=True, dtype="float32", **options):

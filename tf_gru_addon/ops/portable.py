@@ -11,96 +11,64 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_gru_addon.activations import Activation
 from tf_gru_addon.ops import gru_step as step
-from tf_gru_addon.ops.gru_step import Gates, Masks, Recurrence
+from tf_gru_addon.ops.call import Call, Engine, Result
+from tf_gru_addon.ops.gru_step import Gates, Recurrence
 
 Recur = Callable[..., tuple[tf.Tensor | None, tf.Tensor]]
 _Body = Callable[[list[tf.Tensor], tf.Tensor], tuple[list[tf.Tensor], tf.Tensor]]
 
 
-def gru_portable(
-    inputs: tf.Tensor,
-    initial_state: tf.Tensor,
-    kernel: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    bias: tf.Tensor | None,
-    *,
-    reset_after: bool,
-    activation: Activation,
-    recurrent_activation: Activation,
-    mask: tf.Tensor | None = None,
-    input_masks: Masks = None,
-    recurrent_masks: Masks = None,
-    zero_output_for_mask: bool = False,
-    go_backwards: bool = False,
-    return_sequences: bool = True,
-    unroll: bool = False,
-    training: bool = False,
-    recur: Recur | None = None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Runs a GRU over a sequence.
+def run(call: Call, recur: Recur | None = None) -> Result:
+    """Runs a call.
 
     Args:
-        inputs: x, (batch, timesteps, features), of a floating-point dtype that all
-            other tensors have too.
-        initial_state: The state before the first timestep, (batch, units).
-        kernel: W, (features, 3 * units), the gates in the order z, r, h.
-        recurrent_kernel: U, (units, 3 * units).
-        bias: None, or (3 * units,), or with `reset_after` (2, 3 * units).
-        reset_after: The convention; see `gru_step`.
-        activation: The candidate's activation.
-        recurrent_activation: The activation of z and r.
-        mask: None, or booleans (batch, timesteps), False where the state is carried on.
-        input_masks: Dropout masks of the inputs, each (batch, features).
-        recurrent_masks: Dropout masks of the state, each (batch, units).
-        zero_output_for_mask: Whether the output of a masked timestep is 0, and not the
-            previous output.
-        go_backwards: Start at the last timestep; outputs come in that order.
-        return_sequences: Whether to return the outputs of all timesteps.
-        unroll: Build the timesteps side by side in place of a loop.
-        training: Keep what the gradient needs instead of computing it again there.
-        recur: The recurrent part, for a runtime that needs one of its own: takes the
-            projected inputs (three of [T, B, U]), `initial_state`, the `Recurrence`,
-            the mask [T, B, 1] and `return_sequences`; gives all states [T, B, U] or
-            None, and the last state.
-
-    Returns:
-        The outputs, (batch, timesteps, units) or the last one, (batch, units); and the
-        last state, (batch, units).
+        call: The call.
+        recur: The recurrent part, for a runtime that needs its own. It takes the
+            projected inputs (three of [T, B, U]), the initial state [B, U], the
+            `Recurrence`, the mask [T, B, 1] or None, and `return_sequences`. It returns
+            all states [T, B, U] or None, and the last state [B, U].
     """
-    x = _time_major(inputs, go_backwards)  # [T, B, F]
+    inputs, mask = call.inputs, call.mask
+    x = _time_major(inputs, call.go_backwards)  # [T, B, F]
     if mask is not None:
-        mask = tf.expand_dims(_time_major(mask, go_backwards), -1)  # [T, B, 1]
-        # What stands in the padding, NaN too, must reach no weight's gradient.
+        mask = tf.expand_dims(_time_major(mask, call.go_backwards), -1)  # [T, B, 1]
+        # Padding, which may be NaN, must not reach the gradient of a weight.
         x = tf.where(mask, x, tf.zeros_like(x))
 
-    biases, recurrent_bias = step.split_bias(bias, reset_after)
-    projected = step.project_inputs(x, kernel, biases, input_masks)  # 3 * [T, B, U]
+    biases, recurrent_bias = step.split_bias(call.bias, call.reset_after)
+    projected = step.project_inputs(
+        x, call.kernel, biases, call.input_masks
+    )  # 3 * [T, B, U]
     recurrence = Recurrence(
-        kernels=tuple(tf.split(recurrent_kernel, 3, axis=1)),
+        kernels=tuple(tf.split(call.recurrent_kernel, 3, axis=1)),
         bias=recurrent_bias,
-        masks=recurrent_masks,
-        reset_after=reset_after,
-        activation=activation,
-        recurrent_activation=recurrent_activation,
+        masks=call.recurrent_masks,
+        reset_after=call.reset_after,
+        activation=call.activation,
+        recurrent_activation=call.recurrent_activation,
     )
     if recur is None:
-        unroll = unroll or inputs.shape[1] == 1  # one timestep takes no loop
-        recur = functools.partial(_recur, unroll=unroll, keep_gates=training)
-    states, state = recur(projected, initial_state, recurrence, mask, return_sequences)
-    state = _with_shape(state, [inputs.shape[0], initial_state.shape[1]])
-    has_output = _has_output(mask, inputs, zero_output_for_mask)
-    if return_sequences:
+        unroll = call.unroll or inputs.shape[1] == 1  # one timestep needs no loop
+        recur = functools.partial(_recur, unroll=unroll, keep_gates=call.training)
+    h0 = call.initial_state
+    states, state = recur(projected, h0, recurrence, mask, call.return_sequences)
+    state = _with_shape(state, [inputs.shape[0], h0.shape[1]])
+    has_output = _has_output(mask, inputs, call.zero_output_for_mask)
+    if call.return_sequences:
         if mask is not None:
             states = tf.where(has_output, states, tf.zeros_like(states))
         outputs = tf.transpose(states, [1, 0, 2])
-        return _with_shape(outputs, [*inputs.shape[:2], state.shape[1]]), state
+        return Result(_with_shape(outputs, [*inputs.shape[:2], h0.shape[1]]), state)
     if has_output is None:
-        return state, state
-    # Of no timesteps, none has an output.
+        return Result(state, state)
+    # A sequence of no timesteps has no output.
     at_last = tf.reduce_any(has_output[-1:], axis=0)
-    return tf.where(at_last, state, tf.zeros_like(state)), state
+    return Result(tf.where(at_last, state, tf.zeros_like(state)), state)
+
+
+#: The engine that can run every call.
+ENGINE = Engine("portable", run)
 
 
 def _with_shape(x: tf.Tensor, shape: list[int | None]) -> tf.Tensor:

@@ -1,7 +1,7 @@
 """A whole sequence through the native op, with its gradient.
 
 The op is in `tf_gru_addon/native`. Its gradient is an op too; that of the gradient is
-`gru_portable`'s, differentiated twice.
+the portable engine's, differentiated twice.
 """
 
 import os
@@ -11,10 +11,10 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_gru_addon import activations, native
-from tf_gru_addon.activations import Activation
-from tf_gru_addon.ops.gru_portable import gru_portable
-from tf_gru_addon.ops.gru_step import Masks
+from tf_gru_addon import _compat, activations, native
+from tf_gru_addon.activations import Activation, name_of
+from tf_gru_addon.ops import portable
+from tf_gru_addon.ops.call import Call, Engine, Result, why_not_custom_ops
 
 #: The activations that the kernels have, by the names that the op knows.
 _FUNCTIONS: dict[str, Activation] = {
@@ -56,74 +56,55 @@ def activation_name(activation: Activation) -> str:
     return _NAMES[activation]
 
 
-def gru_native(
-    inputs: tf.Tensor,
-    initial_state: tf.Tensor,
-    kernel: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    bias: tf.Tensor | None,
-    *,
-    reset_after: bool,
-    activation: Activation,
-    recurrent_activation: Activation,
-    mask: tf.Tensor | None = None,
-    input_masks: Masks = None,
-    recurrent_masks: Masks = None,
-    zero_output_for_mask: bool = False,
-    go_backwards: bool = False,
-    return_sequences: bool = True,
-    unroll: bool = False,
-    training: bool = False,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Runs a GRU over a sequence.
+def why_not(call: Call) -> list[str]:
+    """Returns the reasons why the op cannot run a call; see `Engine.why_not`."""
+    why = why_not_custom_ops()
+    status = native.status()
+    if not status.available:
+        why.append(status.reason)
+    if not _compat.on_cpu():
+        why.append("a GPU is visible and the call is in no CPU device scope")
+    if call.inputs.dtype not in (tf.float32, tf.bfloat16):
+        dtype = call.inputs.dtype.name
+        why.append(f"it computes in float32, and the layer in {dtype}")
+    for name in ("activation", "recurrent_activation"):
+        function = getattr(call, name)
+        if not has_activation(function):
+            why.append(f"it lacks the {name} {name_of(function)}")
+    return why
 
-    Args:
-        inputs: As `gru_portable`, and so all others, but float32, or bfloat16, which
-            is computed with in float32.
-        initial_state: See there.
-        kernel: See there.
-        recurrent_kernel: See there.
-        bias: See there.
-        reset_after: See there.
-        activation: One for which `has_activation` is true.
-        recurrent_activation: Likewise.
-        mask: See `gru_portable`.
-        input_masks: See there.
-        recurrent_masks: See there.
-        zero_output_for_mask: See there.
-        go_backwards: See there.
-        return_sequences: See there.
-        unroll: Without meaning here: there is no loop in the graph.
-        training: See there.
 
-    Returns:
-        The outputs, (batch, timesteps, units) or the last one, (batch, units); and the
-        last state, (batch, units).
+def run(call: Call) -> Result:
+    """Runs a call for which `why_not` gives no reason.
 
     Raises:
         RuntimeError: The native engine is not available; see `native.status`.
         tf.errors.InvalidArgumentError: Shapes do not fit together.
     """
-    del unroll
 
-    def single(tensors):
+    def single(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         half = tf.bfloat16
         return [tf.cast(t, tf.float32) if t.dtype == half else t for t in tensors]
 
-    output, state, *_ = _forward_op(return_sequences, training)(
-        *single([inputs, initial_state, kernel, recurrent_kernel]),
-        single([] if bias is None else [bias]),
-        [] if mask is None else [mask],
-        single(input_masks or []),
-        single(recurrent_masks or []),
-        reset_after=reset_after,
-        activation=_NAMES[activation],
-        recurrent_activation=_NAMES[recurrent_activation],
-        go_backwards=go_backwards,
-        zero_output_for_mask=zero_output_for_mask,
+    outputs, state, *_ = _forward_op(call.return_sequences, call.training)(
+        *single([call.inputs, call.initial_state, call.kernel, call.recurrent_kernel]),
+        single([] if call.bias is None else [call.bias]),
+        [] if call.mask is None else [call.mask],
+        single(call.input_masks or []),
+        single(call.recurrent_masks or []),
+        reset_after=call.reset_after,
+        activation=_NAMES[call.activation],
+        recurrent_activation=_NAMES[call.recurrent_activation],
+        go_backwards=call.go_backwards,
+        zero_output_for_mask=call.zero_output_for_mask,
         threads=_threads(),
     )
-    return tf.cast(output, inputs.dtype), tf.cast(state, inputs.dtype)
+    dtype = call.inputs.dtype
+    return Result(tf.cast(outputs, dtype), tf.cast(state, dtype))
+
+
+#: The engine in C++, for CPUs.
+ENGINE = Engine("native", run, why_not)
 
 
 def _threads() -> int:
@@ -221,15 +202,17 @@ def _second_gradient(op, *upstream):
     the gradient is attributed.
     """
     inputs, (*_, d_output, d_state), options = _read(op)
-    sequences = d_output.shape.rank == 3
     variables = inputs.differentiable()
     with tf.GradientTape() as outer:
         outer.watch([*variables, d_output, d_state])
         with tf.GradientTape() as inner:
             inner.watch(variables)
-            results = gru_portable(
-                *inputs[:4],
-                inputs.bias[0] if inputs.bias else None,
+            call = Call(
+                inputs=inputs.inputs,
+                initial_state=inputs.initial_state,
+                kernel=inputs.kernel,
+                recurrent_kernel=inputs.recurrent_kernel,
+                bias=inputs.bias[0] if inputs.bias else None,
                 reset_after=options["reset_after"],
                 activation=_FUNCTIONS[options["activation"]],
                 recurrent_activation=_FUNCTIONS[options["recurrent_activation"]],
@@ -238,9 +221,10 @@ def _second_gradient(op, *upstream):
                 recurrent_masks=inputs.recurrent_masks,
                 zero_output_for_mask=options["zero_output_for_mask"],
                 go_backwards=options["go_backwards"],
-                return_sequences=sequences,
+                return_sequences=d_output.shape.rank == 3,
                 training=True,
             )
+            results = portable.run(call)
         first = inner.gradient(results, variables, output_gradients=[d_output, d_state])
     *seconds, d_d_output, d_d_state = outer.gradient(
         first, [*variables, d_output, d_state], output_gradients=list(upstream)
