@@ -25,6 +25,7 @@ ORDER = [
     "arguments",
     "files",
     "reading",
+    "shadow",
     "flat_model",
     "verify",
     "activations",

@@ -19,9 +19,10 @@ def define_export(values: flags.FlagValues) -> None:
     """Defines the flags of `export`."""
     flags.DEFINE_string("workdir", None, "the folder of a finished run, or", values)
     flags.DEFINE_string("model", None, "a .keras file", values)
-    flags.DEFINE_string(
-        "format", "saved_model", "what to write: saved_model, onnx, litert", values
-    )
+    from tf_gru_addon.export.targets import targets
+
+    text = f"what to write: {', '.join(targets())}"
+    flags.DEFINE_string("format", "saved_model", text, values)
     flags.DEFINE_boolean(
         "streaming", False, "one step, whose states go in and out", values
     )
@@ -36,13 +37,15 @@ def define_export(values: flags.FlagValues) -> None:
 
 def export(values: flags.FlagValues) -> None:
     """Writes a model, and prints how it compares with what it was made of."""
-    from tf_gru_addon.export.errors import ExportError
+    from tf_gru_addon.errors import ExportError
+    from tf_gru_addon.export import export_streaming
     from tf_gru_addon.export.parity import require_new
     from tf_gru_addon.export.targets import target_of
+    from tf_gru_addon.export.whole import export_whole
 
     if (values.workdir is None) == (values.model is None):
         raise ExportError("export needs either --workdir or --model.")
-    target = target_of(values.format, streaming=values.streaming)
+    target = target_of(values.format)
     require_new(values.output)
     model, options = _run(values.workdir) if values.workdir else _file(values.model)
     if values.examples is not None:
@@ -53,7 +56,10 @@ def export(values: flags.FlagValues) -> None:
     if values.tolerance is not None:
         options["tolerance"] = values.tolerance
     try:
-        report = target.export(model, values.output, **options)
+        if values.streaming:
+            report = export_streaming(model, values.output, target, **options)
+        else:
+            report = export_whole(target, model, values.output, **options)
     except ExportError as error:
         if error.report is not None:
             print(error.report)
@@ -105,8 +111,8 @@ def _file(path: str) -> tuple[keras.Model, dict[str, Any]]:
 
 def _examples(path: str, model: keras.Model) -> dict[str, list]:
     """Returns the examples in an .npz file, as the exports take them."""
-    from tf_gru_addon.export.errors import ExportError
-    from tf_gru_addon.export.parity import flat_model
+    from tf_gru_addon.errors import ExportError
+    from tf_gru_addon.flat_model import flat_model
 
     what = "--examples must be an .npz file of arrays"
     with boundary(path, ExportError, what), open_npz(path) as file:

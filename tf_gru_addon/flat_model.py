@@ -5,10 +5,13 @@ from __future__ import annotations
 import keras
 
 from tf_gru_addon.errors import ExportError
+from tf_gru_addon.shadow import shadow
 
 
 def flat_model(model: keras.Model) -> keras.Model:
-    """Returns a model of the same layers whose inputs and outputs are flat lists.
+    """Returns a shadow of a model whose inputs and outputs are flat lists.
+
+    It computes with the model's weights. To run or to change it leaves the model alone.
 
     Args:
         model: What is to be exported.
@@ -27,10 +30,10 @@ def flat_model(model: keras.Model) -> keras.Model:
             f"{model.name}: the model is not built, so that its weights and input "
             f"shapes are unknown. Begin it with a keras.Input, or call it: {wrap}."
         )
-    inputs = getattr(model, "inputs", None)
-    if not inputs or not getattr(model, "outputs", None):
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise ExportError(
             f"{model.name}: a {type(model).__name__} does not say what its inputs are. "
             f"Make it a functional model: {wrap}."
         )
-    return keras.Model(list(inputs), list(model.outputs), name=model.name)
+    copy = shadow(model)  # Keras sets attributes of the layers of a new model.
+    return keras.Model(list(copy.inputs), list(copy.outputs), name=copy.name)

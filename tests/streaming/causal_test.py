@@ -47,7 +47,10 @@ REFUSED = {
         "go_backwards=True",
     ),
     "lstm": (layers.LSTM(2, name="it"), "its state is not supported"),
-    "lstm_cell": (layers.RNN(layers.LSTMCell(2), name="it"), "is a LSTMCell, not a GRUCell"),
+    "lstm_cell": (
+        layers.RNN(layers.LSTMCell(2), name="it"),
+        "is a LSTMCell, not a GRUCell",
+    ),
     "same": (layers.Conv1D(2, 3, padding="same", name="it"), 'padding="same" looks'),
     "valid": (layers.Conv1D(2, 3, name="it"), 'padding="valid"'),
     "strides": (
@@ -112,7 +115,9 @@ def test_frames_without_features():
     with pytest.raises(ExportError, match=r"^it: .*only an Embedding takes"):
         read(keras.Model(x, layers.Dense(2, name="it")(x)))
     x = keras.Input((None, None))
-    with pytest.raises(ExportError, match=r"a fixed number of features; .*\(None, None, None"):
+    with pytest.raises(
+        ExportError, match=r"a fixed number of features; .*\(None, None, None"
+    ):
         read(keras.Model(x, layers.ReLU()(x)))
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from tf_gru_addon import arguments, native
-from tf_gru_addon.ops.gru_native import has_activation
+from tf_gru_addon.ops.native import has_activation
 from tf_gru_addon.streaming.stages import Arrays, stage_of
 from tf_gru_addon.streaming.steps import CausalModel, FrameStep, GruStep
 from tf_gru_addon.streaming.streaming_model import StreamingModel
