@@ -15,10 +15,9 @@ from support.harness import assert_close
 
 import tf_gru_addon
 from tf_gru_addon import native
-from tf_gru_addon.export.litert import export_litert, load_litert
-from tf_gru_addon.export.onnx import export_onnx, load_onnx
-from tf_gru_addon.export.parity import flat_model
-from tf_gru_addon.export.saved_model import export_saved_model, load_saved_model
+from tf_gru_addon.export import export_litert, export_onnx, export_saved_model
+from tf_gru_addon.export.targets import target_of
+from tf_gru_addon.flat_model import flat_model
 
 # Of protobuf's, onnx's and tf2onnx' own making.
 pytestmark = [
@@ -140,25 +139,25 @@ def _served(path, model):
 
 def _export_saved_model(model, path):
     export_saved_model(model, path / "exported", beside_keras=False)
-    run = load_saved_model(path / "exported")
+    run = target_of("saved_model").load(path / "exported", flat_model(model))
     return lambda x: run([x])
 
 
 def _litert(model, path):
     export_litert(model, path / "model.tflite", beside_keras=False)
-    run = load_litert(path / "model.tflite", flat_model(model))
+    run = target_of("litert").load(path / "model.tflite", flat_model(model))
     return lambda x: run([x])
 
 
 def _onnx(model, path):
     export_onnx(model, path / "model.onnx", beside_keras=False)
-    run = load_onnx(path / "model.onnx")
+    run = target_of("onnx").load(path / "model.onnx", flat_model(model))
     return lambda x: run([x])
 
 
 def _keras_onnx(model, path):
     model.export(path / "model.onnx", format="onnx", verbose=False)
-    run = load_onnx(path / "model.onnx")
+    run = target_of("onnx").load(path / "model.onnx", flat_model(model))
     return lambda x: run([x])
 
 

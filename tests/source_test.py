@@ -26,6 +26,7 @@ ORDER = [
     "arguments",
     "files",
     "reading",
+    "shadow",
     "flat_model",
     "verify",
     "activations",

@@ -8,8 +8,8 @@ import pytest
 
 import tf_gru_addon
 from tf_gru_addon import use_engine, verify
-from tf_gru_addon.export.examples import run_model
-from tf_gru_addon.export.parity import flat_model
+from tf_gru_addon.flat_model import flat_model
+from tf_gru_addon.verify import run_model
 
 
 def _model(dtype="float32", scale=1.0, **options):

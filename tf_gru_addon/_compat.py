@@ -84,6 +84,9 @@ import tensorflow as tf  # noqa: E402
 from keras.src.layers.rnn.dropout_rnn_cell import (  # noqa: E402
     DropoutRNNCell as KerasDropoutRNNCell,
 )
+from keras.src.ops.node import Node  # noqa: E402
+from keras.src.ops.symbolic_arguments import SymbolicArguments  # noqa: E402
+from keras.src.utils.tracking import Tracker  # noqa: E402
 from tensorflow.python.eager import context  # noqa: E402
 from tensorflow.python.ops import control_flow_util  # noqa: E402
 from tensorflow.python.ops.control_flow_v2_func_graphs import (  # noqa: E402
@@ -92,13 +95,16 @@ from tensorflow.python.ops.control_flow_v2_func_graphs import (  # noqa: E402
     WhileCondFuncGraph,
 )
 from tensorflow.python.saved_model import save_context  # noqa: E402
+from tensorflow.python.trackable.base import TrackableReference  # noqa: E402
 
 __all__ = [
     "KerasDropoutRNNCell",
     "LayerCall",
+    "TrackableReference",
     "enclosing_graphs",
     "in_export",
     "in_xla",
+    "is_graph_object",
     "keras_2",
     "layer_calls",
     "layers_of",
@@ -210,6 +216,12 @@ def sublayers(layer: Any) -> list[Any]:
     These are the layers in its attributes, in lists and dicts there, and in its graph.
     """
     return list(layer._layers)
+
+
+def is_graph_object(value: Any) -> bool:
+    """Whether an object is a layer, or refers to layers to describe a model's graph."""
+    graph = (keras.Operation, keras.KerasTensor, Node, SymbolicArguments, Tracker)
+    return isinstance(value, graph)
 
 
 def running_trainer(layers: list[Any]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from tf_gru_addon.errors import ExportError
+from tf_gru_addon.shadow import shadow
 
 
 def require_graph(model: Any) -> None:
@@ -33,7 +34,10 @@ def require_graph(model: Any) -> None:
 
 
 def flat_model(model: Any) -> keras.Model:
-    """Returns a model of the same layers whose inputs and outputs are flat lists.
+    """Returns a shadow of a model whose inputs and outputs are flat lists.
+
+    The shadow computes with the weights of the model. Running or changing it leaves the
+    model alone.
 
     Args:
         model: A Sequential or functional model.
@@ -43,4 +47,5 @@ def flat_model(model: Any) -> keras.Model:
             inputs (a subclass of `keras.Model`).
     """
     require_graph(model)
-    return keras.Model(list(model.inputs), list(model.outputs), name=model.name)
+    copy = shadow(model)  # Keras sets attributes of the layers of a new model.
+    return keras.Model(list(copy.inputs), list(copy.outputs), name=copy.name)

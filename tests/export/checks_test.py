@@ -28,14 +28,6 @@ def model():
     return keras.Sequential([keras.Input((None, 3)), tf_gru_addon.GRU(2)])
 
 
-@pytest.fixture(autouse=True)
-def _with_every_package(monkeypatch):
-    """Arguments are checked where the packages of a target are not installed too."""
-    for export in (export_litert, export_onnx, export_streaming):
-        module = export.__globals__  # whose name the package gives to the function
-        monkeypatch.setitem(module, "require_extra", lambda *names: None)
-
-
 COMMON = [
     ({"tolerance": "x"}, "tolerance must be a finite number .* received: 'x'"),
     ({"tolerance": float("nan")}, "tolerance must be .* received: nan"),

@@ -1,5 +1,7 @@
 """The step of a model in files, run by what runs them."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ from support.harness import assert_close, run_python
 
 from tf_gru_addon import GRU
 from tf_gru_addon.cli import main
-from tf_gru_addon.export import ExportError, StreamingModel, export_streaming
-from tf_gru_addon.export import streaming_files as files
+from tf_gru_addon.export import ExportError, export_streaming
+from tf_gru_addon.export.saved_model import TARGET
 
 #: Cases that differ in what a step holds; with a mask or without.
 CASES = [
@@ -126,7 +128,6 @@ def test_a_model_is_as_it_was(tmp_path):
     model = streams.sequential(keras.layers.Dense(3), GRU(2))
     before = [len(layer._inbound_nodes) for layer in model.layers]
     export_streaming(model, tmp_path / "step")
-    files._step_model(StreamingModel(model), files.Options(False, None, None))
     assert [len(layer._inbound_nodes) for layer in model.layers] == before
 
 
@@ -142,7 +143,10 @@ def test_an_existing_output_is_refused_and_kept(tmp_path):
     ("options", "message"),
     [
         ({"format": "pickle"}, "one of saved_model, litert, onnx; received: 'pickle'"),
-        ({"quantize": "int8"}, "one of none, float16, .* 'int8' for saved_model"),
+        (
+            {"quantize": "int8"},
+            "one of none for the format saved_model; .* 'int8'",
+        ),
         ({"format": "litert", "quantize": "int8"}, "representative, .* go together"),
         ({"batch_size": True}, "received: True"),
         ({"batch_size": 0}, "batch_size must be None or a positive integer"),
@@ -161,16 +165,16 @@ def test_a_layer_that_is_not_causal(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_step_that_differs_is_told_and_kept(tmp_path, monkeypatch):
-    def wrong(path):
-        step = files.open_saved_model(path)
-        return lambda inputs: {n: y + 1e-3 for n, y in step(inputs).items()}
+def test_a_step_that_differs_is_reported_and_kept(tmp_path):
+    def wrong(path, signature):
+        opened = TARGET.open(path, signature)
+        return opened._replace(
+            run=lambda inputs: {n: y + 1e-3 for n, y in opened.run(inputs).items()}
+        )
 
-    formats = export_streaming.__globals__["_FORMATS"]
-    changed = formats["saved_model"]._replace(open=wrong)
-    monkeypatch.setitem(formats, "saved_model", changed)
+    target = dataclasses.replace(TARGET, open=wrong)
     with pytest.raises(ExportError, match="differs from the model by") as caught:
-        export_streaming(streams.model("gru"), tmp_path / "a")
+        export_streaming(streams.model("gru"), tmp_path / "a", target)
     assert not caught.value.report.passed
     assert (tmp_path / "a").exists()
 

@@ -1,6 +1,6 @@
 """Wrong exports are caught, and right ones are not refused, whatever the model."""
 
-import sys
+import dataclasses
 
 import keras
 import numpy as np
@@ -8,10 +8,12 @@ import pytest
 
 import tf_gru_addon
 from tf_gru_addon.export import ExportError
-from tf_gru_addon.export.examples import example_inputs, run_model
-from tf_gru_addon.export.parity import compare, flat_model
 from tf_gru_addon.export.parity_report import ParityReport, require_passed
-from tf_gru_addon.export.saved_model import export_saved_model
+from tf_gru_addon.export.prepare import prepared
+from tf_gru_addon.export.saved_model import TARGET, export_saved_model
+from tf_gru_addon.export.whole import export_whole
+from tf_gru_addon.flat_model import flat_model
+from tf_gru_addon.verify import compare, example_inputs, run_model
 
 UNITS = 24
 
@@ -104,17 +106,24 @@ def test_a_right_export_of_a_chaotic_model_passes(reset_after, tmp_path):
     assert require_passed(report).max_error < 1e-3
 
 
-def test_a_chaotic_model_as_a_saved_model(tmp_path, monkeypatch):
+def test_a_chaotic_model_as_a_saved_model(tmp_path):
     model = _model(chaotic=True)
     report = export_saved_model(model, tmp_path / "right", beside_keras=False)
     assert report.passed
     assert report.comparison.undecided
     assert "10 times what" in str(report)
-    module = sys.modules["tf_gru_addon.export.saved_model"]
-    write, wrong = module.write_saved_model, flat_model(_mutated(model, _no_bias))
-    monkeypatch.setattr(module, "write_saved_model", lambda _, path: write(wrong, path))
+    target = _writing(_mutated(model, _no_bias))
     with pytest.raises(ExportError, match="differs from the model by"):
-        export_saved_model(model, tmp_path / "wrong", beside_keras=False)
+        export_whole(target, model, tmp_path / "wrong", beside_keras=False)
+
+
+def _writing(wrong):
+    """Returns a target that writes another model than the one it is given."""
+
+    def write(model, path, quantize):
+        return TARGET.write(prepared(flat_model(wrong)), path, quantize)
+
+    return dataclasses.replace(TARGET, write=write)
 
 
 def test_examples_in_the_place_of_inputs_that_tell_nothing(tmp_path):
@@ -135,18 +144,13 @@ def test_examples_in_the_place_of_inputs_that_tell_nothing(tmp_path):
     assert model.weights[0].value is not None
 
 
-def test_an_export_of_another_shape_is_refused_and_says_so(tmp_path, monkeypatch):
+def test_an_export_of_another_shape_is_refused_and_says_so(tmp_path):
     """NumPy would broadcast these outputs against each other."""
     model = _model(chaotic=False)
     layers = [keras.Input((None, 6)), *model.layers, keras.layers.Dense(1)]
     wrong = keras.Sequential(layers)
-    module = sys.modules["tf_gru_addon.export.saved_model"]
-    write = module.write_saved_model
-    monkeypatch.setattr(
-        module, "write_saved_model", lambda _, path: write(flat_model(wrong), path)
-    )
     shapes = r"has the shape \(1, 50, 1\) where the model's has \(1, 50, 3\)"
     with pytest.raises(ExportError, match=shapes) as error:
-        export_saved_model(model, tmp_path / "wrong", beside_keras=False)
+        export_whole(_writing(wrong), model, tmp_path / "wrong", beside_keras=False)
     assert "FAILED" in str(error.value.report)
     assert shapes.replace("\\", "") in str(error.value.report)

@@ -11,7 +11,8 @@ from support.harness import assert_close
 
 import tf_gru_addon
 from tf_gru_addon.export import ExportError
-from tf_gru_addon.export.onnx import export_onnx, load_onnx
+from tf_gru_addon.export.onnx import TARGET, export_onnx
+from tf_gru_addon.flat_model import flat_model
 
 pytestmark = [
     pytest.mark.peer,
@@ -197,7 +198,7 @@ def test_a_stateful_layer_takes_and_gives_its_state(tmp_path):
     layer = tf_gru_addon.GRU(4, stateful=True, return_sequences=True, name="first")
     model = _sequential(layer, keras.layers.Dense(2), batch_size=2)
     _export(model, tmp_path / "model.onnx")
-    run = load_onnx(tmp_path / "model.onnx")
+    run = TARGET.load(tmp_path / "model.onnx", flat_model(model))
     state = np.zeros((2, 4), "float32")
     for seed in range(3):
         x = np.random.default_rng(seed).normal(size=(2, 5, 3)).astype("float32")
@@ -225,7 +226,7 @@ def test_what_is_in_padding_reaches_nothing(tmp_path):
     frames = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     valid = np.array([[1, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
     frames[~valid] = np.nan
-    (y,) = load_onnx(tmp_path / "model.onnx")([frames, valid])
+    (y,) = TARGET.load(tmp_path / "model.onnx", flat_model(model))([frames, valid])
     frames[~valid] = 0
     assert_close(y, model([frames, valid]))
 

@@ -4,9 +4,10 @@ import pytest
 
 import tf_gru_addon
 from tf_gru_addon.export import ExportError, ParityReport
-from tf_gru_addon.export.examples import example_inputs, run_model
-from tf_gru_addon.export.parity import compare, flat_model, measure, new_output
-from tf_gru_addon.export.parity_report import Comparison, require_passed
+from tf_gru_addon.export.parity import measure, new_output
+from tf_gru_addon.export.parity_report import require_passed
+from tf_gru_addon.flat_model import flat_model
+from tf_gru_addon.verify import Comparison, compare, example_inputs, run_model
 
 
 def _model(*layers, shape=(None, 3), **options):

@@ -15,7 +15,7 @@ from support.random_weights import random_stack, random_weights
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.config import ConfigError, load_config
 from tf_gru_addon.datasets import DataError, load_csv, load_npz
-from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.errors import ExportError
 from tf_gru_addon.export.keras_files import load_keras_file
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.migrate.legacy import LegacyModelError

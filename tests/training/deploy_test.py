@@ -3,30 +3,20 @@ import json
 
 import pytest
 
-from tf_gru_addon.export import ExportError, targets
-from tf_gru_addon.export.parity_report import require_passed
+from tf_gru_addon.export import ExportError
+from tf_gru_addon.export.saved_model import TARGET
 from tf_gru_addon.training import RunError, WorkdirError
 from tf_gru_addon.training.deploy import Form, deploy, print_deployment
 
 
-@pytest.fixture(autouse=True)
-def _saved_model_alone(monkeypatch):
-    """Leaves the target whose packages are always installed."""
-    for name in reversed(list(targets.TARGETS)):  # so that the undo keeps their order
-        if name != "saved_model":
-            monkeypatch.delitem(targets.TARGETS, name)
-
-
-def _refuse(model, path, **options):
+def _refuse(*arguments):
     raise ExportError("bidirectional: it cannot be held.")
 
 
-def test_every_form_says_the_same(run, tmp_path, monkeypatch, capsys):
-    target = targets.target_of("saved_model")
-    monkeypatch.setitem(
-        targets.TARGETS, "other", lambda: target._replace(export=_refuse)
-    )
-    trained, served, step, refused, _ = forms = deploy(run[0], tmp_path / "deployed")
+def test_every_form_says_the_same(run, tmp_path, capsys):
+    other = dataclasses.replace(TARGET, name="other", write=_refuse)
+    forms = deploy(run[0], tmp_path / "deployed", [TARGET, other])
+    trained, served, step, refused, _ = forms
     names = ["saved_model", "saved_model, a step", "other", "other, a step"]
     assert [form.name for form in forms] == ["Keras", *names]
     assert served.accuracy == trained.accuracy > 0.5
@@ -58,51 +48,50 @@ def test_one_reason_is_given_once(capsys):
     assert "no a, a step; b, a step: gru: no step." in capsys.readouterr().out
 
 
-def test_a_form_that_says_something_else(run, tmp_path, monkeypatch):
-    target = targets.target_of("saved_model")
+def test_a_form_that_says_something_else(run, tmp_path):
+    opened = []
 
-    def wrong(path, model):
-        right = target.open(path, model)
-        return lambda arrays: [-right(arrays)[0]]
+    def right_once(path, signature):
+        right = TARGET.open(path, signature)
+        opened.append(path)
+        if len(opened) == 1:  # to be compared on random inputs
+            return right
+        return right._replace(run=lambda x: {k: -y for k, y in right.run(x).items()})
 
-    changed = target._replace(open=wrong)
-    monkeypatch.setitem(targets.TARGETS, "saved_model", lambda: changed)
+    target = dataclasses.replace(TARGET, open=right_once)
     with pytest.raises(
         RunError, match=r"saved_model: it predicts another class .* for \d+"
     ):
-        deploy(run[0], tmp_path / "deployed")
+        deploy(run[0], tmp_path / "deployed", [target])
     assert not list(tmp_path.iterdir())
 
 
-def test_a_form_with_other_numbers(run, tmp_path, monkeypatch):
-    target = targets.target_of("saved_model")
+def test_a_form_with_other_numbers(run, tmp_path):
+    def wrong(path, signature):
+        right = TARGET.open(path, signature)
+        return right._replace(
+            run=lambda x: {k: y + 0.5 for k, y in right.run(x).items()}
+        )
 
-    def export(model, path, **options):
-        report = target.export(model, path, **options)
-        comparison = dataclasses.replace(report.comparison, cases=(("one", 0.5),))
-        return require_passed(dataclasses.replace(report, comparison=comparison))
-
-    changed = target._replace(export=export)
-    monkeypatch.setitem(targets.TARGETS, "saved_model", lambda: changed)
     message = r"deployed/saved_model: the export differs .* by 0.5 .* Nothing was writ"
+    target = dataclasses.replace(TARGET, open=wrong)
     with pytest.raises(ExportError, match=message) as error:
-        deploy(run[0], tmp_path / "deployed")
+        deploy(run[0], tmp_path / "deployed", [target])
     assert error.value.report.path == tmp_path / "deployed" / "saved_model"
     assert not list(tmp_path.iterdir())
 
 
-def test_packages_are_looked_for_first(tmp_path, monkeypatch):
-    target = targets.target_of("saved_model")._replace(packages=("no_such", "nor_this"))
-    monkeypatch.setitem(targets.TARGETS, "saved_model", lambda: target)
+def test_packages_are_looked_for_first(tmp_path):
+    target = dataclasses.replace(TARGET, packages=("no_such", "nor_this"))
     message = (
         "forms of a deployment need 'no_such', 'nor_this', which are not installed"
     )
     with pytest.raises(ImportError, match=message):
-        deploy(tmp_path / "no_run", tmp_path / "deployed")
+        deploy(tmp_path / "no_run", tmp_path / "deployed", [target])
     assert not list(tmp_path.iterdir())
 
 
 def test_no_run(tmp_path):
     with pytest.raises(WorkdirError, match="there is no trained model"):
-        deploy(tmp_path / "no", tmp_path / "deployed")
+        deploy(tmp_path / "no", tmp_path / "deployed", [TARGET])
     assert not (tmp_path / "deployed").exists()

@@ -15,10 +15,22 @@ if typing.TYPE_CHECKING:
     import numpy as np
 
 
+def _targets() -> list[str]:
+    from tf_gru_addon.export.targets import targets
+
+    return list(targets())
+
+
 @command(
     Flag("workdir", "the folder of a finished run, or"),
     Flag("model", "a .keras file"),
-    Flag("format", "what to write: saved_model, onnx, litert", default="saved_model"),
+    Flag(
+        "format",
+        "what to write",
+        flags.DEFINE_enum,
+        "saved_model",
+        choices=_targets,
+    ),
     Flag(
         "streaming",
         "write one timestep, with its states as inputs and outputs",
@@ -55,13 +67,15 @@ def export(
     tolerance: float | None,
 ) -> None:
     """Write a trained model for where it runs, and compare the two."""
-    from tf_gru_addon.export.errors import ExportError
+    from tf_gru_addon.errors import ExportError
+    from tf_gru_addon.export import export_streaming
     from tf_gru_addon.export.parity import require_new
     from tf_gru_addon.export.targets import target_of
+    from tf_gru_addon.export.whole import export_whole
 
     if (workdir is None) == (model is None):
         raise ExportError("export needs either --workdir or --model.")
-    target = target_of(format, streaming=streaming)
+    target = target_of(format)
     require_new(output)
     loaded, options = _load_run(workdir) if workdir else _load_file(model or "")
     if examples is not None:
@@ -71,7 +85,10 @@ def export(
     if tolerance is not None:
         options["tolerance"] = tolerance
     try:
-        report = target.export(loaded, output, **options)
+        if streaming:
+            report = export_streaming(loaded, output, target, **options)
+        else:
+            report = export_whole(target, loaded, output, **options)
     except ExportError as error:
         if error.report is not None:
             print(error.report)
@@ -120,8 +137,8 @@ def _load_file(path: str) -> tuple[keras.Model, dict[str, Any]]:
 
 def _examples(path: str, model: keras.Model) -> dict[str, list[np.ndarray]]:
     """Returns the examples in an .npz file, in the form that the exports take."""
-    from tf_gru_addon.export.errors import ExportError
-    from tf_gru_addon.export.parity import flat_model
+    from tf_gru_addon.errors import ExportError
+    from tf_gru_addon.flat_model import flat_model
     from tf_gru_addon.reading import boundary
     from tf_gru_addon.reading.zip_file import open_npz
 

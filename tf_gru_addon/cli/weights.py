@@ -200,10 +200,11 @@ def _print_activations_left_out(stack: tuple[GRULayer, ...], form: str) -> None:
 
 def _convert_model(source: str, target: str, architecture: str | None) -> None:
     """Writes a whole model of an older Keras as a Keras 3 file, and compares them."""
-    from tf_gru_addon.export.examples import example_inputs, run_model
     from tf_gru_addon.export.keras_files import load_keras_file
-    from tf_gru_addon.export.parity import compare, flat_model, new_output, require_new
+    from tf_gru_addon.export.parity import new_output, require_new
+    from tf_gru_addon.flat_model import flat_model
     from tf_gru_addon.migrate.legacy import load_legacy_model
+    from tf_gru_addon.verify import compare, example_inputs, run_model
     from tf_gru_addon.weights import WeightsError
 
     require_new(target)

@@ -1,6 +1,6 @@
 """From a model to where it runs: one module a target, each with a parity report."""
 
-from tf_gru_addon.export.errors import ExportError as ExportError
+from tf_gru_addon.errors import ExportError as ExportError
 from tf_gru_addon.export.export_streaming import export_streaming as export_streaming
 from tf_gru_addon.export.litert import export_litert as export_litert
 from tf_gru_addon.export.onnx import export_onnx as export_onnx

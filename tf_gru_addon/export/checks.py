@@ -13,10 +13,18 @@ import keras
 import numpy as np
 
 from tf_gru_addon import arguments
-from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import Arrays, example_inputs, run_model, why_not
-from tf_gru_addon.export.parity import Run, compare, flat_model, require_new
-from tf_gru_addon.export.parity_report import Comparison
+from tf_gru_addon.errors import ExportError
+from tf_gru_addon.export.parity import require_new
+from tf_gru_addon.flat_model import flat_model
+from tf_gru_addon.verify import (
+    Arrays,
+    Comparison,
+    Run,
+    compare,
+    example_inputs,
+    run_model,
+    why_not,
+)
 
 _ROWS = 256  # of an example, to see whether the model takes it
 

@@ -8,9 +8,6 @@ between the two afterwards.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gru_addon._compat import layers_of
-from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.grus import rows_at_once
+from tf_gru_addon.errors import ExportError
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.ops import engines
 from tf_gru_addon.ops.call import Call, Engine, Result
@@ -59,7 +54,7 @@ def cut_out(
     """Traces a model for inference without its GRUs.
 
     Args:
-        model: A `flat_model`.
+        model: A `prepared` model.
         inputs: What the function is to name the model's inputs.
         outputs: What it is to name the model's outputs.
 
@@ -76,12 +71,13 @@ def cut_out(
         for name, tensor in zip(inputs, model.inputs, strict=True)
     ]
     recorder = _Recorder()
+    engine = Engine("recorder", recorder.run, stores_state=False)
 
     # Traced twice: only the first time tells the inputs of the second.
     @tf.function(autograph=False)
     def run(arguments, results):
         recorder.begin(results)
-        with _stand_ins(model, recorder):
+        with engines.using(engine):
             values = keras.tree.flatten(model(arguments, training=False))
         named = dict(zip(outputs, map(tf.identity, values), strict=True))
         return named | recorder.tensors
@@ -114,11 +110,12 @@ class _Recorder:
         """Takes down a call, and returns placeholders for its results."""
         layer, sequences = call.layer, call.inputs
         if tf.compat.v1.get_default_graph() is not self._graph:
-            self.refuse(
-                f"{layer.name}: this GRU is called within a loop, a branch or a "
-                "tf.function of its own, from which it cannot be taken. Call it "
-                "outside of that."
+            self.refusal = (
+                f"{layer.name}: this GRU is called inside a loop, a branch or a "
+                "tf.function of its own, and cannot be replaced by a node there. Call "
+                "it outside."
             )
+            raise ExportError(self.refusal)
         given = not call.resumes and not _is_zeros(call.initial_state)
         cut = Cut(
             name=f"cut_{len(self.cuts)}",
@@ -147,11 +144,6 @@ class _Recorder:
             self._result(f"{cut.name}_s", [rows, layer.units], sequences),
         )
 
-    def refuse(self, reason: str) -> None:
-        """Ends the trace."""
-        self.refusal = reason
-        raise ExportError(reason)
-
     def _result(self, name: str, shape: list, sequences: tf.Tensor) -> tf.Tensor:
         self.result_specs[name] = tf.TensorSpec(shape, sequences.dtype, name=name)
         if self._results:
@@ -167,46 +159,3 @@ def _is_zeros(tensor: tf.Tensor) -> bool:
         tensor = tensor.op.inputs[1]
     value = tf.get_static_value(tensor)
     return value is not None and not np.any(value)
-
-
-@contextlib.contextmanager
-def _stand_ins(model: keras.Model, recorder: _Recorder) -> Iterator[None]:
-    """Has a recorder take down the calls of every GRU of a model."""
-    undo: list[tuple[Any, str, Any]] = []
-
-    def put(layer, name, value):
-        undo.append((layer, name, vars(layer).get(name, undo)))
-        object.__setattr__(layer, name, value)
-
-    try:
-        for layer in layers_of(model):
-            # Its loss would leave unused constants, which tf2onnx stumbles over.
-            put(layer, "activity_regularizer", None)
-            if type(layer) is keras.layers.TimeDistributed and any(
-                isinstance(each, GRU) for each in layers_of(layer)
-            ):
-                put(layer, "call", functools.partial(_all_at_once, recorder, layer))
-        with engines.using(Engine("recorder", recorder.run, stores_state=False)):
-            yield
-    finally:
-        for layer, name, value in reversed(undo):
-            if value is undo:
-                object.__delattr__(layer, name)
-            else:
-                object.__setattr__(layer, name, value)
-
-
-def _all_at_once(
-    recorder: _Recorder,
-    layer: keras.layers.TimeDistributed,
-    inputs: tf.Tensor,
-    training: bool | None = None,
-    mask: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """Calls what a `TimeDistributed` wraps once, for the rows of all its timesteps."""
-    if mask is not None:
-        recorder.refuse(
-            f"{layer.name}: a mask of a TimeDistributed around a GRU cannot be "
-            "exported. Mask the sequences inside of it."
-        )
-    return rows_at_once(layer, inputs, training)

@@ -6,69 +6,30 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
 from tf_gru_addon import arguments
-from tf_gru_addon.export import litert, onnx
-from tf_gru_addon.export import streaming_files as files
-from tf_gru_addon.export.checks import array_of, check, refusing
-from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import run_model
+from tf_gru_addon.errors import ExportError
+from tf_gru_addon.export.checks import Checked, array_of, check, refusing
 from tf_gru_addon.export.extras import require_extra
-from tf_gru_addon.export.litert import TOLERANCES
-from tf_gru_addon.export.parity import (
-    Run,
-    compare,
-    flat_model,
-    measure,
-    new_output,
-)
-from tf_gru_addon.export.parity_report import Comparison, ParityReport, require_passed
+from tf_gru_addon.export.parity import measure, new_output
+from tf_gru_addon.export.parity_report import ParityReport, require_passed
+from tf_gru_addon.export.steps import output_names
+from tf_gru_addon.export.target import STEP, Arrays, Named, Run, StepOptions, Target
+from tf_gru_addon.export.targets import target_of
 from tf_gru_addon.files import size
+from tf_gru_addon.flat_model import flat_model
 from tf_gru_addon.streaming.streaming_model import StreamingModel
-
-Arrays = list[np.ndarray]
-
-
-class _Format(NamedTuple):
-    write: Callable
-    open: Callable
-    ops: Callable
-    frames: int | None  # in a call; None for any number
-    least: int  # frames of a call
-    packages: tuple[str, ...] = ()
-
-
-_FORMATS = {
-    "saved_model": _Format(
-        files.write_saved_model, files.open_saved_model, files.saved_model_ops, None, 0
-    ),
-    "litert": _Format(
-        files.write_litert,
-        files.open_litert,
-        files.litert_ops,
-        1,
-        1,
-        litert.PACKAGES,
-    ),
-    "onnx": _Format(
-        files.write_onnx,
-        files.open_onnx,
-        files.onnx_ops,
-        None,
-        1,
-        onnx.PACKAGES,
-    ),
-}
+from tf_gru_addon.verify import Comparison, compare, run_model
 
 
 def export_streaming(
     model: keras.Model,
     path: str | os.PathLike,
-    format: str = "saved_model",
+    format: str | Target = "saved_model",
     *,
     mask: bool = False,
     batch_size: int | None = None,
@@ -98,7 +59,7 @@ def export_streaming(
         model: A built Sequential or functional model whose layers are causal, as
             `StreamingModel` has it.
         path: What to write; it must not exist.
-        format: "saved_model", "litert" or "onnx".
+        format: The name of a target: "saved_model", "litert" or "onnx".
         mask: Whether the step takes a mask: False where a row has no frame.
         batch_size: The number of rows, where it is to be fixed.
         quantize: For "litert", how weights are stored: "none", "float16", "dynamic"
@@ -140,31 +101,32 @@ def export_streaming(
         >>> output.shape, list(results)
         (TensorShape([2, 4]), ['gru_state'])
     """
-    _check_options(format, batch_size, quantize, representative, mask)
+    target = format if isinstance(format, Target) else target_of(format)
+    _check_options(target, batch_size, quantize, representative, mask)
     streaming = StreamingModel(model)
     if representative is not None:
         representative = array_of("representative", representative, streaming.frames)
     checked = check(
         model,
         path,
-        tolerance=TOLERANCES[quantize] if tolerance is None else tolerance,
+        tolerance=target.tolerances[quantize] if tolerance is None else tolerance,
         examples=examples,
         only_examples=only_examples,
     )
-    chosen = _FORMATS[format]
-    require_extra(f"{format} files", *chosen.packages)
-    options = files.Options(mask, batch_size, chosen.frames, quantize, representative)
+    require_extra(f"{target.name} files", *target.packages)
+    frames = target.step_frames
+    options = StepOptions(mask, batch_size, frames, quantize, representative)
     with new_output(path) as unfinished:
-        chosen.write(streaming, options, unfinished)
-    step = chosen.open(checked.path)
-    parity = _Parity(streaming, step, options, chosen.least, checked.cases)
+        target.write_step(streaming, options, unfinished)
+    step = target.open(checked.path, STEP).run
+    parity = _Parity(streaming, step, options, target.least_frames, checked)
     suffix = "" if quantize == "none" else f", {quantize}"
     return require_passed(
         ParityReport(
-            format=f"{format}, one step{suffix}",
+            format=f"{target.name}, one step{suffix}",
             path=checked.path,
             size=size(checked.path),
-            ops=chosen.ops(checked.path),
+            ops=target.count_ops(checked.path),
             comparison=parity.compare(checked.tolerance),
             latency_ms=parity.latency(),
             keras_reason="Keras has no export of a step",
@@ -172,35 +134,31 @@ def export_streaming(
     )
 
 
-def load_streaming(path: str | os.PathLike, model: keras.Model, format: str) -> Run:
+def load_streaming(target: Target, path: str | os.PathLike, model: keras.Model) -> Run:
     """Returns what runs whole sequences through a step, in chunks that it can take.
 
     Args:
+        target: The target.
         path: What `export_streaming` wrote, without a mask.
         model: The model that it was made of.
-        format: As there.
     """
-    chosen = _FORMATS[format]
-    options = files.Options(False, None, chosen.frames, "none", None)
-    step = chosen.open(Path(path))
-    return _Parity(StreamingModel(model), step, options, chosen.least, {}).run
+    options = StepOptions(frames=target.step_frames)
+    step = target.open(Path(path), STEP).run
+    return _Parity(StreamingModel(model), step, options, target.least_frames).run
 
 
-def _check_options(format, batch_size, quantize, representative, mask) -> None:
-    if not isinstance(format, str) or format not in _FORMATS:
-        raise ExportError(
-            f"format must be one of {', '.join(_FORMATS)}; received: {format!r}."
-        )
+def _check_options(
+    target: Target, batch_size: Any, quantize: Any, representative: Any, mask: Any
+) -> None:
     with refusing():
         arguments.boolean("mask", mask)
         if batch_size is not None:
             expected = "None or a positive integer"
             arguments.integer("batch_size", batch_size, 1, expected)
-    known = isinstance(quantize, str) and quantize in TOLERANCES
-    if not known or (quantize != "none" and format != "litert"):
+    if not isinstance(quantize, str) or quantize not in target.tolerances:
         raise ExportError(
-            f"quantize must be one of {', '.join(TOLERANCES)} for litert, and none "
-            f"for the others; received: {quantize!r} for {format}."
+            f"quantize must be one of {', '.join(target.tolerances)} for the format "
+            f"{target.name}; received: {quantize!r}."
         )
     if (quantize == "int8") != (representative is not None):
         raise ExportError(
@@ -216,22 +174,22 @@ class _Parity:
     def __init__(
         self,
         streaming: StreamingModel,
-        step: files.StepRun,
-        options: files.Options,
+        step: Callable[[Named], Named],
+        options: StepOptions,
         least: int,
-        examples: Mapping[str, Arrays],
+        checked: Checked | None = None,
     ):
         self._streaming, self._step = streaming, step
         self._masked, self._frames = options.masked, options.frames
         self._least = least
-        self._names = files.output_names(streaming)
+        self._names = output_names(streaming)
         self._slots = streaming.causal.outputs
-        self._flat = flat_model(streaming.model)
+        self._flat = flat_model(streaming.model) if checked is None else checked.model
         self._rng = np.random.default_rng(3)
         rows = options.batch_size
         examples = {
             name: x if rows is None else np.resize(x, (rows, *x.shape[1:]))
-            for name, (x,) in examples.items()
+            for name, (x,) in (checked.cases if checked else {}).items()
         }
         # The first is what latency is measured on: the smallest.
         self._examples = dict(sorted(examples.items(), key=lambda item: item[1].size))
@@ -301,13 +259,13 @@ class _Parity:
         pairs = zip(early, late, strict=True)
         return [self._joined(i, list(pair)) for i, pair in enumerate(pairs)]
 
-    def _begin(self, x: np.ndarray) -> files.Arrays:
+    def _begin(self, x: np.ndarray) -> Named:
         states = self._streaming.initial_states(len(x))
         return {name: state.numpy() for name, state in states.items()}
 
     def _chunks(
-        self, x: np.ndarray, states: files.Arrays, mask: np.ndarray | None = None
-    ) -> tuple[Arrays, files.Arrays]:
+        self, x: np.ndarray, states: Named, mask: np.ndarray | None = None
+    ) -> tuple[Arrays, Named]:
         """Runs a sequence in chunks; returns the outputs, joined, and the states."""
         if mask is None and self._masked:
             mask = np.ones(x.shape[:2], bool)

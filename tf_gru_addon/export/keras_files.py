@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.errors import ExportError
 from tf_gru_addon.reading import boundary, require_regular
 from tf_gru_addon.reading.keras_file import CONFIG, check_keras_file, is_known
 from tf_gru_addon.reading.zip_file import ZipFile, open_zip

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import inspect
 import os
 import re
-import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_gru_addon._compat import layers_of
-from tf_gru_addon.export.checks import check
-from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import Arrays
-from tf_gru_addon.export.extras import require_extra
-from tf_gru_addon.export.grus import as_grus, rows_at_once
+from tf_gru_addon.errors import ExportError
+from tf_gru_addon.export import saved_model
 from tf_gru_addon.export.litert_file import count_ops, without_inner_names
-from tf_gru_addon.export.parity import (
+from tf_gru_addon.export.parity_report import ParityReport
+from tf_gru_addon.export.target import (
+    STEP,
+    WHOLE,
+    Arrays,
+    Named,
+    Opened,
     Run,
-    measure,
-    new_output,
-    why_not_keras,
+    StepOptions,
+    Target,
 )
-from tf_gru_addon.export.parity_report import ParityReport, require_passed
-from tf_gru_addon.export.saved_model import endpoint_names, write_saved_model
-from tf_gru_addon.files import size
+from tf_gru_addon.export.whole import export_whole, silence
+from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.ops import engines, litert
+from tf_gru_addon.streaming.streaming_model import StreamingModel
 
-#: What must be installed.
-PACKAGES = ("ai_edge_litert",)
-#: How weights may be stored, and the largest error that this may make.
+#: How weights can be stored, and the largest error that this may make.
 TOLERANCES = {"none": 1e-5, "float16": 5e-3, "dynamic": 5e-2, "int8": 1e-1}
 
 
@@ -96,36 +91,35 @@ def export_litert(
             'quantize must be "none", "float16" or "dynamic" for whole sequences; '
             f"received: {quantize!r}."
         )
-    require_extra("LiteRT files", *PACKAGES)
-    checked = check(
+    return export_whole(
+        TARGET,
         model,
         path,
-        tolerance=TOLERANCES[quantize] if tolerance is None else tolerance,
+        quantize=quantize,
+        tolerance=tolerance,
         examples=examples,
         only_examples=only_examples,
         beside_keras=beside_keras,
     )
-    flat = checked.model
-    _refuse_states(flat)
-    with tempfile.TemporaryDirectory() as folder, as_grus(flat), _engine(flat):
+
+
+def _write(model: keras.Model, path: Path, quantize: str) -> list[GRU]:
+    _refuse_states(model)
+    with tempfile.TemporaryDirectory() as folder, engines.using(litert.ENGINE):
         saved = Path(folder) / "saved_model"
-        write_saved_model(flat, saved)
-        content = convert_to_litert(model.name, saved, "serving_default", quantize)
-    with new_output(path) as unfinished:
-        unfinished.write_bytes(content)
-    first = next(iter(checked.cases.values()))
-    run = load_litert(checked.path, flat)
-    return require_passed(
-        ParityReport(
-            format="litert" if quantize == "none" else f"litert, {quantize}",
-            path=checked.path,
-            size=size(checked.path),
-            ops=count_ops(content),
-            comparison=checked.compare(run),
-            latency_ms=measure(run, first),
-            **(_keras_export(flat, first) if beside_keras else {}),
-        )
-    )
+        saved_model.write_saved_model(model, saved)
+        path.write_bytes(convert_to_litert(model.name, saved, WHOLE, quantize))
+    return []
+
+
+def _write_step(streaming: StreamingModel, options: StepOptions, path: Path) -> None:
+    """Writes a step as a file with the signature `step`."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "saved_model"
+        saved_model.write_step(streaming, options, saved)
+        steps = _representative_steps(streaming, options)
+        name, quantize = streaming.model.name, options.quantize
+        path.write_bytes(convert_to_litert(name, saved, STEP, quantize, steps))
 
 
 def convert_to_litert(
@@ -159,7 +153,7 @@ def convert_to_litert(
         converter.representative_dataset = lambda: ((signature, s) for s in samples)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     try:
-        with _silence(), warnings.catch_warnings():
+        with silence(), warnings.catch_warnings():
             # To find ranges the converter takes the interpreter that TensorFlow drops.
             warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
             return without_inner_names(converter.convert())
@@ -169,52 +163,6 @@ def convert_to_litert(
             f"{_summary(error)}. Replace the layer that makes the op, or export a "
             "SavedModel."
         ) from error
-
-
-def load_litert(path: str | os.PathLike, model: keras.Model) -> Run:
-    """Returns what runs a LiteRT file, with one thread.
-
-    Args:
-        path: The file.
-        model: The `flat_model` that it was made of, for the order of its inputs and
-            outputs.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path), num_threads=1)
-    runner = interpreter.get_signature_runner("serving_default")
-    inputs, outputs = endpoint_names(model)
-
-    def run(arrays: Arrays) -> Arrays:
-        results = runner(**dict(zip(inputs, arrays, strict=True)))
-        return [results[name] for name in outputs]
-
-    return run
-
-
-@contextlib.contextmanager
-def _engine(model: keras.Model) -> Iterator[None]:
-    """Has every layer of a model run as LiteRT can take it."""
-    with engines.using(litert.ENGINE), contextlib.ExitStack() as undo:
-        for layer in list(layers_of(model)):
-            if type(layer) is keras.layers.TimeDistributed:
-                call = functools.partial(_all_at_once, layer, layer.call)
-                undo.callback(object.__delattr__, layer, "call")
-                object.__setattr__(layer, "call", call)
-        yield
-
-
-def _all_at_once(
-    layer: keras.layers.TimeDistributed,
-    one_by_one: Callable[..., tf.Tensor],
-    inputs: tf.Tensor,
-    training: bool | None = None,
-    mask: tf.Tensor | None = None,
-) -> tf.Tensor:
-    """Calls what a `TimeDistributed` wraps once, for the rows of all its timesteps."""
-    if mask is not None and "mask" in inspect.signature(layer.layer.call).parameters:
-        return one_by_one(inputs, training=training, mask=mask)
-    return rows_at_once(layer, inputs, training)
 
 
 def _refuse_states(model: keras.Model) -> None:
@@ -227,56 +175,66 @@ def _refuse_states(model: keras.Model) -> None:
             )
 
 
-def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
-    """Returns what a report says of Keras' own export."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / "model.tflite"
-        runtime = None
-        try:
-            with _silence():
-                model.export(path, format="litert")
-            runtime = "LiteRT"
-            return {
-                "keras_latency_ms": _latency(path, arrays),
-                "keras_size": size(path),
-            }
-        except Exception as error:  # whatever stops it is what there is to say
-            summary = ValueError(_summary(error))
-            return {"keras_reason": why_not_keras(summary, runtime)}
+def _representative_steps(
+    streaming: StreamingModel, options: StepOptions
+) -> Iterator[Named]:
+    """Yields the inputs of the steps that typical sequences take."""
+    if options.representative is None:
+        return
+    x = options.representative
+    rows = options.batch_size or 1
+    for start in range(0, len(x) - rows + 1, rows):
+        states = streaming.initial_states(rows)
+        for t in range(x.shape[1]):
+            inputs = {"frames": x[start : start + rows, t : t + 1]}
+            yield inputs | {name: state.numpy() for name, state in states.items()}
+            _, states = streaming.step(inputs["frames"], states)
 
 
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Lets the converter's own output go: it prints the whole graph for one op."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with open(os.devnull, "wb") as nowhere, contextlib.ExitStack() as undo:
-        for number in (1, 2):
-            kept = os.dup(number)
-            undo.callback(os.close, kept)
-            undo.callback(os.dup2, kept, number)
-            os.dup2(nowhere.fileno(), number)
-        yield
-
-
-def _latency(path: Path, arrays: Arrays) -> float:
-    """Returns the milliseconds of a call of a file whose names are not known."""
+def _open(path: Path, signature: str) -> Opened:
+    """Opens a LiteRT file in ai-edge-litert's interpreter, with one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=1)
-    for port, array in zip(interpreter.get_input_details(), arrays, strict=True):
-        interpreter.resize_tensor_input(port["index"], array.shape)
-    interpreter.allocate_tensors()
+    runner = interpreter.get_signature_runner(signature)
+
+    def run(inputs: Named) -> Named:
+        return {name: np.array(y) for name, y in runner(**inputs).items()}
+
+    run.interpreter = interpreter  # keep a reference: the runner holds none
+    return Opened(run)
+
+
+def _keras_export(model: keras.Model, path: Path) -> None:
+    try:
+        model.export(path, format="litert")
+    except Exception as error:  # whatever a converter may raise
+        raise ValueError(_summary(error)) from error
+
+
+def _keras_open(path: Path, model: keras.Model) -> Run:
+    """Opens a file whose names are unknown: its inputs are in the model's order."""
+    del model
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    shapes = None
 
     def run(arrays: Arrays) -> Arrays:
+        nonlocal shapes
+        if shapes != (shapes := [x.shape for x in arrays]):
+            for port, shape in zip(
+                interpreter.get_input_details(), shapes, strict=True
+            ):
+                interpreter.resize_tensor_input(port["index"], shape)
+            interpreter.allocate_tensors()
         for port, array in zip(interpreter.get_input_details(), arrays, strict=True):
             interpreter.set_tensor(port["index"], array)
         interpreter.invoke()
         outputs = interpreter.get_output_details()
         return [interpreter.get_tensor(port["index"]) for port in outputs]
 
-    return measure(run, arrays)
+    return run
 
 
 def _summary(error: Exception) -> str:
@@ -287,3 +245,19 @@ def _summary(error: Exception) -> str:
     if lacks := re.search(r"(?:TF Select|Custom) ops: (.+)", text):
         return f"it lacks the op {lacks[1]}"
     return text.partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+TARGET = Target(
+    name="litert",
+    suffix=".tflite",
+    runtime="LiteRT",
+    write=_write,
+    write_step=_write_step,
+    open=_open,
+    count_ops=lambda path: count_ops(path.read_bytes()),
+    keras_export=_keras_export,
+    keras_open=_keras_open,
+    packages=("ai_edge_litert",),
+    tolerances=TOLERANCES,
+    step_frames=1,
+)

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
-import tempfile
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from tf_gru_addon.export.checks import Checked, check
-from tf_gru_addon.export.examples import Arrays, run_model
-from tf_gru_addon.export.extras import require_extra
-from tf_gru_addon.export.grus import as_grus
 from tf_gru_addon.export.onnx_graph import count_ops, onnx_model
-from tf_gru_addon.export.parity import (
+from tf_gru_addon.export.parity_report import ParityReport
+from tf_gru_addon.export.steps import NEXT, step_model
+from tf_gru_addon.export.target import (
+    STEP,
+    WHOLE,
+    Arrays,
+    Named,
+    Opened,
     Run,
-    measure,
-    new_output,
-    why_not_keras,
+    StepOptions,
+    Target,
+    in_order,
 )
-from tf_gru_addon.export.parity_report import Comparison, ParityReport, require_passed
-from tf_gru_addon.files import size
+from tf_gru_addon.export.whole import export_whole
 from tf_gru_addon.layers.gru import GRU
-
-#: What must be installed.
-PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
+from tf_gru_addon.streaming.streaming_model import StreamingModel
 
 
 def export_onnx(
@@ -79,8 +75,8 @@ def export_onnx(
         >>> report.ops["GRU"], report.passed
         (1, True)
     """
-    require_extra("ONNX exports", *PACKAGES)
-    checked = check(
+    return export_whole(
+        TARGET,
         model,
         path,
         tolerance=tolerance,
@@ -88,109 +84,88 @@ def export_onnx(
         only_examples=only_examples,
         beside_keras=beside_keras,
     )
-    flat = checked.model
-    with as_grus(flat):
-        proto, kept = onnx_model(flat)
-    with new_output(path) as unfinished:
-        unfinished.write_bytes(proto.SerializeToString())
-    cases = {n: _with_states(arrays, kept) for n, arrays in checked.cases.items()}
-    checked = checked._replace(cases=cases)
-    first = next(iter(cases.values()))
-    run = load_onnx(checked.path)
-    expected = functools.partial(_run_model, flat, kept)
-    others, notes = _openvino_cases(checked, expected)
-    return require_passed(
-        ParityReport(
-            format="onnx",
-            path=checked.path,
-            size=size(checked.path),
-            ops=count_ops(proto.graph),
-            comparison=checked.compare(run, expected) | others,
-            latency_ms=measure(run, first),
-            notes=notes,
-            **(_keras_export(flat, first[: len(flat.inputs)]) if beside_keras else {}),
-        )
-    )
 
 
-def _with_states(arrays: Arrays, kept: list[GRU]) -> Arrays:
-    """Returns inputs with a state for each layer that keeps its own."""
-    rng = np.random.default_rng(1)
-    states = [rng.uniform(-1, 1, layer.states[0].shape) for layer in kept]
-    return [*arrays, *(state.astype(np.float32) for state in states)]
+def _write(model: keras.Model, path: Path, quantize: str) -> list[GRU]:
+    proto, kept = onnx_model(model)
+    path.write_bytes(proto.SerializeToString())
+    return kept
 
 
-def _run_model(model: keras.Model, kept: list[GRU], arrays: Arrays) -> Arrays:
-    """Returns a model's outputs from the states after its inputs, and the new ones."""
-    count = len(model.inputs)
-    before = [np.array(layer.states[0]) for layer in kept]
-    for layer, state in zip(kept, arrays[count:], strict=True):
-        layer.states[0].assign(state)
-    outputs = run_model(model, arrays[:count], keep_states=False)
-    after = [np.array(layer.states[0]) for layer in kept]
-    for layer, state in zip(kept, before, strict=True):
-        layer.states[0].assign(state)
-    return outputs + after
+def _write_step(streaming: StreamingModel, options: StepOptions, path: Path) -> None:
+    proto, _ = onnx_model(step_model(streaming, options))
+    path.write_bytes(proto.SerializeToString())
 
 
-def load_onnx(path: str | os.PathLike) -> Run:
-    """Returns what runs an ONNX file in ONNX Runtime.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ImportError: onnxruntime is not installed.
-    """
+def _open(path: Path, signature: str) -> Opened:
+    """Opens an ONNX file in ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     providers = ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(str(path), options, providers)
-    names = [each.name for each in session.get_inputs()]
-    return lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))
+    inputs = [each.name for each in session.get_inputs()]
+    outputs = [each.name for each in session.get_outputs()]
+    if signature == STEP:
+        outputs = [name.removeprefix(NEXT) for name in outputs]
+
+    def run(arrays: Named) -> Named:
+        return dict(zip(outputs, session.run(None, arrays), strict=True))
+
+    return Opened(run, (inputs, outputs))
 
 
-def _openvino_cases(
-    checked: Checked, expected: Run
-) -> tuple[Comparison, tuple[str, ...]]:
-    """Returns the cases run in OpenVINO, and what there is to note of it."""
-    none = Comparison((), checked.tolerance)
+def _others(path: Path) -> Iterator[tuple[str, Opened | str]]:
+    """Opens a file in OpenVINO, in float32."""
     if not importlib.util.find_spec("openvino"):
-        return none, ("OpenVINO is not installed; not run in it.",)
-    try:
-        run = _openvino(checked.path)
-    except RuntimeError as error:  # it lacks activations, and some of tf2onnx' loops
-        reason = str(error).strip().rpartition("\n")[2]
-        return none, (f"OpenVINO cannot take the model: {reason}",)
-    return checked.compare(run, expected).renamed("OpenVINO: "), ()
-
-
-def _openvino(path: Path) -> Run:
+        yield "OpenVINO", "OpenVINO is not installed; not run in it."
+        return
     import openvino
 
-    # It computes in bfloat16 where the processor can, unless told.
+    # It computes in bfloat16 where the processor can, unless told otherwise.
     hint = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(str(path), "CPU", hint)
+    try:
+        compiled = openvino.Core().compile_model(str(path), "CPU", hint)
+    except RuntimeError as error:  # it lacks activations, and some of tf2onnx' loops
+        reason = str(error).strip().rpartition("\n")[2]
+        yield "OpenVINO", f"OpenVINO cannot take the model: {reason}"
+        return
+    inputs = [each.get_any_name() for each in compiled.inputs]
+    outputs = [each.get_any_name() for each in compiled.outputs]
 
-    def run(arrays: Arrays) -> Arrays:
-        results = compiled(arrays)
-        return [np.array(results[output]) for output in compiled.outputs]
+    def run(arrays: Named) -> Named:
+        results = compiled([arrays[name] for name in inputs])
+        pairs = zip(outputs, compiled.outputs, strict=True)
+        return {name: np.array(results[output]) for name, output in pairs}
 
-    return run
+    yield "OpenVINO", Opened(run, (inputs, outputs))
 
 
-def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
-    """Returns what a report says of Keras' own export."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / "keras.onnx"
-        runtime = None
-        try:
-            model.export(path, format="onnx", verbose=False)
-            runtime = "ONNX Runtime"
-            milliseconds = measure(load_onnx(path), arrays)
-        except Exception as error:  # whatever stops it is what there is to say
-            return {"keras_reason": why_not_keras(error, runtime)}
-        return {"keras_latency_ms": milliseconds, "keras_size": size(path)}
+def _count_ops(path: Path) -> dict[str, int]:
+    import onnx
+
+    return count_ops(onnx.load(str(path)).graph)
+
+
+def _keras_export(model: keras.Model, path: Path) -> None:
+    model.export(path, format="onnx", verbose=False)
+
+
+def _keras_open(path: Path, model: keras.Model) -> Run:
+    return in_order(_open(path, WHOLE), model)
+
+
+TARGET = Target(
+    name="onnx",
+    suffix=".onnx",
+    runtime="ONNX Runtime",
+    write=_write,
+    write_step=_write_step,
+    open=_open,
+    count_ops=_count_ops,
+    keras_export=_keras_export,
+    keras_open=_keras_open,
+    packages=("onnx", "onnxruntime", "tf2onnx"),
+    others=_others,
+)

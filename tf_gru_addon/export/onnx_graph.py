@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 
 import keras
 
+from tf_gru_addon.errors import ExportError
 from tf_gru_addon.export.cut import Cut, cut_out
-from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.export.onnx_gru import gru_nodes, require_supported
-from tf_gru_addon.export.parity import unique_name
+from tf_gru_addon.export.target import unique_name
 from tf_gru_addon.layers.gru import GRU
 
 if typing.TYPE_CHECKING:

@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_gru_addon import activations
+from tf_gru_addon.errors import ExportError
 from tf_gru_addon.export.cut import Cut
-from tf_gru_addon.export.errors import ExportError
 from tf_gru_addon.layers.gru_cell import GRUCell
 
 #: Activation to ONNX's name of it, and its alpha and beta where it has them.

@@ -1,57 +1,23 @@
-"""Whether an export gives the numbers of its model, and what it costs.
+"""What every export does with its file: writes it, times it, says why Keras has none.
 
-What every target shares: an export is written beside its place and moved there when it
-is whole; then it runs in its real runtime beside the model. An export whose outputs
-differ stays where it was written, for whoever looks for the cause, and raises
-`ExportError`, which holds the report.
-
-Shapes and dtypes must be equal. Numbers may differ by the tolerance, or else by a small
-multiple of what rounding alone changes in this model on these inputs (`verify`).
+An export is written beside its place and moved there when it is complete. Then it runs
+in its real runtime beside the model.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import math
 import os
-import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from tf_gru_addon import verify
-from tf_gru_addon._compat import layers_of
-from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import Arrays
-from tf_gru_addon.export.parity_report import Comparison, severity
+from tf_gru_addon.errors import ExportError
 from tf_gru_addon.files import whole, writing
-from tf_gru_addon.flat_model import flat_model as flat_model
-
-Run = Callable[[Arrays], Arrays]
-
-_BATCH = 256  # rows at a time, whatever the size of an example
-_HALF = ("bfloat16", "float16")  # `run_model` gives such outputs in float32
-
-
-def unique_name(name: str, taken: set[str]) -> str:
-    """Returns a name of letters, digits and _ that is not taken, and takes it.
-
-    Args:
-        name: What it is to be like.
-        taken: The names taken, to which it is added. It begins with no "cut_", as the
-            tensors of a `cut.Cut` do.
-    """
-    base = re.sub(r"\W", "_", name)
-    base = f"_{base}" if base.startswith("cut_") else base
-    candidates = itertools.chain([base], (f"{base}_{n}" for n in itertools.count(1)))
-    result = next(each for each in candidates if each not in taken)
-    taken.add(result)
-    return result
+from tf_gru_addon.verify import Arrays, Run
 
 
 @contextlib.contextmanager
@@ -79,51 +45,6 @@ def require_new(path: str | os.PathLike) -> None:
         raise ExportError(
             f"{path}: exists already. Choose another output, or delete it."
         )
-
-
-def compare(
-    expected: Run,
-    received: Run,
-    cases: Mapping[str, Arrays],
-    model: keras.Model,
-    tolerance: float,
-) -> Comparison:
-    """Runs a model and its export.
-
-    Args:
-        expected: Gives the model's outputs, as `run_model` does.
-        received: Gives the export's, in the same order.
-        cases: What to run, as from `example_inputs`.
-        model: The model, whose weights are moved where rounding is to be found.
-        tolerance: The error from which on it is.
-    """
-    errors: dict[str, float] = {}
-    rounding: dict[str, float] = {}
-    problems: dict[str, str] = {}
-    layers = [model, *layers_of(model)]
-    for name, arrays in cases.items():
-        errors[name] = 0.0
-        for part in _parts(arrays):
-            wanted = expected(part)
-            try:
-                got = [np.asarray(y) for y in received(part)]
-            except Exception as error:  # whatever a runtime raises
-                reason = str(error).strip() or type(error).__name__
-                problems[name] = f"the export does not run: {reason}"
-            else:
-                problems[name] = _difference_of_form(wanted, got)
-            if problems[name]:
-                errors[name] = math.inf
-                break
-            error = _error(wanted, got)
-            errors[name] = max(errors[name], error, key=severity)
-            if error > tolerance:
-                spread = verify.rounding(expected, part, layers, _error)
-                rounding[name] = max(rounding.get(name, 0.0), spread, key=severity)
-    problems = {name: text for name, text in problems.items() if text}
-    decidable = verify.decidable(layers)
-    cases = tuple(errors.items())
-    return Comparison(cases, tolerance, rounding, problems, decidable)
 
 
 def measure(run: Run, arrays: Arrays, seconds: float = 1.0) -> float:
@@ -161,40 +82,3 @@ def why_not_keras(error: Exception, runtime: str | None = None) -> str:
     if runtime is None:
         return f"{export} fails on this model: {reason}"
     return f"{runtime} does not run what {export} writes of this model: {reason}"
-
-
-def _parts(arrays: Arrays) -> Iterator[Arrays]:
-    """Yields the rows of an example, not too many at a time."""
-    rows = len(arrays[0])
-    for start in range(0, max(rows, 1), _BATCH):
-        yield [x[start : start + _BATCH] if rows > _BATCH else x for x in arrays]
-
-
-def _difference_of_form(expected: Arrays, received: Arrays) -> str:
-    """Returns how outputs differ in number, shape or dtype; empty if they do not."""
-    if len(expected) != len(received):
-        return f"it has {len(received)} outputs where the model has {len(expected)}"
-    for index, (wanted, got) in enumerate(zip(expected, received, strict=True)):
-        output = "the output" if len(expected) == 1 else f"output {index}"
-        if wanted.shape != got.shape:
-            return (
-                f"{output} has the shape {got.shape} where the model's has "
-                f"{wanted.shape}"
-            )
-        if got.dtype != wanted.dtype and got.dtype.name not in _HALF:
-            return (
-                f"{output} has the dtype {got.dtype.name} where the model's has "
-                f"{wanted.dtype.name}"
-            )
-    return ""
-
-
-def _error(expected: Arrays, received: Arrays) -> float:
-    """Returns the largest error of outputs that have the same form."""
-    errors = [0.0]
-    for wanted, got in zip(expected, received, strict=True):
-        if wanted.size:
-            wanted, got = wanted.astype(np.float64), got.astype(np.float64)
-            scale = np.maximum(1.0, np.abs(wanted))
-            errors.append(float(np.max(np.abs(got - wanted) / scale)))
-    return float(np.max(errors))

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import collections
-import contextlib
-import io
 import os
-import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,20 +12,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_gru_addon.export.checks import check
-from tf_gru_addon.export.errors import ExportError
-from tf_gru_addon.export.examples import Arrays
-from tf_gru_addon.export.grus import as_grus
-from tf_gru_addon.export.parity import (
+from tf_gru_addon._compat import layers_of
+from tf_gru_addon.errors import ExportError
+from tf_gru_addon.export.parity_report import ParityReport
+from tf_gru_addon.export.steps import step_function
+from tf_gru_addon.export.target import (
+    STEP,
+    WHOLE,
+    Arrays,
+    Named,
+    Opened,
     Run,
-    measure,
-    new_output,
-    unique_name,
-    why_not_keras,
+    StepOptions,
+    Target,
+    endpoint_names,
 )
-from tf_gru_addon.export.parity_report import ParityReport, require_passed
-from tf_gru_addon.files import size
+from tf_gru_addon.export.whole import export_whole
+from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.ops.engines import use_engine
+from tf_gru_addon.streaming.streaming_model import StreamingModel
 
 
 def export_saved_model(
@@ -84,7 +85,8 @@ def export_saved_model(
         >>> loaded.serve(tf.zeros([2, 10, 3])).shape
         TensorShape([2, 4])
     """
-    checked = check(
+    return export_whole(
+        TARGET,
         model,
         path,
         tolerance=tolerance,
@@ -92,69 +94,24 @@ def export_saved_model(
         only_examples=only_examples,
         beside_keras=beside_keras,
     )
-    flat = checked.model
-    with new_output(path) as unfinished:
-        with as_grus(flat), use_engine("portable"):
-            write_saved_model(flat, unfinished)
-        ops = _ops(unfinished)
-        if foreign := [op for op in ops if not hasattr(tf.raw_ops, op)]:
-            raise ExportError(
-                f"{model.name}: a layer runs the op {foreign[0]}, which is not "
-                "TensorFlow's own. Take another layer."
-            )
-    first = next(iter(checked.cases.values()))
-    run = load_saved_model(checked.path)
-    return require_passed(
-        ParityReport(
-            format="saved_model",
-            path=checked.path,
-            size=size(checked.path),
-            ops=ops,
-            comparison=checked.compare(run),
-            latency_ms=measure(run, first),
-            **(_keras_export(flat, first) if beside_keras else {}),
+
+
+def _write(model: keras.Model, path: Path, quantize: str) -> list[GRU]:
+    with use_engine("portable"):
+        write_saved_model(model, path)
+    if foreign := [op for op in _count_ops(path) if not hasattr(tf.raw_ops, op)]:
+        raise ExportError(
+            f"{model.name}: a layer runs the op {foreign[0]}, which is not "
+            "TensorFlow's own. Take another layer."
         )
-    )
-
-
-def load_saved_model(path: str | os.PathLike) -> Run:
-    """Returns what runs a SavedModel, each time from the states that it was saved with.
-
-    Args:
-        path: The folder.
-    """
-    loaded = tf.saved_model.load(str(path))
-    variables = loaded.signatures["serving_default"].variables
-    states = [(v, v.numpy()) for v in variables if not v.trainable]
-
-    def run(arrays: Arrays) -> Arrays:
-        for state, value in states:
-            state.assign(value)
-        outputs = tf.nest.flatten(loaded.serve(*arrays))
-        return [np.asarray(output) for output in outputs]
-
-    return run
-
-
-def endpoint_names(model: keras.Model) -> tuple[list[str], list[str]]:
-    """Returns the names of a signature's inputs and outputs, in the model's order.
-
-    Args:
-        model: A `flat_model`.
-    """
-    inputs: set[str] = set()
-    outputs: set[str] = set()
-    return (
-        [unique_name(tensor.name, inputs) for tensor in model.inputs],
-        [unique_name(name, outputs) for name in model.output_names],
-    )
+    return []
 
 
 def write_saved_model(model: keras.Model, path: Path) -> None:
     """Writes a model with the endpoints of `export_saved_model`, and runs nothing.
 
     Args:
-        model: A `flat_model`.
+        model: A `prepared` model.
         path: The folder to write.
     """
     names, output_names = endpoint_names(model)
@@ -163,30 +120,95 @@ def write_saved_model(model: keras.Model, path: Path) -> None:
         for tensor, name in zip(model.inputs, names, strict=True)
     ]
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-
-    # The archive is given plain functions: a tf.function it traces and saves twice.
-    def run(*inputs):
+    @tf.function(input_signature=specs, autograph=False)
+    def serve(*inputs: tf.Tensor) -> Any:
         outputs = keras.tree.flatten(model(list(inputs), training=False))
         return outputs[0] if len(outputs) == 1 else outputs
 
-    serve = archive.add_endpoint("serve", run, input_signature=specs)
-
-    def named(*inputs):
+    @tf.function(input_signature=specs, autograph=False)
+    def named(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(output_names, tf.nest.flatten(serve(*inputs)), strict=True))
 
-    archive.add_endpoint("serving_default", named, input_signature=specs)
-    _quietly(archive.write_out, path)
+    save(model, path, {"serving_default": named}, serve=serve)
 
 
-def _quietly(write: Any, *arguments: Any, **options: Any) -> None:
-    """Calls what Keras writes with, which describes what it has written."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        write(*arguments, **options)
+def save(
+    model: keras.Model, path: Path, signatures: Mapping[str, Any], **functions: Any
+) -> None:
+    """Saves functions of a model.
+
+    Keras' `ExportArchive` is not used, because it sets attributes of the layers.
+
+    Args:
+        model: The model, whose variables and lookup tables are saved.
+        path: The folder to write.
+        signatures: The functions to save as signatures, by name.
+        **functions: Functions to save as attributes.
+    """
+    root = tf.__internal__.tracking.AutoTrackable()
+    root.variables = list(model.variables)
+    root.resources = _resources(model)
+    for name, function in functions.items():
+        setattr(root, name, function)
+    tf.saved_model.save(root, str(path), signatures=dict(signatures))
 
 
-def _ops(path: Path) -> dict[str, int]:
+def _resources(model: keras.Model) -> list[Any]:
+    """Returns what layers hold that TensorFlow has to save, such as lookup tables.
+
+    Variables are among it: Keras does not count the states of a layer among a model's
+    variables.
+    """
+    kinds = (tf.saved_model.experimental.TrackableResource, tf.Variable, tf.Module)
+    found: dict[int, Any] = {}
+
+    def visit(value: Any) -> None:
+        if isinstance(value, keras.Variable):
+            value = value.value
+        if isinstance(value, kinds):
+            found[id(value)] = value
+        elif isinstance(value, list | tuple):
+            for each in value:
+                visit(each)
+        elif isinstance(value, dict):
+            visit(list(value.values()))
+
+    for layer in layers_of(model):
+        visit(dict(vars(layer)))
+    return list(found.values())
+
+
+def write_step(streaming: StreamingModel, options: StepOptions, path: Path) -> None:
+    """Writes a step as a folder with the signatures `step` and `initial_states`."""
+    step = step_function(streaming, options)
+    initial_states = tf.function(
+        streaming.initial_states,
+        input_signature=[tf.TensorSpec([], tf.int32, "batch_size")],
+    ).get_concrete_function()
+    root = tf.Module()
+    root.variables_of_step = list(step.variables)
+    signatures = {STEP: step, "initial_states": initial_states}
+    tf.saved_model.save(root, str(path), signatures=signatures)
+
+
+def _open(path: Path, signature: str) -> Opened:
+    """Opens a SavedModel, which begins each call from the states it was saved with."""
+    loaded = tf.saved_model.load(str(path))
+    function = loaded.signatures[signature]
+    variables = function.variables if signature == WHOLE else ()
+    states = [(v, v.numpy()) for v in variables if not v.trainable]
+
+    def run(inputs: Named) -> Named:
+        for state, value in states:
+            state.assign(value)
+        results = function(**{name: tf.constant(x) for name, x in inputs.items()})
+        return {name: y.numpy() for name, y in results.items()}
+
+    run.loaded = loaded  # keep a reference: the function holds none
+    return Opened(run)
+
+
+def _count_ops(path: Path) -> dict[str, int]:
     """Returns how often each op stands in a SavedModel and its functions."""
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -197,23 +219,29 @@ def _ops(path: Path) -> dict[str, int]:
     return dict(collections.Counter(names))
 
 
-def _keras_export(model: keras.Model, arrays: Arrays) -> dict[str, Any]:
-    """Returns what a report says of Keras' own export."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / "saved_model"
-        runtime = None
-        try:
-            _quietly(model.export, path)
-            runtime = "TensorFlow"
-            loaded = tf.saved_model.load(str(path))
-            serve = loaded.signatures["serving_default"]
-            keys = list(serve.structured_input_signature[1])
-            names = keys if len(keys) == 1 else [each.name for each in model.inputs]
-            inputs = dict(zip(names, map(tf.constant, arrays), strict=True))
-            milliseconds = measure(
-                lambda _: [np.asarray(y) for y in serve(**inputs).values()], arrays
-            )
-        except Exception as error:  # whatever stops it is what there is to say
-            return {"keras_reason": why_not_keras(error, runtime)}
-        return {"keras_latency_ms": milliseconds, "keras_size": size(path)}
+def _keras_open(path: Path, model: keras.Model) -> Run:
+    loaded = tf.saved_model.load(str(path))
+    serve = loaded.signatures[WHOLE]
+    keys = list(serve.structured_input_signature[1])
+    names = keys if len(keys) == 1 else [each.name for each in model.inputs]
+
+    def run(arrays: Arrays) -> Arrays:
+        inputs = dict(zip(names, map(tf.constant, arrays), strict=True))
+        return [np.asarray(y) for y in serve(**inputs).values()]
+
+    run.loaded = loaded
+    return run
+
+
+TARGET = Target(
+    name="saved_model",
+    suffix="",
+    runtime="TensorFlow",
+    write=_write,
+    write_step=write_step,
+    open=_open,
+    count_ops=_count_ops,
+    keras_export=lambda model, path: model.export(path),
+    keras_open=_keras_open,
+    least_frames=0,
+)

@@ -1,6 +1,7 @@
 """One line that makes an existing model fast."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -12,9 +13,9 @@ from tf_gru_addon.errors import without_colours
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.layers.gru_cell import GRUCell
 from tf_gru_addon.layers.in_place import become_gru
-from tf_gru_addon.migrate import outputs
 from tf_gru_addon.migrate.acceleration import Acceleration
 from tf_gru_addon.ops import gru_step
+from tf_gru_addon.verify import outputs
 
 
 def accelerate(model: keras.layers.Layer, inputs: Any = None) -> Acceleration:
@@ -220,32 +221,41 @@ def _replace(layer: keras.layers.RNN, undo: contextlib.ExitStack) -> float:
         try:
             expected = outputs.layer_outputs(layer)
             undo_this.callback(become_gru(layer))
-            error = outputs.difference(outputs.layer_outputs(layer), expected)
-            allowed, spread = outputs.tolerance([layer]), 0.0
-            if allowed < error < np.inf:
-                spread = _spread(lambda _: outputs.layer_outputs(layer), None, [layer])
+            verdict = _judge(
+                lambda _: outputs.layer_outputs(layer), None, expected, [layer]
+            )
         except Exception as error:
             raise _OtherOutputsError(
                 f"it cannot be run: {_in_a_line(error)}"
             ) from error
-        if spread > verify.decidable([layer]):
+        if not verdict.decided:
             raise _OtherOutputsError(
-                f"rounding alone moves its outputs by {spread:.0e} of the largest, so "
-                "that nothing tells whether they would differ"
+                f"rounding alone moves its outputs by {verdict.spread:.0e} of the "
+                "largest, so a comparison cannot tell whether they would differ"
             )
-        if error > verify.limit(allowed, spread):
+        if not verdict.passed:
             raise _OtherOutputsError(
-                f"its outputs would differ, by {error:.0e} of the largest"
+                f"its outputs would differ, by {verdict.error:.0e} of the largest"
             )
         undo.push(undo_this.pop_all())
-    return error
+    return verdict.error
 
 
-def _spread(run: Any, inputs: Any, layers: list[keras.layers.Layer]) -> float:
-    """Returns how far rounding alone moves outputs, as `outputs.difference` has it."""
-    return verify.rounding(
-        run, inputs, layers, lambda one, other: outputs.difference(other, one)
-    )
+def _judge(
+    run: Callable[[Any], list[np.ndarray]],
+    inputs: Any,
+    expected: list[np.ndarray],
+    layers: list[keras.layers.Layer],
+) -> verify.Verdict:
+    """Runs what was changed, and compares its outputs with the expected ones."""
+
+    def spread() -> float:
+        return verify.rounding(
+            run, inputs, layers, lambda one, other: outputs.difference(other, one)
+        )
+
+    error = outputs.difference(run(inputs), expected)
+    return verify.judge(error, outputs.tolerance(layers), spread, layers)
 
 
 class _Trial(NamedTuple):
@@ -291,15 +301,12 @@ class _Trial(NamedTuple):
         def run(inputs):
             return outputs.model_outputs(model, layers, inputs)
 
-        error = outputs.difference(run(self.inputs), self.expected)
-        allowed = outputs.tolerance(layers)
-        if allowed < error < np.inf:
-            spread = _spread(run, self.inputs, layers)
-            if spread > verify.decidable(layers):
-                why = f"rounding alone moves its outputs on {self.what} by {spread:.0e}"
-                return _Trial(None, None, f"{why} of the largest"), 0.0
-            allowed = verify.limit(allowed, spread)
-        if error > allowed:
+        verdict = _judge(run, self.inputs, self.expected, layers)
+        error = verdict.error
+        if not verdict.decided:
+            why = f"rounding alone moves its outputs on {self.what} by"
+            return _Trial(None, None, f"{why} {verdict.spread:.0e} of the largest"), 0.0
+        if not verdict.passed:
             raise RuntimeError(
                 f"{model.name} gives other outputs with its GRU layers replaced, "
                 f"although each gives the same: on {self.what} they differ by "

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,16 +15,20 @@ import numpy as np
 
 from tf_gru_addon.datasets import Sequences
 from tf_gru_addon.export import ExportError
-from tf_gru_addon.export.examples import example_inputs, run_model
+from tf_gru_addon.export.export_streaming import export_streaming, load_streaming
 from tf_gru_addon.export.extras import require_extra
-from tf_gru_addon.export.parity import Run, flat_model, measure, new_output, require_new
-from tf_gru_addon.export.parity_report import readable_size
-from tf_gru_addon.export.targets import TARGETS, Target, target_of
+from tf_gru_addon.export.parity import measure, new_output, require_new
+from tf_gru_addon.export.parity_report import ParityReport, readable_size
+from tf_gru_addon.export.target import Target
+from tf_gru_addon.export.targets import targets as every_target
+from tf_gru_addon.export.whole import export_whole
 from tf_gru_addon.files import size
+from tf_gru_addon.flat_model import flat_model
 from tf_gru_addon.training.errors import RunError
 from tf_gru_addon.training.evaluate import load_run
 from tf_gru_addon.training.plot import plot_deployment
 from tf_gru_addon.training.workdir import Workdir
+from tf_gru_addon.verify import Run, example_inputs, run_model
 
 _BATCH = 64  # sequences per call
 
@@ -56,7 +60,9 @@ class Form(NamedTuple):
 
 
 def deploy(
-    workdir: str | os.PathLike[str], output: str | os.PathLike[str]
+    workdir: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    targets: Sequence[Target] | None = None,
 ) -> list[Form]:
     """Exports the trained model of a run to every target, and evaluates each.
 
@@ -65,6 +71,7 @@ def deploy(
         output: The folder to write: the exports, `deployment.json` with the returned
             measurements, and `deployment.png`, which plots them. It must not exist. On
             an error, nothing is written.
+        targets: The targets; None takes all of them.
 
     Returns:
         The trained model first, then each target.
@@ -83,10 +90,10 @@ def deploy(
         >>> trained = train(config, "runs/tiny")
         epoch 1/1  ...
         >>> [form.name for form in deploy("runs/tiny", "deployed")]
-        ['Keras', 'saved_model', 'saved_model, a step', 'onnx', 'onnx, a step', ...]
+        ['Keras', 'saved_model', 'saved_model, a step', 'litert', ...]
     """
-    targets = {name: target_of(name) for name in TARGETS}
-    packages = [package for each in targets.values() for package in each.packages]
+    targets = list(every_target().values()) if targets is None else targets
+    packages = [package for each in targets for package in each.packages]
     require_extra("The forms of a deployment", *packages)
     require_new(output)
     place = Workdir(workdir)
@@ -94,7 +101,7 @@ def deploy(
     with new_output(output) as folder:
         folder.mkdir()
         writer = _Writer(model, folder, Path(output), config.export.tolerance)
-        forms = [*writer.forms(size(place.model), splits["test"])]
+        forms = [*writer.forms(targets, size(place.model), splits["test"])]
         title = place.path.resolve().name
         plot_deployment(forms, folder / "deployment.png", title)
         (folder / "deployment.json").write_text(_as_json(title, forms), "utf-8")
@@ -165,10 +172,13 @@ class _Writer:
         self._folder, self._output = folder, output
         self._tolerance = tolerance
 
-    def forms(self, file_size: int, test: Sequences) -> Iterator[Form]:
+    def forms(
+        self, targets: Sequence[Target], file_size: int, test: Sequences
+    ) -> Iterator[Form]:
         """Yields the trained model, then each exported form.
 
         Args:
+            targets: The targets.
             file_size: The size of the model's own file in bytes.
             test: The test data.
         """
@@ -181,10 +191,9 @@ class _Writer:
             accuracy=float(np.mean(expected == test.labels)),
             agreeing=1.0,
         )
-        for name, step in itertools.product(TARGETS, (False, True)):
-            target = target_of(name, streaming=step)
-            file = f"{name}{'_step' if step else ''}{target.suffix}"
-            name = f"{name}, a step" if step else name
+        for target, step in itertools.product(targets, (False, True)):
+            file = f"{target.name}{'_step' if step else ''}{target.suffix}"
+            name = f"{target.name}, a step" if step else target.name
             try:
                 yield self._form(Form(name, step), target, file, expected, test)
             except ExportError as error:
@@ -206,9 +215,7 @@ class _Writer:
         """Writes a form, and returns it with its measurements."""
         path, later = self._folder / file, self._output / file
         try:
-            report = target.export(
-                self._model, path, tolerance=self._tolerance, beside_keras=False
-            )
+            report = self._export(target, form.step, path)
         except ExportError as error:
             if (failed := error.report) is None:
                 raise
@@ -216,7 +223,11 @@ class _Writer:
                 f"{later}: the export {failed.comparison.reason}. Nothing was written.",
                 dataclasses.replace(failed, path=later),
             ) from error
-        actual = _predictions(target.open(path, self._flat), test)
+        if form.step:
+            run = load_streaming(target, path, self._model)
+        else:
+            run = target.load(path, self._flat)
+        actual = _predictions(run, test)
         agreeing = float(np.mean(actual == expected))
         # If rounding decides outputs, it may also decide predictions.
         if agreeing < 1 and not report.comparison.undecided:
@@ -230,6 +241,14 @@ class _Writer:
             accuracy=float(np.mean(actual == test.labels)),
             agreeing=agreeing,
             max_error=report.max_error,
+        )
+
+    def _export(self, target: Target, step: bool, path: Path) -> ParityReport:
+        tolerance = self._tolerance
+        if step:
+            return export_streaming(self._model, path, target, tolerance=tolerance)
+        return export_whole(
+            target, self._model, path, tolerance=tolerance, beside_keras=False
         )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
 
 from tf_gru_addon._compat import layers_of
-from tf_gru_addon.export.errors import ExportError
+from tf_gru_addon.errors import ExportError
 
+#: The arrays of a model's inputs or outputs, in the model's order.
 Arrays = list[np.ndarray]
+Run = Callable[[Arrays], Arrays]
 
 #: Batch size and timesteps of the cases, where the model leaves them open. Latency is
 #: measured on the first.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -48,6 +48,47 @@ def decidable(layers: Iterable[keras.layers.Layer]) -> float:
         layers: The model and the layers in it.
     """
     return max(_DECIDABLE, _DECIDABLE_UNITS * _unit(layers))
+
+
+class Verdict(NamedTuple):
+    """What an error of outputs says.
+
+    Attributes:
+        error: How far the outputs are from the model's.
+        allowed: How far they may be.
+        spread: How far rounding alone moves the model's outputs; 0 where the tolerance
+            explains the error, or nothing can.
+        decided: Whether outputs that rounding moves so far tell right from wrong.
+    """
+
+    error: float
+    allowed: float
+    spread: float
+    decided: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is allowed; False where it is NaN."""
+        return self.decided and self.error <= self.allowed
+
+
+def judge(
+    error: float,
+    tolerance: float,
+    spread: Callable[[], float],
+    layers: Iterable[keras.layers.Layer],
+) -> Verdict:
+    """Returns what an error of outputs says.
+
+    Args:
+        error: How far the outputs are from the model's.
+        tolerance: What is allowed whatever the model.
+        spread: Returns how far `rounding` moves the model's outputs. It is called only
+            where the tolerance does not explain the error.
+        layers: The model and the layers in it.
+    """
+    moved = spread() if tolerance < error < np.inf else 0.0
+    return Verdict(error, limit(tolerance, moved), moved, moved <= decidable(layers))
 
 
 def rounding(
