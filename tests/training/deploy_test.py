@@ -6,7 +6,8 @@ import pytest
 from tf_gru_addon.export import ExportError
 from tf_gru_addon.export.saved_model import TARGET
 from tf_gru_addon.training import RunError, WorkdirError
-from tf_gru_addon.training.deploy import Form, deploy, print_deployment
+from tf_gru_addon.training.deploy import deploy
+from tf_gru_addon.training.deployment import Form, print_deployment
 
 
 def _refuse(*arguments):

@@ -2,7 +2,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.text import Text
 
-from tf_gru_addon.training.deploy import Form
+from tf_gru_addon.training.deployment import Form
 from tf_gru_addon.training.plot import deployment_figure, plot_history
 
 

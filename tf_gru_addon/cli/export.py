@@ -106,9 +106,10 @@ def export(
 )
 def deploy(*, workdir: str, output: str) -> None:
     """Write a trained model in every form, and measure each on the test data."""
-    from tf_gru_addon.training import deploy
+    from tf_gru_addon.training.deploy import deploy as write_all
+    from tf_gru_addon.training.deployment import print_deployment
 
-    deploy.print_deployment(deploy.deploy(workdir, output), output)
+    print_deployment(write_all(workdir, output), output)
 
 
 def _load_run(workdir: str) -> tuple[keras.Model, dict[str, Any]]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -18,12 +16,13 @@ from tf_gru_addon.export import ExportError
 from tf_gru_addon.export.export_streaming import export_streaming, load_streaming
 from tf_gru_addon.export.extras import require_extra
 from tf_gru_addon.export.parity import measure, new_output, require_new
-from tf_gru_addon.export.parity_report import ParityReport, readable_size
+from tf_gru_addon.export.parity_report import ParityReport
 from tf_gru_addon.export.target import Target
 from tf_gru_addon.export.targets import targets as every_target
 from tf_gru_addon.export.whole import export_whole
 from tf_gru_addon.files import size
 from tf_gru_addon.flat_model import flat_model
+from tf_gru_addon.training.deployment import Form, as_json
 from tf_gru_addon.training.errors import RunError
 from tf_gru_addon.training.evaluate import load_run
 from tf_gru_addon.training.plot import plot_deployment
@@ -31,32 +30,6 @@ from tf_gru_addon.training.workdir import Workdir
 from tf_gru_addon.verify import Run, example_inputs, run_model
 
 _BATCH = 64  # sequences per call
-
-
-class Form(NamedTuple):
-    """A form of the model, with its measurements.
-
-    Attributes:
-        name: "Keras", or a target's name, with ", a step" for its one-step form.
-        step: Whether it takes one timestep, with its states as inputs and outputs.
-        size: Its size in bytes.
-        latency_ms: Milliseconds for one sequence of 50 timesteps, or for one step.
-        accuracy: The accuracy on the test set.
-        agreeing: The fraction of the test set on which it predicts the same class as
-            the trained model.
-        max_error: The largest difference between its outputs and the trained model's.
-        refusal: Why this form cannot be exported; if set, only `name` and `step` have
-            a meaning.
-    """
-
-    name: str
-    step: bool = False
-    size: int = 0
-    latency_ms: float = 0.0
-    accuracy: float = 0.0
-    agreeing: float = 0.0
-    max_error: float = 0.0
-    refusal: str = ""
 
 
 def deploy(
@@ -104,55 +77,8 @@ def deploy(
         forms = [*writer.forms(targets, size(place.model), splits["test"])]
         title = place.path.resolve().name
         plot_deployment(forms, folder / "deployment.png", title)
-        (folder / "deployment.json").write_text(_as_json(title, forms), "utf-8")
+        (folder / "deployment.json").write_text(as_json(title, forms), "utf-8")
     return forms
-
-
-def _as_json(title: str, forms: list[Form]) -> str:
-    """Returns forms as JSON; a refused one has only its name and the reason."""
-    rows = [
-        {"name": form.name, "refusal": form.refusal}
-        if form.refusal
-        else {key: value for key, value in form._asdict().items() if key != "refusal"}
-        for form in forms
-    ]
-    return json.dumps({"run": title, "forms": rows}, indent=2) + "\n"
-
-
-def print_deployment(forms: list[Form], title: str) -> None:
-    """Prints forms as a table.
-
-    Args:
-        forms: The forms, from `deploy`.
-        title: The table's title.
-    """
-    import rich.box
-    import rich.console
-    import rich.table
-
-    console = rich.console.Console(highlight=False)
-    console.print(f"\n {title}", style="bold", markup=False)
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    table.add_column("form")
-    for heading in ("size", "latency", "accuracy", "same answers", "error"):
-        table.add_column(heading, justify="right")
-    for form in forms:
-        if not form.refusal:
-            table.add_row(
-                form.name,
-                readable_size(form.size),
-                f"{form.latency_ms:.3f} ms",
-                f"{form.accuracy:.4f}",
-                f"{form.agreeing:.2%}",
-                f"{form.max_error:.0e}",
-            )
-    console.print(table)
-    refusals: dict[str, list[str]] = {}
-    for form in forms:
-        if form.refusal:
-            refusals.setdefault(form.refusal, []).append(form.name)
-    for refusal, names in refusals.items():
-        console.print(f" no {'; '.join(names)}: {refusal}", markup=False)
 
 
 class _Writer:

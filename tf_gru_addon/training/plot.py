@@ -15,7 +15,7 @@ if typing.TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tf_gru_addon.training.deploy import Form
+    from tf_gru_addon.training.deployment import Form
 
 _INK, _GRID = "#33383d", "#e3e6e8"
 _COLOURS = {"train": "#1f6f8b", "validation": "#d9822b"}
