@@ -13,6 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any, NamedTuple
 
 from tf_gru_addon.packages import install_command
@@ -148,7 +149,7 @@ def in_export() -> bool:
     if save_context.in_save_context():
         return True
     # Only the stack shows Keras' exports to ONNX, LiteRT and OpenVINO.
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith("keras.src.export."):
             return True
@@ -189,7 +190,7 @@ def refuse_legacy_keras(layer_name: str, arguments: Any) -> None:
                 f"{layer_name} is a Keras 3 layer, and was called with a "
                 f"{type(argument).__name__} of Keras 2 (tf_keras). {remedy}"
             )
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith(
             ("tf_keras.src.layers.", "tf_keras.src.engine.base_layer")
@@ -236,7 +237,8 @@ def running_trainer(layers: list[Any]) -> str | None:
         The model's name and the method, as in "model.fit", or None.
     """
     wanted = {id(layer) for layer in layers}
-    for frame in sys._current_frames().values():
+    for top in sys._current_frames().values():
+        frame: FrameType | None = top
         while frame is not None:
             module = frame.f_globals.get("__name__", "")
             name = frame.f_code.co_name
@@ -281,7 +283,7 @@ class LayerCall(NamedTuple):
     """
 
     layer: Any
-    args: tuple
+    args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: list[keras.KerasTensor]
 

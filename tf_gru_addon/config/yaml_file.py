@@ -61,7 +61,9 @@ _NO_SUCH_VALUE = (ValueError, ArithmeticError, LookupError, AttributeError, Type
 
 
 def _line(place: yaml.Node | yaml.Event) -> str:
-    return f"line {place.start_mark.line + 1}"
+    return (
+        f"line {place.start_mark.line + 1}" if place.start_mark else "an unknown line"
+    )
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:

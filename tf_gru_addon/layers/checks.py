@@ -96,13 +96,12 @@ def require_sequences(
         unroll: Whether the number of timesteps must be known.
     """
     shape = getattr(sequences, "shape", None)
-    sizes = None if shape is None else tuple(shape)
-    known = sizes is not None and len(sizes) == 3
-    if not known or (features and sizes[2] not in (None, features)):
+    sizes = () if shape is None else tuple(shape)
+    if len(sizes) != 3 or (features and sizes[2] not in (None, features)):
         here = f", here (batch, timesteps, {features})" if features else ""
         raise ValueError(
             f"sequences of {layer} must have the shape (batch, timesteps, features)"
-            f"{here}; received {repr(sequences) if sizes is None else sizes}."
+            f"{here}; received {repr(sequences) if shape is None else sizes}."
         )
     if unroll and sizes[1] is None:
         raise ValueError(

@@ -85,8 +85,8 @@ def _load() -> tuple[ModuleType | None, Status]:
         return None, Status(False, f"{path} could not be loaded: {error}")
     library.gru_registration_error.restype = ctypes.c_char_p
     library.gru_isa.restype = ctypes.c_char_p
-    if error := library.gru_registration_error().decode():
-        return None, Status(False, f"TensorFlow refused its ops: {error}")
+    if reason := library.gru_registration_error().decode():
+        return None, Status(False, f"TensorFlow refused its ops: {reason}")
     return module, Status(True, _what_runs(library.gru_isa().decode()))
 
 

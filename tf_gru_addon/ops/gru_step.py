@@ -201,8 +201,8 @@ def gru_step_gradient(
     U_z, U_r, U_h = p.kernels
     masks = p.masks or [None]
     mask_z, mask_r, mask_h = masks if len(masks) == 3 else masks * 3
-    d_sigma = derivative(p.recurrent_activation)
-    d_phi = derivative(p.activation)
+    d_sigma = _DERIVATIVES[p.recurrent_activation]
+    d_phi = _DERIVATIVES[p.activation]
     d_z = dh * (h - c) * d_sigma(z)
     d_c = dh * (1 - z) * d_phi(c)
     if p.reset_after:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -149,7 +150,7 @@ def _scan(
         for _ in range(outputs)
     ]
 
-    def loop_body(t, state, writes):
+    def loop_body(t: Any, state: Any, writes: Any) -> Any:
         i = timesteps - 1 - t if backwards else t
         result, state = body([array.read(i) for array in reads], state)
         writes = [a.write(i, value) for a, value in zip(writes, result, strict=True)]
@@ -219,7 +220,7 @@ def _backward(
     """
     transposed = p._replace(kernels=tuple(tf.transpose(u) for u in p.kernels))
 
-    def body(row, dh):
+    def body(row: list[tf.Tensor], dh: tf.Tensor) -> Any:
         h, *gates = row[:5]
         rest = row[5:]
         if d_states is not None:
@@ -265,12 +266,14 @@ def _recur(
         return states if return_sequences else None, state
 
     @tf.custom_gradient
-    def recur(x_z, x_r, x_h, h0, U_z, U_r, U_h, bias):
+    def recur(
+        x_z: Any, x_r: Any, x_h: Any, h0: Any, U_z: Any, U_r: Any, U_h: Any, bias: Any
+    ) -> Any:
         x = [x_z, x_r, x_h]
         q = p._replace(kernels=(U_z, U_r, U_h), bias=None if p.bias is None else bias)
         (states, *gates), state = _forward(x, h0, q, mask, unroll, keep_gates)
 
-        def gradient(*upstream):
+        def gradient(*upstream: Any) -> Any:
             d_states = upstream[0] if return_sequences else None
             h = tf.concat([h0[tf.newaxis], states], axis=0)[:-1]
             kept = Gates(*gates) if keep_gates else step.gru_gates(x, h, q)
@@ -299,7 +302,7 @@ def _weight_gradients(
     else:
         h_h = gates.product
 
-    def product(operand, gradient):
+    def product(operand: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
         units = operand.shape[-1]
         return tf.matmul(
             tf.reshape(operand, [-1, units]),

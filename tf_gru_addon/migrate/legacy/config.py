@@ -164,7 +164,7 @@ def _parse_yaml(text: bytes) -> dict[str, Any]:
     class Loader(yaml.SafeLoader):
         """Reads plain data, and the tuples that Keras wrote."""
 
-    def number(loader: Loader, node: Any) -> Any:
+    def number(loader: Any, node: Any) -> Any:
         if len(node.value) > _MAX_YAML_DIGITS:
             raise yaml.YAMLError(f"a number of {len(node.value)} digits")
         kind = node.tag.rpartition(":")[2]
@@ -173,8 +173,8 @@ def _parse_yaml(text: bytes) -> dict[str, Any]:
     tag = "tag:yaml.org,2002:"
     Loader.add_constructor(f"{tag}int", number)
     Loader.add_constructor(f"{tag}float", number)
-    Loader.add_constructor(f"{tag}python/tuple", Loader.construct_yaml_seq)
-    Loader.add_constructor(f"{tag}python/unicode", Loader.construct_yaml_str)
+    Loader.add_constructor(f"{tag}python/tuple", yaml.SafeLoader.construct_yaml_seq)
+    Loader.add_constructor(f"{tag}python/unicode", yaml.SafeLoader.construct_yaml_str)
     try:
         if len(text) > _MAX_YAML_BYTES:
             raise ValueError(f"more than {_MAX_YAML_BYTES} bytes")
