@@ -23,9 +23,9 @@ def _model(*, chaotic, mask=True, reset_after=True, timesteps=None):
     gru = tf_gru_addon.GRU(
         UNITS, reset_after=reset_after, return_sequences=True, name="gru"
     )
-    layers = [keras.Input((timesteps, 6))]
+    layers = [keras.Input((timesteps, 6), name="x")]
     layers += [keras.layers.Masking()] if mask else []
-    model = keras.Sequential([*layers, gru, keras.layers.Dense(3)])
+    model = keras.Sequential([*layers, gru, keras.layers.Dense(3, name="y")])
     rng = np.random.default_rng(0)
     kernel, recurrent_kernel, bias = (
         rng.normal(size=w.shape, scale=w.shape[0] ** -0.5) for w in gru.get_weights()
@@ -147,8 +147,10 @@ def test_examples_in_the_place_of_inputs_that_tell_nothing(tmp_path):
 def test_an_export_of_another_shape_is_refused_and_says_so(tmp_path):
     """NumPy would broadcast these outputs against each other."""
     model = _model(chaotic=False)
-    layers = [keras.Input((None, 6)), *model.layers, keras.layers.Dense(1)]
-    wrong = keras.Sequential(layers)
+    narrow = keras.layers.Dense(1, name="y")
+    wrong = keras.Sequential(
+        [keras.Input((None, 6), name="x"), *model.layers[:-1], narrow]
+    )
     shapes = r"has the shape \(1, 50, 1\) where the model's has \(1, 50, 3\)"
     with pytest.raises(ExportError, match=shapes) as error:
         export_whole(_writing(wrong), model, tmp_path / "wrong", beside_keras=False)
