@@ -173,8 +173,9 @@ def _parse_yaml(text: bytes) -> dict[str, Any]:
     tag = "tag:yaml.org,2002:"
     Loader.add_constructor(f"{tag}int", number)
     Loader.add_constructor(f"{tag}float", number)
-    Loader.add_constructor(f"{tag}python/tuple", yaml.SafeLoader.construct_yaml_seq)
-    Loader.add_constructor(f"{tag}python/unicode", yaml.SafeLoader.construct_yaml_str)
+    safe: Any = yaml.SafeLoader
+    Loader.add_constructor(f"{tag}python/tuple", safe.construct_yaml_seq)
+    Loader.add_constructor(f"{tag}python/unicode", safe.construct_yaml_str)
     try:
         if len(text) > _MAX_YAML_BYTES:
             raise ValueError(f"more than {_MAX_YAML_BYTES} bytes")
