@@ -123,7 +123,7 @@ def test_a_model_of_unknown_training_classes(call, tmp_path, capsys):
             return keras.ops.clip(w, -0.5, 0.5)
 
     gru = tf_gru_addon.GRU(4, recurrent_constraint=Clip(), bias_regularizer=_penalty)
-    model = keras.Sequential([keras.Input((None, 3)), gru])
+    model = keras.Sequential([keras.Input((None, 3), name="x"), gru])
     model.compile(loss=_penalty)
     model.save(tmp_path / "clipped.keras")
     output = tmp_path / "served"

@@ -306,7 +306,7 @@ class _Loop(keras.layers.Layer):
             r"mine: ONNX Runtime's GRU computes in float32, and the layer in float64",
         ),
         (lambda: [_TimesTwo(name="odd"), tf_gru_addon.GRU(2)], r"odd.*op Betainc"),
-        (lambda: [_Loop()], r"gru.*: this GRU is called within a loop"),
+        (lambda: [_Loop()], r"gru.*: this GRU is called inside a loop"),
     ],
     ids=["activation", "recurrent_activation", "dtype", "op", "function"],
 )
