@@ -10,11 +10,18 @@ from tf_gru_addon.errors import ExportError
 from tf_gru_addon.shadow import shadow
 
 
-def require_graph(model: Any) -> None:
-    """Raises ExportError unless a model is built and knows its inputs and outputs.
+def flat_model(model: Any) -> keras.Model:
+    """Returns a shadow of a model whose inputs and outputs are flat lists.
+
+    The shadow computes with the weights of the model. Running or changing it leaves the
+    model alone.
 
     Args:
         model: A Sequential or functional model.
+
+    Raises:
+        ExportError: It is not a Keras model, it is not built, or it does not know its
+            inputs (a subclass of `keras.Model`).
     """
     if not isinstance(model, keras.Model):
         raise ExportError(
@@ -31,21 +38,5 @@ def require_graph(model: Any) -> None:
             f"{model.name}: a {type(model).__name__} does not say what its inputs are. "
             f"Make it a functional model: {wrap}."
         )
-
-
-def flat_model(model: Any) -> keras.Model:
-    """Returns a shadow of a model whose inputs and outputs are flat lists.
-
-    The shadow computes with the weights of the model. Running or changing it leaves the
-    model alone.
-
-    Args:
-        model: A Sequential or functional model.
-
-    Raises:
-        ExportError: It is not a Keras model, it is not built, or it does not know its
-            inputs (a subclass of `keras.Model`).
-    """
-    require_graph(model)
     copy = shadow(model)  # Keras sets attributes of the layers of a new model.
     return keras.Model(list(copy.inputs), list(copy.outputs), name=copy.name)

@@ -97,7 +97,9 @@ def test_a_zip_file_with_a_member_that_is_no_array(tmp_path):
     path = tmp_path / "gru.npz"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("format", "tf_gru_addon")
-    with pytest.raises(WeightsError, match=r"gru.npz: .*'format' .* no array"):
+    with pytest.raises(
+        WeightsError, match=r"the array 'format' is not in NumPy's format"
+    ):
         inspect_weights(path)
 
 

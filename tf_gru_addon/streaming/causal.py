@@ -16,7 +16,7 @@ import numpy as np
 
 from tf_gru_addon._compat import LayerCall, layer_calls
 from tf_gru_addon.errors import ExportError
-from tf_gru_addon.flat_model import require_graph
+from tf_gru_addon.flat_model import flat_model
 from tf_gru_addon.layers import keras2_masks
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.layers.gru_cell import GRUCell
@@ -86,7 +86,7 @@ _REASONS = {
 
 
 def read(model: keras.Model) -> CausalModel:
-    """Returns a model as steps. No attribute of the model or its layers is set.
+    """Returns a model as steps of its shadow; the model itself is only read.
 
     Args:
         model: A built Sequential or functional model with one input.
@@ -95,21 +95,21 @@ def read(model: keras.Model) -> CausalModel:
         ExportError: The model is of another kind, or one of its layers is not causal;
             the message names the layer and the reason.
     """
-    require_graph(model)
-    if len(model.inputs) != 1:
+    flat = flat_model(model)
+    if len(flat.inputs) != 1:
         raise ExportError(
             f"{model.name}: a model to stream must have one input, and this one has "
-            f"{len(model.inputs)}: {', '.join(x.name for x in model.inputs)}. "
+            f"{len(flat.inputs)}: {', '.join(x.name for x in flat.inputs)}. "
             "Concatenate them outside the model."
         )
-    (frames,) = model.inputs
+    (frames,) = flat.inputs
     if len(frames.shape) < 2 or None in frames.shape[2:]:
         raise ExportError(
             f"{model.name}: frames must have the shape (batch, frames, features), with "
             f"a fixed number of features; the model's input has {tuple(frames.shape)}."
         )
     reader = _Reader()
-    outputs = reader.model(model, [reader.slot(True, len(frames.shape))])
+    outputs = reader.model(flat, [reader.slot(True, len(frames.shape))])
     return CausalModel(
         model.name, tuple(reader.steps), frames, tuple(outputs), reader.slots
     )
