@@ -22,7 +22,7 @@ from tf_gru_addon.config import ConfigError, parse_config
 from tf_gru_addon.datasets import DataError, Sequences, load_csv, load_npz
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.migrate.legacy import LegacyModelError
-from tf_gru_addon.reading import Budget, FileRefusedError, boundary
+from tf_gru_addon.reading import Budget, FileRefusedError
 from tf_gru_addon.reading.budget import FACTOR, FLOOR
 from tf_gru_addon.weights import (
     WeightsError,
@@ -317,41 +317,6 @@ def test_an_override_with_a_long_index():
     override = f"{'a.' * 5000}a=1"
     with pytest.raises(ConfigError, match="nested more than 50 deep"):
         load_config(TINY, [override])
-
-
-# What libraries raise.
-
-
-class Panic(BaseException):
-    """As Rust's libraries raise."""
-
-
-@pytest.mark.parametrize(
-    ("problem", "message"),
-    [
-        (Panic("rust"), r"^a.bin: damaged \(Panic: rust\). Get it again.$"),
-        (MemoryError(), r"damaged \(it does not fit into memory\)"),
-        (RecursionError("stack"), r"damaged \(it is nested too deeply\)"),
-        (AssertionError(), r"damaged \(AssertionError\)"),
-        (ValueError("\x1b[31mred\x1b[0m\n\x07"), r"\(ValueError: red \\x07\)"),
-        (ValueError("x" * 9999), r"\(ValueError: x{297}\.\.\.\)"),
-        (FileRefusedError("it is bad."), r"^a.bin: it is bad\.$"),
-        (WeightsError("it is bad."), r"^a.bin: it is bad\.$"),
-        (WeightsError("a.bin: it is bad."), r"^a.bin: it is bad\.$"),
-    ],
-)
-def test_a_boundary(problem, message):
-    with (
-        pytest.raises(WeightsError, match=message),
-        boundary("a.bin", WeightsError, "damaged", "Get it again."),
-    ):
-        raise problem
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, FileNotFoundError])
-def test_what_passes_a_boundary(error):
-    with pytest.raises(error), boundary("a.bin", WeightsError, "damaged"):
-        raise error
 
 
 # What needs a framework to write.

@@ -105,6 +105,9 @@ def test_both_ways(tmp_path, monkeypatch, form):
             continue
         holds += 1
         file = inspect_weights(path, reset_after=stack[0].reset_after)
+        assert form.read is None or file.format == form.name
+        directions = sum(len(layer.directions) for layer in stack)
+        assert len(file.describe().splitlines()) == directions
         read = [layer for layers in file.grus.values() for layer in layers]
         assert [layer.direction for layer in read] == [x.direction for x in stack]
         for layer, other in zip(read, stack, strict=True):

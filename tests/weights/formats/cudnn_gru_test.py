@@ -16,7 +16,14 @@ from support.random_weights import (
     random_weights,
 )
 
-from tf_gru_addon.weights import WeightsError, from_cudnn_gru, to_cudnn_gru
+from tf_gru_addon.weights import (
+    GRULayer,
+    WeightsError,
+    from_cudnn_gru,
+    read_weights,
+    to_cudnn_gru,
+    write_weights,
+)
 
 
 @given(gru_weights(bias=True, reset_after=True, dtype="float32"))
@@ -79,3 +86,15 @@ def test_reset_before_is_refused():
 def test_what_is_no_cudnn_gru(shapes, message):
     with pytest.raises(WeightsError, match=message):
         from_cudnn_gru([np.ones(shape) for shape in shapes])
+
+
+def test_keras_2_loads_a_cudnn_grus_file(tf_keras, tmp_path):
+    weights = random_weights()
+    path = tmp_path / "gru.h5"
+    write_weights(path, weights, "cudnn_gru")
+    layer = tf_keras.layers.GRU(4, return_sequences=True)
+    model = tf_keras.Sequential([tf_keras.Input((None, 3)), layer])
+    model.load_weights(path)
+    x = inputs_for(weights)
+    assert_close(model(x), outputs_of(weights, x))
+    assert read_weights(path) == (GRULayer(weights),)

@@ -15,9 +15,12 @@ from support.random_weights import (
 )
 
 from tf_gru_addon.weights import (
+    GRULayer,
     WeightsError,
     from_tf1_variables,
+    inspect_weights,
     read_tf1_checkpoint,
+    read_weights,
     to_tf1_variables,
     write_tf1_checkpoint,
 )
@@ -182,3 +185,24 @@ def test_a_cell_that_lacks_a_variable_is_named(tmp_path):
     )
     with pytest.raises(WeightsError, match=r"ckpt: rnn/gru_cell: .*lacks gates/bias"):
         read_tf1_checkpoint(path)
+
+
+def test_both_directions_of_a_checkpoint(tmp_path):
+    before = random_weights(reset_after=False)
+    other = random_weights(reset_after=False, seed=1)
+    cells = {"rnn/fw/gru_cell": before, "rnn/bw/gru_cell": other, "x/gru_cell": before}
+    write_tf1_checkpoint(tmp_path / "a", cells)
+    both = {"rnn": (GRULayer(before, other),), "x/gru_cell": (GRULayer(before),)}
+    assert inspect_weights(tmp_path / "a").grus == both
+    write_tf1_checkpoint(tmp_path / "b", {"rnn/bw/gru_cell": other})
+    assert read_weights(tmp_path / "b") == (GRULayer(None, other),)
+    cells = {f"rnn/{way}/cell_{i}": other for way in ("fw", "bw") for i in range(2)}
+    write_tf1_checkpoint(tmp_path / "c", cells)
+    grus = inspect_weights(tmp_path / "c").grus
+    assert grus["rnn/fw/cell_1"] == (GRULayer(other),)
+    assert grus["rnn/bw/cell_0"] == (GRULayer(None, other),)
+    assert len(grus) == 4
+    smaller = random_weights(3, 2, reset_after=False)
+    write_tf1_checkpoint(tmp_path / "d", {"rnn/fw/a": other, "rnn/bw/a": smaller})
+    grus = {"rnn/fw/a": (GRULayer(other),), "rnn/bw/a": (GRULayer(None, smaller),)}
+    assert inspect_weights(tmp_path / "d").grus == grus

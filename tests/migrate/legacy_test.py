@@ -16,7 +16,7 @@ from support.oracles import ACTIVATIONS, gru
 import tf_gru_addon
 from tf_gru_addon import activations, load_legacy_model
 
-FOLDER = pathlib.Path(__file__).parents[2] / "fixtures"
+FOLDER = pathlib.Path(__file__).parents[1] / "fixtures"
 
 
 def _script():
