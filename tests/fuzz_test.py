@@ -13,7 +13,7 @@ from support.legacy_files import FIXTURES, edit_config
 from tf_gru_addon import load_legacy_model
 from tf_gru_addon.migrate.legacy import LegacyModelError
 
-#: How many cases of each kind; cut short there are 20 a file anyway.
+#: How many cases of each kind; each file is also cut short in 20 places.
 COUNT = 8
 FORMATS = [
     *fuzzing.FORMATS,
@@ -48,7 +48,7 @@ GARBAGE = st.one_of(
 
 
 def _places(value, place=()):
-    """Gives every place in a nested value, as keys."""
+    """Yields every place in a nested value as a tuple of keys."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, item in items:
         yield (*place, key)
@@ -74,7 +74,7 @@ def test_a_config_with_anything_in_it(data, name, tmp_path_factory):
 
 
 def _loads_or_refuses(path):
-    """Fails at any other error."""
+    """Loads a file; only the package's own error may be raised."""
     with contextlib.suppress(LegacyModelError), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*loaded without")
         load_legacy_model(path)

@@ -1,7 +1,7 @@
-"""Dropout masks of a cell: one per batch, wherever a cell is used.
+"""Dropout masks of a cell: one per batch, in every use of a cell.
 
-Most tests watch a cell whose output is the mask itself, so that what is asserted is
-which mask every timestep of every batch really met.
+Most tests use a cell whose output is the mask itself. So they see the mask of every
+timestep of every batch.
 """
 
 import copy
@@ -21,7 +21,7 @@ UNITS = 24
 
 @keras.saving.register_keras_serializable(package="tests")
 class MaskCell(DropoutRNNCellMixin, keras.layers.Layer):
-    """A third party's cell: the output is input mask + 10 * recurrent mask."""
+    """A user's cell: the output is input mask + 10 * recurrent mask."""
 
     def __init__(self, units=UNITS, dropout=0.5, recurrent_dropout=0.5, **kwargs):
         super().__init__(**kwargs)
@@ -58,7 +58,7 @@ def steps(batch=2, timesteps=4):
 
 
 def one_mask_a_batch(*batches):
-    """Asserts that each batch has one mask throughout, and a different one."""
+    """Asserts that each batch has one mask throughout, and that batches differ."""
     masks = []
     for outputs in batches:
         outputs = np.asarray(outputs)
@@ -217,7 +217,7 @@ def test_rnn(unroll, stateful, wrapper):
 
 
 def test_rnn_after_a_loop_written_by_hand():
-    """The next batch does not reuse the mask of an eager loop."""
+    """Checks that the next batch does not reuse the mask of an eager loop."""
     cell = MaskCell()
     eager = loop(cell, steps())
     layer = keras.layers.RNN(cell, return_sequences=True)
@@ -243,7 +243,7 @@ def test_bidirectional():
 
 @pytest.mark.parametrize("run_eagerly", [False, True])
 def test_fit(run_eagerly):
-    """The batches of an epoch, as the training step saw them."""
+    """Checks the batches of an epoch as the training step sees them."""
     seen = []
 
     class Model(keras.Model):
@@ -338,8 +338,8 @@ def test_count_masks_are_independent_and_cached_by_count():
     assert len(cell.get_dropout_mask_for_cell(x, True)) == 1
 
 
-def test_masks_of_ones_are_never_those_of_training():
-    """r2.0's cache ignored `training`: ones from inference were used in training."""
+def test_inference_masks_are_never_used_in_training():
+    """TF 2.0's cache ignored `training`: training used the ones of inference."""
     cell = MaskCell()
     x = tf.ones([2, UNITS])
     for training in (False, None):
@@ -349,13 +349,13 @@ def test_masks_of_ones_are_never_those_of_training():
     assert (mask.numpy() == 0).any()
 
 
-def test_rate_zero_gives_none():
+def test_rate_zero_makes_no_mask():
     cell = MaskCell(dropout=0.0, recurrent_dropout=0.0)
     assert cell.get_dropout_mask_for_cell(tf.ones([2, 3]), True) is None
     assert cell.get_recurrent_dropout_mask_for_cell(tf.ones([2, 3]), True, 3) is None
 
 
-def test_the_two_kinds_are_reset_apart():
+def test_the_two_kinds_of_masks_are_reset_separately():
     cell = MaskCell()
     x = tf.ones([2, UNITS])
     inputs, state = (
@@ -372,7 +372,7 @@ def test_the_two_kinds_are_reset_apart():
 
 @pytest.mark.parametrize("wrapper", [lambda f: f, tf.function])
 @pytest.mark.parametrize("kind", ["dropout", "recurrent_dropout"])
-def test_another_batch_size_names_the_reset(wrapper, kind):
+def test_the_error_for_another_batch_size_names_the_reset(wrapper, kind):
     cell = MaskCell()
 
     def two_batches():
@@ -386,7 +386,7 @@ def test_another_batch_size_names_the_reset(wrapper, kind):
         wrapper(two_batches)()
 
 
-def test_a_cell_that_skips_the_mixins_init_is_told():
+def test_a_cell_that_skips_the_mixins_init_is_refused():
     class Backwards(keras.layers.Layer, DropoutRNNCellMixin):
         dropout = recurrent_dropout = 0.5
 
@@ -406,14 +406,14 @@ def test_a_cell_keeps_no_graph_alive():
     assert graph() is None
 
 
-def test_gru_layer_draws_a_mask_a_batch():
+def test_gru_layer_draws_one_mask_per_batch():
     """A linear GRU that only adds its masked inputs shows the mask."""
     layer = GRU(
         1, dropout=0.5, activation=None, recurrent_activation=None, use_bias=False
     )
     x = np.zeros((1, 6, 40), "float32")
     layer(x)
-    # z = 0 and r = 0, so that the output is the candidate: the sum of masked inputs.
+    # With z = 0 and r = 0 the output is the candidate: the sum of masked inputs.
     kernel = np.zeros((40, 3), "float32")
     kernel[:, 2] = 2.0 ** np.arange(40)
     layer.set_weights([kernel, np.zeros((1, 3))])

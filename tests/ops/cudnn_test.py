@@ -1,6 +1,6 @@
-"""The cuDNN engine: what the op is given in a graph, and a layer that trains on it.
+"""The cuDNN engine: the op's inputs in a graph, and training with it.
 
-`every_engine_test.py` has its numbers.
+`every_engine_test.py` tests its numbers.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ from tf_gru_addon.ops.cudnn import ENGINE
 B, T, F, U = 2, 3, 4, 2
 
 
-def test_the_op_takes_what_it_is_given():
-    """It is traced as it is, with its gradient, for other sizes than those known."""
+def test_the_op_accepts_its_inputs():
+    """The real op and its gradient are traced with unknown sizes."""
     call = calls.make_call(*calls.numbers(shape=(B, T, F, U)), "float32")
     shapes = [(None, None, F), (None, U)]
     specs = [tf.TensorSpec(shape) for shape in shapes]
@@ -43,7 +43,7 @@ def test_the_op_takes_what_it_is_given():
 @pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_float16"])
 @pytest.mark.parametrize("name", ["holes", "wholly_masked_row"])
 def test_a_layer_trains_on_it(monkeypatch, ran, name, dtype):
-    """In both directions, beside the portable engine."""
+    """Trains in both directions, and compares with the portable engine."""
     monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", gru_op)
     monkeypatch.setattr(_compat, "on_cpu", lambda: False)
     layer = keras.layers.Bidirectional(

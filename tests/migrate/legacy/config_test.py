@@ -1,4 +1,4 @@
-"""Architectures in files of their own, and configs that are damaged."""
+"""Separate architecture files, and damaged configs."""
 
 import json
 import warnings
@@ -34,7 +34,7 @@ def build(k, units=3, **names):
 
 @pytest.fixture
 def apart(tf_keras, tmp_path):
-    """A model of Keras 2, and the paths of its weights and its architecture."""
+    """Returns a model of Keras 2, and the paths of its weights and architecture."""
     model = randomized(build(tf_keras))
     weights, architecture = tmp_path / "weights.h5", tmp_path / "model.json"
     model.save_weights(weights)
@@ -49,7 +49,7 @@ def test_an_architecture_and_its_weights(apart):
     assert_close(loaded(WORDS), model(WORDS))
 
 
-def test_layers_of_other_names_get_weights_in_order(tf_keras, apart, tmp_path):
+def test_layers_with_other_names_get_weights_in_order(tf_keras, apart, tmp_path):
     model, weights, architecture = apart
     other = build(tf_keras, first="words", last="answer")
     architecture.write_text(other.to_json())
@@ -78,7 +78,7 @@ def test_a_functional_model(tf_keras, tmp_path):
 
 
 def _tuples(value):
-    """Returns JSON with tuples in it, as Keras had them before it wrote YAML."""
+    """Returns JSON with tuples, as Keras encoded them before it wrote YAML."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     if isinstance(value, list) and all(isinstance(x, int | None) for x in value):
@@ -91,10 +91,10 @@ def _tuples(value):
     [
         ("model.yaml", lambda text: yaml.dump(_tuples(json.loads(text)))),
         ("model.yml", lambda text: text),
-        ("model.json", json.dumps),  # which makes JSON of JSON
+        ("model.json", json.dumps),  # double-encoded JSON
     ],
 )
-def test_other_ways_to_write_it(apart, tmp_path, name, write):
+def test_other_encodings(apart, tmp_path, name, write):
     model, weights, architecture = apart
     path = tmp_path / name
     text = write(architecture.read_text())
@@ -123,7 +123,7 @@ _BOMB = "a0: &a0 [1]\n" + "".join(
         ("model.yaml", "a: " + "1:1" * 1000, "digits"),
     ],
 )
-def test_what_is_no_architecture(apart, tmp_path, name, text, word):
+def test_files_that_are_not_architectures(apart, tmp_path, name, text, word):
     _, weights, _ = apart
     path = tmp_path / name
     path.write_text(text)
@@ -191,7 +191,7 @@ def test_arguments(apart, options, argument):
         load_legacy_model(**options)
 
 
-def test_no_such_file(apart, tmp_path):
+def test_a_missing_file(apart, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.json"):
         load_legacy_model(apart[1], architecture=tmp_path / "nothing.json")
 
@@ -208,7 +208,7 @@ def test_the_command_line(apart, call, tmp_path):
 
 
 def write_config(path, text):
-    """Writes a file with nothing but a config, which may be of any length."""
+    """Writes a file that holds only a config, of any length."""
     with h5py.File(path, "w", libver="latest") as file:
         file.attrs["keras_version"] = "2.2.4"
         file.attrs["model_config"] = text
@@ -227,13 +227,13 @@ def write_config(path, text):
         ('{"class_name": "GRU", "config": {"name": "one"}}', "'one' (GRU) is no"),
     ],
 )
-def test_a_config_that_is_none(tmp_path, text, word):
+def test_files_whose_config_is_invalid(tmp_path, text, word):
     write_config(tmp_path / "model.h5", text)
     refuses(tmp_path / "model.h5", word)
 
 
 @pytest.mark.parametrize("depth", [20, 200, 900])
-def test_a_config_that_is_nested_deeply(tmp_path, depth):
+def test_a_deeply_nested_config(tmp_path, depth):
     begin = '{"class_name": "TimeDistributed", "config": {"layer": '
     layer = begin * depth + '{"class_name": "Lambda", "config": {}}' + "}}" * depth
     text = f'{{"class_name": "Sequential", "config": [{layer}]}}'
