@@ -55,7 +55,7 @@ def test_a_tagger_of_words_and_letters(tf_keras, tmp_path):
     assert_close(outputs(again, x)[0], expected[0])
 
 
-def test_before_keras_2_2_time_distributed_passed_no_mask_inside(tf_keras, tmp_path):
+def test_before_keras_2_2_time_distributed_dropped_the_inner_mask(tf_keras, tmp_path):
     """A TimeDistributed passed its own mask on; here there is none."""
     of = tf_keras.layers
     model = tf_keras.Sequential([tf_keras.Input((T, 6), dtype="int32")])

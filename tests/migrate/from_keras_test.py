@@ -180,7 +180,7 @@ def test_a_layer_without_weights():
         from_keras(layer)
 
 
-def test_layers_that_are_not_connected():
+def test_layers_whose_sizes_do_not_match():
     layers = [built(gru()).layers[0] for _ in range(2)]
     with pytest.raises(WeightsError, match="Layer 1 takes 3 features, but layer 0"):
         from_keras(layers)

@@ -7,7 +7,7 @@ from tf_gru_addon.weights import WeightsError
 
 
 class Panic(BaseException):
-    """As Rust's libraries raise."""
+    """An exception like those of Rust's libraries."""
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ class Panic(BaseException):
         (WeightsError("a.bin: it is bad."), r"^a.bin: it is bad\.$"),
     ],
 )
-def test_a_boundary(problem, message):
+def test_exceptions_become_errors_that_name_the_file(problem, message):
     with (
         pytest.raises(WeightsError, match=message),
         boundary("a.bin", WeightsError, "damaged", "Get it again."),
@@ -33,6 +33,6 @@ def test_a_boundary(problem, message):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, FileNotFoundError])
-def test_what_passes_a_boundary(error):
+def test_exceptions_that_pass_unchanged(error):
     with pytest.raises(error), boundary("a.bin", WeightsError, "damaged"):
         raise error

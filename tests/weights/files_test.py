@@ -1,4 +1,4 @@
-"""Files of weights: told apart by their content, whole or not there."""
+"""Files of weights: recognised by content, and written completely or not at all."""
 
 import os
 
@@ -31,11 +31,11 @@ def test_content_decides_the_format_and_not_the_name(tmp_path, format, name):
     assert inspect_weights(str(tmp_path / name)).format == format
 
 
-def test_nothing_that_stood_there_is_touched(tmp_path, monkeypatch):
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
     path = tmp_path / "gru.npz"
     exists = type(path).exists
     path.write_bytes(b"mine")
-    # As if the file had come to be at the last moment.
+    # As if another process had just written the file.
     monkeypatch.setattr(type(path), "exists", lambda p: p != path and exists(p))
     with pytest.raises(FileExistsError, match="exists already"):
         write_weights(path, AFTER, "npz")
@@ -63,25 +63,25 @@ def test_nothing_that_stood_there_is_touched(tmp_path, monkeypatch):
         ("keras2", GRULayer(None, AFTER), r"received 1 layer\(s\), reverse"),
     ],
 )
-def test_what_a_format_cannot_hold(tmp_path, format, stack, message):
+def test_stacks_that_a_format_cannot_hold(tmp_path, format, stack, message):
     with pytest.raises(WeightsError, match=message):
         write_weights(tmp_path / "gru", stack, format)
     assert not os.listdir(tmp_path)
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_a_missing_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none: there is no such folder"):
         write_weights(tmp_path / "none" / "gru.npz", AFTER, "npz")
 
 
-def test_activations_that_the_file_has_otherwise(tmp_path):
+def test_activations_that_contradict_the_file(tmp_path):
     write_weights(tmp_path / "gru.npz", AFTER, "npz")
     assert read_weights(tmp_path / "gru.npz", activation="tanh") == (LAYER,)
     with pytest.raises(WeightsError, match="recurrent_activation is sigmoid in the fi"):
         read_weights(tmp_path / "gru.npz", recurrent_activation="hard_sigmoid")
 
 
-def test_what_is_no_file(tmp_path):
+def test_paths_that_are_not_files(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none: there is no such file"):
         read_weights(tmp_path / "none")
     for folder in (tmp_path, ".", "/"):
@@ -89,7 +89,7 @@ def test_what_is_no_file(tmp_path):
             read_weights(folder)
 
 
-def test_importing_loads_no_framework_but_numpy():
+def test_importing_loads_only_numpy():
     run_python(
         "import sys, tf_gru_addon; before = set(sys.modules)\n"
         "import tf_gru_addon.weights\n"

@@ -1,7 +1,7 @@
-"""Every format of the registry: what it writes, what it refuses, damaged files.
+"""Every registered format: round trips, refusals and damaged files.
 
-A new format is tested here without a change. Its own test in `formats/` compares it
-with files and outputs of its framework.
+These tests include a new format without a change. Its own test in `formats/` compares
+it with files and outputs of its framework.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from tf_gru_addon.weights.formats import FORMATS, written
 
 BEFORE = random_weights(reset_after=False)
 AFTER = random_weights()
-#: Stacks of every kind; a format has to hold at least one of them.
+#: Stacks of every kind. A format must hold at least one of them.
 STACKS = {
     "after": (GRULayer(AFTER),),
     "before": (GRULayer(BEFORE),),
@@ -57,12 +57,12 @@ def name_of(form, suffix=None):
 
 
 def without_peer(form, monkeypatch):
-    """Leaves the framework out, which other tests run."""
+    """Skips reading back in the framework, which other tests do."""
     monkeypatch.setitem(FORMATS, form.name, dataclasses.replace(form, peer=None))
 
 
 def held(form, folder):
-    """Returns a file of the first stack that the format holds, and the stack."""
+    """Writes the first stack that the format holds; returns the path and the stack."""
     for stack in STACKS.values():
         try:
             write_weights(folder / name_of(form), stack, form.name)
@@ -85,7 +85,7 @@ def test_the_registry():
 
 @EACH_WRITTEN
 def test_both_ways(tmp_path, monkeypatch, form):
-    """A format holds a stack completely, or refuses it and leaves nothing."""
+    """A format holds a stack completely, or refuses it and leaves no file."""
     without_peer(form, monkeypatch)
     holds = 0
     for index, (kind, stack) in enumerate(STACKS.items()):
@@ -147,7 +147,7 @@ def test_nothing_is_overwritten(tmp_path, monkeypatch, form):
 
 
 @EACH_WRITTEN
-def test_files_that_are_cut_short(tmp_path, monkeypatch, form):
+def test_truncated_files(tmp_path, monkeypatch, form):
     without_peer(form, monkeypatch)
     path, _ = held(form, tmp_path)
     for file in tmp_path.iterdir():
@@ -161,7 +161,7 @@ def test_files_that_are_cut_short(tmp_path, monkeypatch, form):
 
 @EACH_WRITTEN
 def test_files_with_wrong_bytes(tmp_path, monkeypatch, form):
-    """Most formats have no checksum: only numbers may be wrong, or it is an error."""
+    """Most formats have no checksum: only numbers may change, or reading fails."""
     without_peer(form, monkeypatch)
     rng = np.random.default_rng(0)
     path, _ = held(form, tmp_path)
@@ -187,7 +187,7 @@ def test_files_with_wrong_bytes(tmp_path, monkeypatch, form):
 
 @EACH
 def test_a_file_that_no_format_knows(tmp_path, monkeypatch, form):
-    for package in form.packages:  # it must not be asked for
+    for package in form.packages:  # the error must not ask for it
         monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / "a.bin").write_bytes(b"some text\n" * 9)
     with pytest.raises(WeightsError, match="no format recognises this file") as error:
@@ -212,7 +212,7 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, form):
 
 
 def test_a_new_format_is_one_object(tmp_path, monkeypatch):
-    """What an added module has to declare, and nothing else."""
+    """Adds a format with the required attributes only."""
     npz = FORMATS["npz"]
 
     def why_not(candidate):

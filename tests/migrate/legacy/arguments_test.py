@@ -1,4 +1,4 @@
-"""Unsupported arguments get a clear error, or are left out with a warni"""
+"""Unsupported arguments get a clear error, or are left out with a warning."""
 
 import warnings
 

@@ -38,7 +38,7 @@ def test_a_sequential_that_was_never_built(tf_keras, tmp_path):
         ([7], "refers to no layer"),
     ],
 )
-def test_a_graph_with_missing_layers(path, node, word):
+def test_invalid_connections(path, node, word):
     def edit(config):
         config["config"]["layers"][-1]["inbound_nodes"] = [node]
 

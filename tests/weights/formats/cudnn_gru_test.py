@@ -1,6 +1,6 @@
-"""CuDNNGRU's arrays, against the converter that Keras 2 loads its files with.
+"""CuDNNGRU's arrays, against Keras 2's own converter.
 
-A CuDNNGRU runs on GPUs alone; Keras 2's `GRU` takes its files on CPUs.
+A CuDNNGRU only runs on GPUs; Keras 2's `GRU` loads its files on CPUs.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def test_against_keras_2_reading_them(tf_keras, weights):
 
 @given(gru_weights(bias=True, reset_after=True, dtype="float32"))
 @few
-def test_against_what_keras_2_gives_a_cudnn_gru(tf_keras, weights):
+def test_against_keras_2_writing_them(tf_keras, weights):
     from tf_keras.src.layers.rnn.cudnn_gru import CuDNNGRU
     from tf_keras.src.saving.legacy.hdf5_format import preprocess_weights_for_loading
 
@@ -83,7 +83,7 @@ def test_reset_before_is_refused():
         ([(3, 6), (3, 6), (12,)], r"recurrent_kernel .*here \(2, 6\).*\(3, 6\)"),
     ],
 )
-def test_what_is_no_cudnn_gru(shapes, message):
+def test_arrays_that_are_not_a_cudnn_gru(shapes, message):
     with pytest.raises(WeightsError, match=message):
         from_cudnn_gru([np.ones(shape) for shape in shapes])
 

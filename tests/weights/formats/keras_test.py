@@ -27,7 +27,7 @@ NAN = np.where(np.arange(36).reshape(3, 12) == 5, np.nan, 1).astype("float32")
 
 
 @pytest.mark.parametrize("weights", [BEFORE, AFTER, random_weights(bias=False)])
-def test_keras_2_loads_what_is_written(tf_keras, tmp_path, weights):
+def test_keras_2_loads_a_written_file(tf_keras, tmp_path, weights):
     path = tmp_path / "gru.h5"
     write_weights(path, weights, "keras2")
     layer = tf_keras.layers.GRU(
@@ -108,7 +108,7 @@ def check_two_grus(path, model, whole):
     assert read == GRULayer(cell.forward, None, "tanh", "hard_sigmoid")
 
 
-def test_a_bias_decides_the_convention(tmp_path):
+def test_without_a_bias_the_convention_must_be_given(tmp_path):
     write_weights(tmp_path / "gru.h5", random_weights(bias=False), "keras2")
     with pytest.raises(WeightsError, match=r"gru.h5: .*Without a bias.*Give reset_aft"):
         inspect_weights(tmp_path / "gru.h5")
@@ -162,13 +162,13 @@ def test_a_cudnn_gru_beside_a_gru(tmp_path):
         ),
     ],
 )
-def test_hdf5_files_that_are_not_as_they_should_be(tmp_path, groups, message):
+def test_damaged_hdf5_files_are_refused(tmp_path, groups, message):
     write_h5(tmp_path / "gru.h5", groups)
     with pytest.raises(WeightsError, match=rf"gru.h5: .*{message}"):
         read_weights(tmp_path / "gru.h5", recurrent_activation="sigmoid")
 
 
-def test_an_hdf5_file_whose_numbers_are_not_there(tmp_path):
+def test_an_array_without_its_data_is_refused(tmp_path):
     with h5py.File(tmp_path / "gru.h5", "w") as file:
         for name, shape in [("kernel", (10**9, 3)), ("recurrent_kernel", (1, 3))]:
             file.create_dataset(f"gru/{name}:0", shape, "f4", chunks=True)

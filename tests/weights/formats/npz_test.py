@@ -52,9 +52,7 @@ NAN = np.where(np.arange(36).reshape(3, 12) == 5, np.nan, 1).astype("float32")
         (torch_arrays(AFTER) | {"bias_hh_l0": NAN}, r"bias_hh_l0\[0, 5\] is nan"),
     ],
 )
-def test_npz_files_that_are_not_as_they_should_be(
-    tmp_path, monkeypatch, arrays, message
-):
+def test_damaged_npz_files_are_refused(tmp_path, monkeypatch, arrays, message):
     monkeypatch.chdir(tmp_path)
     npz(tmp_path / "gru.npz", **arrays)
     with pytest.raises(WeightsError, match=rf"^\S*gru.npz: .*{message}"):

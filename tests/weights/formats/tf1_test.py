@@ -1,4 +1,4 @@
-"""TensorFlow 1's cells: against its GRUBlockCell op, and its own checkpoints."""
+"""TensorFlow 1's cells, against the GRUBlockCell op and a Saver's checkpoints."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ from tf_gru_addon.weights import (
 
 
 def block_cell(variables, x):
-    """The outputs of TensorFlow's fused cell."""
+    """Returns the outputs of TensorFlow's fused cell."""
     h = tf.zeros([len(x), variables["candidate/bias"].size])
     outputs = []
     for t in range(x.shape[1]):
@@ -84,7 +84,7 @@ def test_the_cudnn_compatible_cell(weights):
 
 
 @pytest.mark.parametrize("names", ["w_ru b_ru w_c b_c", "weights biases"])
-def test_other_names_of_the_same(names):
+def test_other_names_of_the_same_variables(names):
     weights = random_weights(reset_after=False)
     variables = to_tf1_variables(weights)
     if names.startswith("w_ru"):
@@ -112,7 +112,7 @@ def test_other_names_of_the_same(names):
         ({"candidate/bias": np.full(4, np.nan)}, r"candidate/bias\[0\] is nan"),
     ],
 )
-def test_what_is_no_tf1_cell(changes, message):
+def test_variables_that_are_not_a_tf1_cell(changes, message):
     weights = random_weights(reset_after=False, dtype="float64")
     variables = {**to_tf1_variables(weights), **changes}
     variables = {name: v for name, v in variables.items() if v is not None}
@@ -121,7 +121,7 @@ def test_what_is_no_tf1_cell(changes, message):
 
 
 def save_as_tensorflow_1_did(path, cells):
-    """Saves variables by name, with an optimizer's slots beside them, with a Saver."""
+    """Saves variables by name, and an optimizer's slots, with a Saver."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         for scope, weights in cells.items():
             for name, array in to_tf1_variables(weights).items():
@@ -144,7 +144,7 @@ def test_a_checkpoint_of_a_saver(tmp_path):
     assert read_tf1_checkpoint(tmp_path / "model.ckpt-7") == cells
 
 
-def test_a_saver_restores_what_is_written(tmp_path):
+def test_a_saver_restores_a_written_checkpoint(tmp_path):
     weights = random_weights(reset_after=False)
     path = str(tmp_path / "model.ckpt")
     write_tf1_checkpoint(path, {"rnn/gru_cell": weights, "": weights})
