@@ -23,7 +23,7 @@ def pytest_configure():
     if not os.environ.get("TEST_WHAT_IS_INSTALLED"):
         return
     if not PACKAGE.is_relative_to(sys.prefix):
-        raise pytest.UsageError(f"{PACKAGE} would be tested, not what is installed")
+        raise pytest.UsageError(f"the tests use {PACKAGE}, not the installed wheel")
     if not native.status().available:
         raise pytest.UsageError(f"no native engine: {native.status().reason}")
 

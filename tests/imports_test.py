@@ -153,7 +153,7 @@ def test_importing_loads_nothing_that_only_training_uses():
     run_python(IMPORT_THE_PACKAGE, " ".join(sorted(SUBMODULES)))
 
 
-def _error_of(code, env=None):
+def _import_error(code, env=None):
     """Returns the last error line of a process that fails to import the package."""
     process = run_python(code, env=env, check=False)
     assert process.returncode == 1, process.stderr
@@ -161,14 +161,14 @@ def _error_of(code, env=None):
 
 
 def test_without_tensorflow_the_error_says_what_to_install():
-    error = _error_of(HIDE + "hidden.add('tensorflow')\nimport tf_gru_addon")
+    error = _import_error(HIDE + "hidden.add('tensorflow')\nimport tf_gru_addon")
     assert error.startswith("ImportError: tf_gru_addon needs TensorFlow 2.16 or later")
     assert install_command(extra="cpu") in error
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_another_backend_in_the_environment(backend):
-    error = _error_of("import tf_gru_addon", {"KERAS_BACKEND": backend})
+    error = _import_error("import tf_gru_addon", {"KERAS_BACKEND": backend})
     assert error.startswith("ImportError: tf_gru_addon runs on Keras' TensorFlow")
     assert f"KERAS_BACKEND is {backend!r}. Set KERAS_BACKEND=tensorflow" in error
 
@@ -176,7 +176,7 @@ def test_another_backend_in_the_environment(backend):
 def test_another_backend_in_keras_json(tmp_path):
     """Without JAX, Keras itself fails to import, with a less helpful error."""
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
-    error = _error_of("import tf_gru_addon", {"KERAS_HOME": str(tmp_path)})
+    error = _import_error("import tf_gru_addon", {"KERAS_HOME": str(tmp_path)})
     assert error.startswith("ImportError: tf_gru_addon")
     assert "jax'" in error
     assert "KERAS_BACKEND=tensorflow, or change `backend` in keras.json" in error
@@ -209,7 +209,7 @@ def test_a_version_that_is_new_enough_is_accepted(monkeypatch, module, version):
 
 def test_legacy_keras_warns_on_import():
     code = "import warnings; warnings.simplefilter('error'); import tf_gru_addon"
-    error = _error_of(code, {"TF_USE_LEGACY_KERAS": "1"})
+    error = _import_error(code, {"TF_USE_LEGACY_KERAS": "1"})
     assert error.startswith("UserWarning: TF_USE_LEGACY_KERAS is set, so tf.keras is")
     assert "unset TF_USE_LEGACY_KERAS" in error
 

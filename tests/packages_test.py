@@ -55,6 +55,6 @@ def test_every_extra_that_errors_name_exists():
     try:
         importlib.metadata.version("tf_gru_addon")
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip("the package runs from its sources and is not installed")
+        pytest.skip("the package is not installed")
     for extra in ("cpu", "gpu", "train", "export"):
         assert packages._required(extra)

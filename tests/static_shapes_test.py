@@ -9,9 +9,10 @@ import functools
 import keras
 import pytest
 import tensorflow as tf
+from support.cudnn import pretend_gpu
 
 import tf_gru_addon
-from tf_gru_addon import _compat, native
+from tf_gru_addon import native
 from tf_gru_addon.ops import engines, litert
 
 F, U = 3, 5
@@ -100,7 +101,7 @@ def _actual(engine, name, monkeypatch, policy="float32"):
         pytest.skip(f"native: {native.status().reason}")
     layer = _layer(tf_gru_addon.GRU, name, dtype=policy)
     if engine == "cudnn":  # traced as if there were a GPU
-        monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+        pretend_gpu(monkeypatch)
     with engines.using(litert.ENGINE if engine == "litert" else engine):
         return _traces(layer, name)
 

@@ -83,7 +83,7 @@ def test_every_function_has_arguments_here():
         assert set(arguments) <= set(parameters)
 
 
-def is_right(name, argument, value):
+def has_valid_type(name, argument, value):
     """Returns whether a value has the argument's type."""
     if value is None:
         return argument in NONE and (name, argument) not in NEEDED
@@ -99,7 +99,7 @@ def test_wrong_types(name, argument, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     weights.write_weights(NPZ, WEIGHTS, "npz")
     for value in [None, *WRONG]:
-        if is_right(name, argument, value):
+        if has_valid_type(name, argument, value):
             continue
         with pytest.raises(ValueError, match=CALLED.get(argument, argument)) as error:
             getattr(weights, name)(**{**RIGHT[name], argument: value})

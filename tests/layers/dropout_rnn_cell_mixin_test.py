@@ -57,7 +57,7 @@ def steps(batch=2, timesteps=4):
     return tf.ones([batch, timesteps, UNITS])
 
 
-def one_mask_a_batch(*batches):
+def assert_one_mask_per_batch(*batches):
     """Asserts that each batch has one mask throughout, and that batches differ."""
     masks = []
     for outputs in batches:
@@ -95,7 +95,7 @@ def test_eager_loop():
     for _ in range(3):
         reset(cell)
         batches.append(loop(cell, steps()))
-    one_mask_a_batch(*batches)
+    assert_one_mask_per_batch(*batches)
 
 
 def test_function_called_twice():
@@ -106,7 +106,7 @@ def test_function_called_twice():
         return loop(cell, x)
 
     eager = loop(cell, steps())
-    one_mask_a_batch(eager, batch(steps()), batch(steps()), batch(steps(3, 5)))
+    assert_one_mask_per_batch(eager, batch(steps()), batch(steps()), batch(steps(3, 5)))
 
 
 def test_two_batches_in_one_function():
@@ -118,7 +118,7 @@ def test_two_batches_in_one_function():
         reset(cell)
         return first, loop(cell, x)
 
-    one_mask_a_batch(*batches(steps()), *batches(steps()))
+    assert_one_mask_per_batch(*batches(steps()), *batches(steps()))
 
 
 @pytest.mark.parametrize("how", ["range", "iterator", "map_fn", "scan"])
@@ -145,7 +145,7 @@ def test_loop_over_batches_in_a_graph(how):
         return outputs.stack()
 
     x = tf.ones([3, 2, 4, UNITS])
-    one_mask_a_batch(*batches(x), *batches(x))
+    assert_one_mask_per_batch(*batches(x), *batches(x))
 
 
 def test_reset_by_hand_in_a_loop_over_batches():
@@ -165,7 +165,7 @@ def test_reset_by_hand_in_a_loop_over_batches():
             all_outputs = all_outputs.write(i, tf.transpose(outputs.stack(), [1, 0, 2]))
         return all_outputs.stack()
 
-    one_mask_a_batch(*batches(), *batches())
+    assert_one_mask_per_batch(*batches(), *batches())
 
 
 @pytest.mark.parametrize("wrapper", [lambda f: f, tf.function])
@@ -183,7 +183,7 @@ def test_while_loop(wrapper):
         return tf.transpose(outputs.stack(), [1, 0, 2])
 
     batch = wrapper(batch)
-    one_mask_a_batch(*(batch(steps()) for _ in range(3) if not reset(cell)))
+    assert_one_mask_per_batch(*(batch(steps()) for _ in range(3) if not reset(cell)))
 
 
 def test_branch_inside_a_loop():
@@ -202,7 +202,7 @@ def test_branch_inside_a_loop():
             outputs = outputs.write(t, h)
         return tf.transpose(outputs.stack(), [1, 0, 2])
 
-    one_mask_a_batch(batch(steps()), batch(steps()))
+    assert_one_mask_per_batch(batch(steps()), batch(steps()))
 
 
 @pytest.mark.parametrize("unroll", [False, True])
@@ -213,7 +213,7 @@ def test_rnn(unroll, stateful, wrapper):
         MaskCell(), return_sequences=True, unroll=unroll, stateful=stateful
     )
     batch = wrapper(lambda x: layer(x, training=True))
-    one_mask_a_batch(*(batch(steps()) for _ in range(3)))
+    assert_one_mask_per_batch(*(batch(steps()) for _ in range(3)))
 
 
 def test_rnn_after_a_loop_written_by_hand():
@@ -221,16 +221,16 @@ def test_rnn_after_a_loop_written_by_hand():
     cell = MaskCell()
     eager = loop(cell, steps())
     layer = keras.layers.RNN(cell, return_sequences=True)
-    one_mask_a_batch(eager, layer(steps(), training=True))
+    assert_one_mask_per_batch(eager, layer(steps(), training=True))
     assert layer(steps(5), training=True).shape == (5, 4, UNITS)
 
 
 def test_stacked_cells():
     cells = [MaskCell(), MaskCell()]
     layer = keras.layers.RNN(keras.layers.StackedRNNCells(cells), return_sequences=True)
-    one_mask_a_batch(*(layer(steps(), training=True) for _ in range(2)))
+    assert_one_mask_per_batch(*(layer(steps(), training=True) for _ in range(2)))
     batch = tf.function(lambda x: layer(x, training=True))
-    one_mask_a_batch(*(batch(steps()) for _ in range(3)))
+    assert_one_mask_per_batch(*(batch(steps()) for _ in range(3)))
 
 
 def test_bidirectional():
@@ -238,7 +238,7 @@ def test_bidirectional():
         keras.layers.RNN(MaskCell(), return_sequences=True)
     )
     batches = [layer(steps(), training=True) for _ in range(2)]
-    one_mask_a_batch(*(half for b in batches for half in tf.split(b, 2, -1)))
+    assert_one_mask_per_batch(*(half for b in batches for half in tf.split(b, 2, -1)))
 
 
 @pytest.mark.parametrize("run_eagerly", [False, True])
@@ -262,7 +262,7 @@ def test_fit(run_eagerly):
     model.fit(steps(8), tf.zeros([8, 4, 1]), batch_size=2, epochs=2, verbose=0)
     batches = [o for o in seen if o.shape[0] == 2]
     assert len(batches) >= 8
-    one_mask_a_batch(*batches[-8:])
+    assert_one_mask_per_batch(*batches[-8:])
     seen.clear()
     model.predict(steps(), verbose=0)
     assert (seen[-1] == 11).all(), "inference is without dropout"
@@ -272,13 +272,15 @@ def test_clone_and_deepcopy_share_no_mask():
     cell = MaskCell(seed=3)
     first = loop(cell, steps())
     for copied in (copy.deepcopy(cell), MaskCell.from_config(cell.get_config())):
-        one_mask_a_batch(loop(copied, steps()))
+        assert_one_mask_per_batch(loop(copied, steps()))
         assert copied._mask_seeds is not cell._mask_seeds
     inputs = keras.Input((None, UNITS))
     model = keras.Model(inputs, keras.layers.RNN(cell, return_sequences=True)(inputs))
     clone = keras.models.clone_model(model)
-    one_mask_a_batch(first, model(steps(), training=True))
-    one_mask_a_batch(clone(steps(), training=True), clone(steps(), training=True))
+    assert_one_mask_per_batch(first, model(steps(), training=True))
+    assert_one_mask_per_batch(
+        clone(steps(), training=True), clone(steps(), training=True)
+    )
 
 
 @pytest.mark.parametrize(

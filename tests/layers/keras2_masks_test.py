@@ -18,9 +18,9 @@ pytestmark = ALLOW_WARNINGS
 @pytest.mark.parametrize(
     ("make", "source"),
     [
-        (legacy_cases.behind_a_mask, "masking"),
-        (legacy_cases.behind_a_mask_of_parts, "words"),
-        (lambda k: legacy_cases.behind_a_mask_of_parts(k)[3:5], "parts"),
+        (legacy_cases.after_a_mask, "masking"),
+        (legacy_cases.after_a_mask_of_parts, "words"),
+        (lambda k: legacy_cases.after_a_mask_of_parts(k)[3:5], "parts"),
     ],
 )
 def test_every_layer_after_a_mask(tf_keras, make, source, tmp_path):

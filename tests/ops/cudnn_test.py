@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from support import calls
-from support.cudnn import gru_op
+from support.cudnn import pretend_gpu
 from support.harness import assert_close, op_types
 
 import tf_gru_addon
-from tf_gru_addon import _compat
 from tf_gru_addon.ops.cudnn import ENGINE
 
 B, T, F, U = 2, 3, 4, 2
@@ -44,8 +43,7 @@ def test_the_op_accepts_its_inputs():
 @pytest.mark.parametrize("name", ["holes", "wholly_masked_row"])
 def test_a_layer_trains_on_it(monkeypatch, ran, name, dtype):
     """Trains in both directions, and compares with the portable engine."""
-    monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", gru_op)
-    monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+    pretend_gpu(monkeypatch, with_op=True)
     layer = keras.layers.Bidirectional(
         tf_gru_addon.GRU(U, return_sequences=True, dtype=dtype), dtype=dtype
     )

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.cudnn import pretend_gpu
 from support.harness import op_types
 
 import tf_gru_addon
-from tf_gru_addon import _compat, native
+from tf_gru_addon import native
 from tf_gru_addon.ops import engines
 from tf_gru_addon.ops.call import Engine, Result
 
@@ -120,8 +121,7 @@ def test_a_named_engine_that_cannot_run_raises(options, message):
 
 
 def test_with_a_gpu_cudnn_comes_first(monkeypatch):
-    """Pretends that a GPU is visible."""
-    monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+    pretend_gpu(monkeypatch)
     assert tf_gru_addon.GRU(2).explain().engine == "cudnn"
     assert not tf_gru_addon.GRU(2).supports_jit
     for options in (

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from support import calls
-from support.cudnn import gru_op
+from support.cudnn import pretend_gpu
 from support.harness import run_python
 
-from tf_gru_addon import GRU, _compat, native, use_engine
+from tf_gru_addon import GRU, native, use_engine
 from tf_gru_addon.ops import cudnn, litert, portable
 from tf_gru_addon.ops import native as native_engine
 
@@ -41,14 +41,13 @@ def get_engine(monkeypatch):
 
     def get(name):
         if name == "cudnn":
-            monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", gru_op)
-            monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+            pretend_gpu(monkeypatch, with_op=True)
         return ENGINES[name]
 
     return get
 
 
-def _cudnn_has(case):
+def _cudnn_supports(case):
     usual = {"reset_after": True, "use_bias": True, "activation": "tanh"}
     usual |= {"recurrent_activation": "sigmoid", "recurrent_masks": 0}
     return case.get("input_masks", 0) <= 1 and usual.items() <= (usual | case).items()
@@ -57,7 +56,7 @@ def _cudnn_has(case):
 def _cases():
     for engine, (name, case) in itertools.product(ENGINES, calls.CASES.items()):
         small = case.get("shape", (1,))[-1] < 3  # its stand-in is slow
-        if engine != "cudnn" or (_cudnn_has(case) and small):
+        if engine != "cudnn" or (_cudnn_supports(case) and small):
             yield engine, name
 
 
@@ -73,7 +72,7 @@ def test_cudnn_refuses_the_other_cases(get_engine):
     engine, dtype = get_engine("cudnn")
     for name, case in calls.CASES.items():
         call = calls.make_call(*calls.numbers(**case), dtype)
-        assert bool(engine.why_not(call)) != _cudnn_has(case), name
+        assert bool(engine.why_not(call)) != _cudnn_supports(case), name
 
 
 @pytest.mark.parametrize("engine", HERE)

@@ -74,12 +74,12 @@ def unused_link(file, name, folder):
     file["unused"] = h5py.ExternalLink(str(folder / "canary.h5"), "x")
 
 
-def in_itself(file, name, folder):
+def cyclic_group(file, name, folder):
     group = file[name].parent
     group["again"] = group
 
 
-def twice(file, name, folder):
+def array_with_two_paths(file, name, folder):
     file["again"] = file[name]
 
 
@@ -91,12 +91,12 @@ HOSTILE = {
     external_link_to_a_pipe: "is a soft or external link",
     soft_link: "is a soft or external link",
     unused_link: "is a soft or external link",
-    in_itself: "also has another path",
-    twice: "also has another path",
+    cyclic_group: "also has another path",
+    array_with_two_paths: "also has another path",
 }
 
 
-def an_array(file):
+def first_array(file):
     """Returns the name of the first array with more than one axis."""
     names = []
     file.visititems(
@@ -105,17 +105,17 @@ def an_array(file):
     return names[0]
 
 
-def spoil(path, edit):
+def damage(path, edit):
     """Edits an HDF5 file, or the one inside a `.keras` file."""
     if path.suffix != ".keras":
         with h5py.File(path, "r+") as file:
-            edit(file, an_array(file), path.parent)
+            edit(file, first_array(file), path.parent)
         return
     with zipfile.ZipFile(path) as old:
         members = {name: old.read(name) for name in old.namelist()}
     weights = path.with_name("inner.h5")
     weights.write_bytes(members["model.weights.h5"])
-    spoil(weights, edit)
+    damage(weights, edit)
     members["model.weights.h5"] = weights.read_bytes()
     with zipfile.ZipFile(path, "w") as new:
         for name, content in members.items():
@@ -157,7 +157,7 @@ ALL = pytest.mark.parametrize("edit", HOSTILE, ids=lambda edit: edit.__name__)
 
 @ALL
 def test_weights(weights_h5, edit):
-    spoil(weights_h5, edit)
+    damage(weights_h5, edit)
     refused(inspect_weights, weights_h5, HOSTILE[edit])
     read = lambda path: read_weights(path, recurrent_activation="sigmoid")  # noqa: E731
     refused(read, weights_h5, HOSTILE[edit])
@@ -165,7 +165,7 @@ def test_weights(weights_h5, edit):
 
 @ALL
 def test_weights_in_a_keras_file(model_keras, edit):
-    spoil(model_keras, edit)
+    damage(model_keras, edit)
     refused(inspect_weights, model_keras, HOSTILE[edit])
 
 
@@ -173,7 +173,7 @@ def test_weights_in_a_keras_file(model_keras, edit):
 def test_legacy_hdf5(tmp_path, edit):
     path = tmp_path / "model.h5"
     shutil.copy(FIXTURES / "keras2_gru.h5", path)
-    spoil(path, edit)
+    damage(path, edit)
     refused(load_legacy_model, path, HOSTILE[edit])
 
 
@@ -182,18 +182,18 @@ def test_legacy_keras_file(tf_keras, tmp_path, edit):
     path = tmp_path / "model.keras"
     layers = [tf_keras.layers.GRU(4, input_shape=(None, 3))]
     tf_keras.Sequential(layers).save(path)
-    spoil(path, edit)
+    damage(path, edit)
     refused(load_legacy_model, path, HOSTILE[edit])
 
 
 @ALL
 def test_a_run(tmp_path, model_keras, edit):
     a_run(tmp_path)
-    spoil(model_keras, edit)
+    damage(model_keras, edit)
     refused(lambda path: load_run(Workdir(path.parent)), model_keras, HOSTILE[edit])
 
 
-@pytest.mark.parametrize("edit", [external, external_link, external_pipe, in_itself])
+@pytest.mark.parametrize("edit", [external, external_link, external_pipe, cyclic_group])
 def test_the_command_line(call, weights_h5, model_keras, tmp_path, edit):
     new = tmp_path / "new"
     convert = ("--recurrent_activation", "sigmoid")
@@ -211,7 +211,7 @@ def test_the_command_line(call, weights_h5, model_keras, tmp_path, edit):
                 write_weights(path, random_weights(), "keras2")
             else:
                 keras_model(path)
-        spoil(path, edit)
+        damage(path, edit)
         with fuzzing.bounded():
             code, out, err = call(*arguments)
         assert (code, out) == (2, "")

@@ -4,6 +4,15 @@ import numpy as np
 import tensorflow as tf
 from support import oracles
 
+from tf_gru_addon import _compat
+
+
+def pretend_gpu(monkeypatch, *, with_op=False):
+    """Makes TensorFlow seem to see a GPU; optionally replaces the op by `gru_op`."""
+    monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+    if with_op:
+        monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", gru_op)
+
 
 def read_buffer(params, F, U):
     """Splits the buffer as NVIDIA documents it: matrices, then biases; r, z, n."""

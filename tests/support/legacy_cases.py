@@ -339,7 +339,7 @@ def _quick_gru(k):
     return functools.partial(k.layers.GRU, reset_after=False)
 
 
-def behind_a_mask(k):
+def after_a_mask(k):
     """Every layer that can follow a mask (batch, timesteps)."""
     of, gru = k.layers, _quick_gru(k)
     inner = k.Sequential([of.Dense(3), gru(3, return_sequences=True)])
@@ -378,7 +378,7 @@ def behind_a_mask(k):
     ]
 
 
-def behind_a_mask_of_parts(k):
+def after_a_mask_of_parts(k):
     """Layers that follow a mask (batch, timesteps, parts)."""
     of, over = k.layers, k.layers.TimeDistributed
     gru = _quick_gru(k)

@@ -87,7 +87,7 @@ def test_another_host_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "\0\xff", "7"])
-def test_an_empty_lock_file(tmp_path, content):
+def test_a_lock_file_without_an_owner(tmp_path, content):
     (tmp_path / NAME).write_text(content)
     with open(tmp_path / NAME, "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

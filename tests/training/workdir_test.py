@@ -18,7 +18,7 @@ def tree(path):
     }
 
 
-def begun(path, config):
+def started(path, config):
     place = Workdir(path)
     place.check(config, resume=False)
     with place.locked():
@@ -54,7 +54,7 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path, make_config):
 
 
 def test_a_run_is_not_overwritten(tmp_path, make_config):
-    begun(tmp_path, make_config())
+    started(tmp_path, make_config())
     before = tree(tmp_path)
     with pytest.raises(WorkdirError, match="the folder is not empty"):
         Workdir(tmp_path).check(make_config(), resume=False)
@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_created(tmp_path, make_config):
     ],
 )
 def test_another_config_is_refused(tmp_path, make_config, change, message):
-    place = begun(tmp_path, make_config())
+    place = started(tmp_path, make_config())
     place.state.write_text("")
     before = tree(tmp_path)
     with pytest.raises(
@@ -113,23 +113,23 @@ def test_another_config_is_refused(tmp_path, make_config, change, message):
 
 
 def test_more_epochs_are_accepted(tmp_path, make_config):
-    place = begun(tmp_path, make_config())
+    place = started(tmp_path, make_config())
     place.state.write_text("")
     place.check(make_config(epochs=9), resume=True)
 
 
 def test_another_export_is_accepted(tmp_path, make_config):
-    place = begun(tmp_path, make_config(formats=["saved_model"]))
+    place = started(tmp_path, make_config(formats=["saved_model"]))
     place.state.write_text("")
     place.check(make_config(), resume=True)
 
 
 def test_any_config_is_accepted_before_training(tmp_path, make_config):
-    begun(tmp_path, make_config()).check(make_config(seed=3), resume=True)
+    started(tmp_path, make_config()).check(make_config(seed=3), resume=True)
 
 
 def test_a_run_without_a_finished_epoch_starts_again(tmp_path, make_config):
-    place = begun(tmp_path, make_config())
+    place = started(tmp_path, make_config())
     place.tensorboard.mkdir()
     place.check(make_config(seed=3), resume=False)
     (tmp_path / "thesis.tex").write_text("")
@@ -138,7 +138,7 @@ def test_a_run_without_a_finished_epoch_starts_again(tmp_path, make_config):
 
 
 def test_data_at_another_path_is_accepted(tmp_path, make_config):
-    place = begun(tmp_path, make_config())
+    place = started(tmp_path, make_config())
     place.state.write_text("")
     content = make_config().model_dump()
     content["data"] |= {"train": "a.npz", "test": "b.npz"}
@@ -147,7 +147,7 @@ def test_data_at_another_path_is_accepted(tmp_path, make_config):
 
 def test_more_epochs_under_a_schedule_are_refused(tmp_path, make_config):
     cosine = {"learning_rate_schedule": "cosine"}
-    place = begun(tmp_path, make_config(**cosine))
+    place = started(tmp_path, make_config(**cosine))
     place.state.write_text("")
     with pytest.raises(WorkdirError, match=r"training\.epochs: 2 in the run, 9 now"):
         place.check(make_config(**cosine, epochs=9), resume=True)
@@ -251,6 +251,6 @@ def test_no_trained_model(tmp_path, make_config):
         WorkdirError, match=r"no trained model: config\.yaml is missing"
     ):
         Workdir(tmp_path).load_config()
-    begun(tmp_path, make_config())
+    started(tmp_path, make_config())
     with pytest.raises(WorkdirError, match=r"model.keras is missing.*`train --resume`"):
         Workdir(tmp_path).load_config()

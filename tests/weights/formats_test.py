@@ -56,12 +56,12 @@ def name_of(form, suffix=None):
     return "gru" + (suffix or next(iter(form.suffixes), ".h5"))
 
 
-def without_peer(form, monkeypatch):
+def skip_reading_back(form, monkeypatch):
     """Skips reading back in the framework, which other tests do."""
     monkeypatch.setitem(FORMATS, form.name, dataclasses.replace(form, peer=None))
 
 
-def held(form, folder):
+def write_first(form, folder):
     """Writes the first stack that the format holds; returns the path and the stack."""
     for stack in STACKS.values():
         try:
@@ -86,7 +86,7 @@ def test_the_registry():
 @EACH_WRITTEN
 def test_both_ways(tmp_path, monkeypatch, form):
     """A format holds a stack completely, or refuses it and leaves no file."""
-    without_peer(form, monkeypatch)
+    skip_reading_back(form, monkeypatch)
     holds = 0
     for index, (kind, stack) in enumerate(STACKS.items()):
         folder = tmp_path / str(index)
@@ -119,7 +119,7 @@ def test_both_ways(tmp_path, monkeypatch, form):
 
 @EACH_WRITTEN
 def test_one_format_recognises_what_it_wrote(tmp_path, monkeypatch, form):
-    without_peer(form, monkeypatch)
+    skip_reading_back(form, monkeypatch)
     for suffix in form.suffixes or (None,):
         folder = tmp_path / str(suffix)
         folder.mkdir()
@@ -138,8 +138,8 @@ def test_one_format_recognises_what_it_wrote(tmp_path, monkeypatch, form):
 
 @EACH_WRITTEN
 def test_nothing_is_overwritten(tmp_path, monkeypatch, form):
-    without_peer(form, monkeypatch)
-    path, stack = held(form, tmp_path)
+    skip_reading_back(form, monkeypatch)
+    path, stack = write_first(form, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(FileExistsError, match="exists already"):
         write_weights(path, stack, form.name)
@@ -148,8 +148,8 @@ def test_nothing_is_overwritten(tmp_path, monkeypatch, form):
 
 @EACH_WRITTEN
 def test_truncated_files(tmp_path, monkeypatch, form):
-    without_peer(form, monkeypatch)
-    path, _ = held(form, tmp_path)
+    skip_reading_back(form, monkeypatch)
+    path, _ = write_first(form, tmp_path)
     for file in tmp_path.iterdir():
         whole = file.read_bytes()
         for size in (len(whole) - 1, len(whole) // 2, 12):
@@ -162,9 +162,9 @@ def test_truncated_files(tmp_path, monkeypatch, form):
 @EACH_WRITTEN
 def test_files_with_wrong_bytes(tmp_path, monkeypatch, form):
     """Most formats have no checksum: only numbers may change, or reading fails."""
-    without_peer(form, monkeypatch)
+    skip_reading_back(form, monkeypatch)
     rng = np.random.default_rng(0)
-    path, _ = held(form, tmp_path)
+    path, _ = write_first(form, tmp_path)
     refused = accepted = tried = 0
     for file in tmp_path.iterdir():
         whole = file.read_bytes()
@@ -197,8 +197,8 @@ def test_a_file_that_no_format_knows(tmp_path, monkeypatch, form):
 
 @EACH_WRITTEN
 def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, form):
-    without_peer(form, monkeypatch)
-    path, stack = held(form, tmp_path)
+    skip_reading_back(form, monkeypatch)
+    path, stack = write_first(form, tmp_path)
     for package in form.packages:
         monkeypatch.setitem(sys.modules, package, None)
     if form.packages:

@@ -235,19 +235,19 @@ def test_an_optimizers_arrays_are_not_grus(tf_keras, tmp_path):
             assert np.array_equal(stack[0].forward.kernel, model.get_weights()[0])
 
 
-def of_windows(name):
+def windows_path(name):
     """Returns a path as Keras 2 wrote it on Windows."""
     head, _, tail = name.partition("/vars")
     return head.replace("/", "\\") + "/vars" + tail
 
 
-def of_keras_2_13(name):
+def keras_2_13_path(name):
     """Returns a path as Keras 2.13 wrote it: it counted layers with weights twice."""
     name = re.sub(r"_(\d+)/", lambda found: f"_{2 * int(found[1])}/", name)
     return name.replace("layers/", "_layer_checkpoint_dependencies/")
 
 
-@pytest.mark.parametrize("rename", [of_windows, of_keras_2_13])
+@pytest.mark.parametrize("rename", [windows_path, keras_2_13_path])
 def test_other_names_of_groups(tf_keras, tmp_path, rename):
     layers = [
         tf_keras.layers.Bidirectional(

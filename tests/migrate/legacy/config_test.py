@@ -33,7 +33,7 @@ def build(k, units=3, **names):
 
 
 @pytest.fixture
-def apart(tf_keras, tmp_path):
+def separate_files(tf_keras, tmp_path):
     """Returns a model of Keras 2, and the paths of its weights and architecture."""
     model = randomized(build(tf_keras))
     weights, architecture = tmp_path / "weights.h5", tmp_path / "model.json"
@@ -42,15 +42,17 @@ def apart(tf_keras, tmp_path):
     return model, weights, architecture
 
 
-def test_an_architecture_and_its_weights(apart):
-    model, weights, architecture = apart
+def test_an_architecture_and_its_weights(separate_files):
+    model, weights, architecture = separate_files
     loaded = load_legacy_model(weights, architecture=str(architecture))
     assert [layer.name for layer in loaded.layers] == [x.name for x in model.layers]
     assert_close(loaded(WORDS), model(WORDS))
 
 
-def test_layers_with_other_names_get_weights_in_order(tf_keras, apart, tmp_path):
-    model, weights, architecture = apart
+def test_layers_with_other_names_get_weights_in_order(
+    tf_keras, separate_files, tmp_path
+):
+    model, weights, architecture = separate_files
     other = build(tf_keras, first="words", last="answer")
     architecture.write_text(other.to_json())
     assert_close(
@@ -58,8 +60,8 @@ def test_layers_with_other_names_get_weights_in_order(tf_keras, apart, tmp_path)
     )
 
 
-def test_the_weights_of_a_whole_model(apart, tmp_path):
-    model, _, architecture = apart
+def test_the_weights_of_a_whole_model(separate_files, tmp_path):
+    model, _, architecture = separate_files
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are saving your model as an HDF5")
         model.save(tmp_path / "whole.h5")
@@ -94,8 +96,8 @@ def _tuples(value):
         ("model.json", json.dumps),  # double-encoded JSON
     ],
 )
-def test_other_encodings(apart, tmp_path, name, write):
-    model, weights, architecture = apart
+def test_other_encodings(separate_files, tmp_path, name, write):
+    model, weights, architecture = separate_files
     path = tmp_path / name
     text = write(architecture.read_text())
     assert "python/tuple" in text or name != "model.yaml"
@@ -123,8 +125,8 @@ _BOMB = "a0: &a0 [1]\n" + "".join(
         ("model.yaml", "a: " + "1:1" * 1000, "digits"),
     ],
 )
-def test_files_that_are_not_architectures(apart, tmp_path, name, text, word):
-    _, weights, _ = apart
+def test_files_that_are_not_architectures(separate_files, tmp_path, name, text, word):
+    _, weights, _ = separate_files
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(LegacyModelError) as caught:
@@ -133,8 +135,8 @@ def test_files_that_are_not_architectures(apart, tmp_path, name, text, word):
     assert word in str(caught.value)
 
 
-def test_weights_of_another_model(tf_keras, apart):
-    _, weights, architecture = apart
+def test_weights_of_another_model(tf_keras, separate_files):
+    _, weights, architecture = separate_files
     options = {"architecture": architecture}
     architecture.write_text(build(tf_keras, units=5).to_json())
     words = "(GRUCell)", "(4, 15)", "(4, 9)", str(architecture)
@@ -156,13 +158,13 @@ def test_weights_of_another_model(tf_keras, apart):
     refuses(weights, "1.2.2", "2.", **options)
 
 
-def test_weights_without_their_architecture(apart):
-    _, weights, _ = apart
+def test_weights_without_their_architecture(separate_files):
+    _, weights, _ = separate_files
     refuses(weights, "weights alone", "architecture=", "--architecture", "to_json")
 
 
-def test_a_file_without_layers(apart, tmp_path):
-    model, _, architecture = apart
+def test_a_file_without_layers(separate_files, tmp_path):
+    model, _, architecture = separate_files
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = np.ones(3)
     refuses(tmp_path / "other.h5", "lacks layer_names", architecture=architecture)
@@ -184,20 +186,20 @@ def test_a_file_without_layers(apart, tmp_path):
         ({"path": "."}, "architecture"),
     ],
 )
-def test_arguments(apart, options, argument):
-    _, weights, architecture = apart
+def test_arguments(separate_files, options, argument):
+    _, weights, architecture = separate_files
     options = {"path": weights, "architecture": architecture, **options}
     with pytest.raises(ValueError, match=f"^{argument} must be .*; received: "):
         load_legacy_model(**options)
 
 
-def test_a_missing_file(apart, tmp_path):
+def test_a_missing_file(separate_files, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.json"):
-        load_legacy_model(apart[1], architecture=tmp_path / "nothing.json")
+        load_legacy_model(separate_files[1], architecture=tmp_path / "nothing.json")
 
 
-def test_the_command_line(apart, call, tmp_path):
-    model, weights, architecture = apart
+def test_the_command_line(separate_files, call, tmp_path):
+    model, weights, architecture = separate_files
     target = tmp_path / "model.keras"
     code, out, err = call("convert", weights, target, "--architecture", architecture)
     assert code == 0, err

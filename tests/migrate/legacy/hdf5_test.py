@@ -224,10 +224,10 @@ def test_arrays_of_a_zip(keras_zip, tmp_path):
 
     refuses(_with_weights(keras_zip, tmp_path, add), "'layers/dense'", "no such layer")
 
-    def spoil(file):
+    def damage(file):
         file["layers/gru/cell/vars/1"][:] = np.nan
 
-    refuses(_with_weights(keras_zip, tmp_path, spoil), "(GRUCell)", "not a number")
+    refuses(_with_weights(keras_zip, tmp_path, damage), "(GRUCell)", "not a number")
 
 
 def test_a_layer_in_two_models_of_one_zip(tf_keras, tmp_path):

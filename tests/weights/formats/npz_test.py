@@ -57,4 +57,4 @@ def test_damaged_npz_files_are_refused(tmp_path, monkeypatch, arrays, message):
     npz(tmp_path / "gru.npz", **arrays)
     with pytest.raises(WeightsError, match=rf"^\S*gru.npz: .*{message}"):
         read_weights("gru.npz")
-    assert os.listdir() == ["gru.npz"], "what was pickled has run"
+    assert os.listdir() == ["gru.npz"], "the pickle was executed"

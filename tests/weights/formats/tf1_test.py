@@ -120,7 +120,7 @@ def test_variables_that_are_not_a_tf1_cell(changes, message):
         from_tf1_variables(variables)
 
 
-def save_as_tensorflow_1_did(path, cells):
+def save_like_tensorflow_1(path, cells):
     """Saves variables by name, and an optimizer's slots, with a Saver."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         for scope, weights in cells.items():
@@ -140,7 +140,7 @@ def test_a_checkpoint_of_a_saver(tmp_path):
         "rnn/multi_rnn_cell/cell_1/gru_cell": random_weights(4, 2, reset_after=False),
         "bw/cudnn_compatible_gru_cell": random_weights().fold_biases(),
     }
-    save_as_tensorflow_1_did(str(tmp_path / "model.ckpt-7"), cells)
+    save_like_tensorflow_1(str(tmp_path / "model.ckpt-7"), cells)
     assert read_tf1_checkpoint(tmp_path / "model.ckpt-7") == cells
 
 

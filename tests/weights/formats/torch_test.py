@@ -209,7 +209,7 @@ def test_pickles_are_not_run(tmp_path, monkeypatch):
         reason = "an object of" if "pkl" in name else "not a file of tensors"
         with pytest.raises(WeightsError, match=rf"^{name}: .*{reason}"):
             read_weights(name)
-    assert sorted(os.listdir()) == names, "what was pickled has run"
+    assert sorted(os.listdir()) == names, "the pickle was executed"
 
 
 @pytest.mark.peer
