@@ -1,4 +1,4 @@
-"""The hard sigmoid that the name means, and the one that the function is."""
+"""The name "hard_sigmoid" and Keras 3's function `hard_sigmoid` differ."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from tf_gru_addon import activations
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_hard_sigmoid_is_that_of_r2_0(dtype, tf_keras):
+def test_the_name_hard_sigmoid_means_the_function_of_tf_2_0(dtype, tf_keras):
     x = tf.cast(tf.linspace(-5.0, 5.0, 101), dtype)
     y = activations.hard_sigmoid(x)
     assert y.dtype == dtype
@@ -21,7 +21,7 @@ def test_hard_sigmoid_is_that_of_r2_0(dtype, tf_keras):
     assert (y.numpy()[[0, -1]] == [0, 1]).all()
 
 
-def test_name_and_function_stay_apart():
+def test_the_name_and_the_function_stay_distinct():
     assert activations.get("hard_sigmoid") is activations.hard_sigmoid
     theirs = keras.activations.hard_sigmoid
     assert activations.get(theirs) is theirs
@@ -32,7 +32,7 @@ def test_name_and_function_stay_apart():
 
 
 @pytest.mark.parametrize("copy", ["from_config", "keras_file"])
-def test_layers_of_keras_keep_the_function(copy, tmp_path):
+def test_keras_layers_keep_keras_3s_function(copy, tmp_path):
     function = activations.hard_sigmoid
     layers = [keras.layers.Dense(2, activation=function)]
     layers += [keras.layers.Activation(function)]
@@ -45,7 +45,7 @@ def test_layers_of_keras_keep_the_function(copy, tmp_path):
     assert [layer.activation for layer in copied.layers] == [function] * 2
 
 
-def test_everything_else_is_as_in_keras():
+def test_other_activations_are_keras_activations():
     assert activations.get(None) is keras.activations.linear
     assert activations.get("tanh") is keras.activations.tanh
     assert activations.serialize(keras.activations.tanh) == "tanh"

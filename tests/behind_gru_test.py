@@ -1,7 +1,8 @@
-"""Layers that read static shapes, behind a GRU of known timesteps and unknown batch.
+"""Layers that read static shapes, after a GRU with known timesteps and unknown batch.
 
-A model gives the numbers and the shapes of the same model of `keras.layers.GRU`, at
-batch sizes below, at and above the number of timesteps, however it is run or saved.
+A model gives the same numbers and shapes as the same model with `keras.layers.GRU`,
+for batch sizes below, at and above the number of timesteps, in every way of running
+and saving it.
 """
 
 import functools
@@ -19,7 +20,7 @@ from tf_gru_addon.export import export_litert, export_onnx, export_saved_model
 from tf_gru_addon.export.targets import target_of
 from tf_gru_addon.flat_model import flat_model
 
-# Of protobuf's, onnx's and tf2onnx' own making.
+# Warnings of protobuf, onnx and tf2onnx themselves.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -70,7 +71,7 @@ def _model(cls, heads, **options):
 
 
 def _pair(setting, heads, monkeypatch):
-    """Returns a model, and that of `keras.layers.GRU` with its weights."""
+    """Returns a model and the same model with `keras.layers.GRU` and equal weights."""
     if setting == "native" and not native.status().available:
         pytest.skip(f"native: {native.status().reason}")
     if setting == "no_native":
@@ -85,12 +86,12 @@ def _pair(setting, heads, monkeypatch):
         model = _model(tf_gru_addon.GRU, heads, **options)
     options.pop("engine", None)
     reference = _model(keras.layers.GRU, heads, **options)
-    model(X[0])  # Keras exports no model that was never called.
+    model(X[0])  # Keras cannot export a model that was never called.
     reference.set_weights(model.get_weights())
     return model, reference
 
 
-# Each way takes a model and a folder; it returns what runs an array.
+# Each function takes a model and a folder, and returns a function of an array.
 
 
 def _function(model, path, **options):
@@ -128,7 +129,7 @@ def _served(path, model):
     )
 
     def run(x):
-        # A half precision model is saved for half precision inputs by some Keras.
+        # Some Keras versions save a half-precision model with half-precision inputs.
         results = loaded.signatures["serving_default"](
             **{spec.name: tf.cast(x, spec.dtype)}
         )
@@ -181,7 +182,7 @@ def _keras_onnx(model, path):
         pytest.param("selu", _keras_onnx, _few_heads, marks=pytest.mark.peer),
     ],
 )
-def test_every_layer_gives_the_same(setting, way, heads, tmp_path, monkeypatch):
+def test_every_layer_gives_the_same_numbers(setting, way, heads, tmp_path, monkeypatch):
     model, reference = _pair(setting, heads, monkeypatch)
     run = way(model, tmp_path)
     for x in X:
@@ -200,7 +201,7 @@ def test_a_step_of_training(monkeypatch):
         assert_close(a, e)
 
 
-def test_timesteps_stay_the_timesteps_behind_time_distributed():
+def test_time_distributed_keeps_the_timesteps():
     model = keras.Sequential(
         [
             keras.Input((5, 2)),

@@ -1,4 +1,4 @@
-"""What every test runs under."""
+"""Settings and fixtures of every test."""
 
 import dataclasses
 import os
@@ -19,11 +19,11 @@ PACKAGE = Path(tf_gru_addon.__file__).parent
 
 
 def pytest_configure():
-    """Refuses the sources, and no native engine, where `make test-matrix` asks."""
+    """With `make test-matrix`, requires the installed wheel and the native engine."""
     if not os.environ.get("TEST_WHAT_IS_INSTALLED"):
         return
     if not PACKAGE.is_relative_to(sys.prefix):
-        raise pytest.UsageError(f"{PACKAGE} would be tested, not what is installed")
+        raise pytest.UsageError(f"the tests use {PACKAGE}, not the installed wheel")
     if not native.status().available:
         raise pytest.UsageError(f"no native engine: {native.status().reason}")
 
@@ -38,7 +38,7 @@ def pytest_report_header():
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers():
-    """Every test starts from one seed and from Keras' default dtype."""
+    """Starts every test from one seed and from Keras' default dtype."""
     keras.utils.set_random_seed(1729)
     yield
     keras.config.set_floatx("float32")
@@ -73,7 +73,7 @@ def ran(monkeypatch):
 
 @pytest.fixture
 def call(capsys):
-    """Runs a command line; returns the exit code and what was printed."""
+    """Runs a command; returns its exit code, standard output and standard error."""
     from tf_gru_addon import cli
 
     def run(*arguments):

@@ -1,4 +1,4 @@
-"""What the documents show is so."""
+"""The documentation's examples, table and picture are right."""
 
 import importlib.util
 import re
@@ -29,7 +29,7 @@ def code(section):
 def test_recipes_run(section, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     variables = {}
-    # Every recipe stands on the first one, and one on that of Keras 1.
+    # Every recipe needs the first one, and one needs that of Keras 1.
     for name in dict.fromkeys(["The canonical form", "Keras 1", section]):
         assert code(name)
         exec(code(name), variables)
@@ -50,7 +50,7 @@ def layouts():
     return module
 
 
-def test_the_table_is_that_of_the_formats(layouts):
+def test_the_table_lists_the_formats(layouts):
     between = WEIGHTS.partition(layouts.BEGIN)[2].partition(layouts.END)[0]
     assert between.strip() == layouts.table().strip(), (
         "docs/weights.md is out of date: run python docs/weight_layouts.py"
@@ -64,7 +64,7 @@ def test_the_picture_is_drawn(layouts, tmp_path):
 
 
 def order(array):
-    """The gates of an array that is drawn, in their order: z is 0, r is 1, h is 2."""
+    """Returns the order of the gates in a drawn array: z is 0, r is 1, h is 2."""
     blocks = " ".join(array.blocks).split()
     gates = {"z": 0, "r": 1, "h": 2}
     return [
@@ -73,8 +73,8 @@ def order(array):
     ]
 
 
-def test_the_picture_shows_what_is_written(layouts):
-    """One unit on one feature, whose gates' numbers are those of `order`."""
+def test_the_picture_shows_the_written_gate_order(layouts):
+    """Writes one unit and one feature; each gate's weight is its number in `order`."""
     numbers = np.arange(3.0)[None]
     after = weights.GRUWeights(numbers, numbers, np.tile(numbers, (2, 1)), True)
     before = weights.GRUWeights(numbers, numbers, numbers[0], False)

@@ -12,14 +12,14 @@ import tf_gru_addon
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(tf_gru_addon.__path__, "tf_gru_addon.")
-    # The kernels' library looks like a module by its name.
+    # The name of the kernels' library looks like a module's.
     if not module.name.endswith(("__main__", "libtf_gru_addon"))
 ]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder to write to, with the repository's configs and fixtures in it."""
+    """A writable folder with the repository's configs and fixtures."""
     tests = Path(__file__).parent
     (tmp_path / "configs").symlink_to(tests.parent / "configs")
     (tmp_path / "tests").mkdir()

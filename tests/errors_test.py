@@ -10,7 +10,7 @@ import tf_gru_addon
 from tf_gru_addon.errors import did_you_mean, printable
 
 PACKAGE = Path(tf_gru_addon.__file__).parent
-#: They never reach a user: the package raises and catches them itself.
+#: The package raises and catches these itself; no user sees them.
 INTERNAL = {"UnknownInputsError", "_OtherOutputsError"}
 
 

@@ -18,7 +18,7 @@ tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
         ("darwin", "x86_64", "tensorflow"),
     ],
 )
-def test_the_cpu_extra_takes_a_tensorflow_that_there_is(system, machine, distribution):
+def test_the_cpu_extra_takes_a_tensorflow_that_exists(system, machine, distribution):
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
     extra = tomllib.loads(text)["project"]["optional-dependencies"]["cpu"]
     environment = {"sys_platform": system, "platform_machine": machine}

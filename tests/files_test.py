@@ -48,7 +48,7 @@ def test_a_folder_is_replaced(tmp_path):
         tf.errors.ResourceExhaustedError(None, None, "full"),
     ],
 )
-def test_what_cannot_be_written_leaves_the_old(tmp_path, error):
+def test_a_failed_write_keeps_the_old_file(tmp_path, error):
     path = tmp_path / "a.txt"
     write(path, "old")
     with pytest.raises(
@@ -59,7 +59,7 @@ def test_what_cannot_be_written_leaves_the_old(tmp_path, error):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_any_other_error_passes_and_leaves_the_old(tmp_path):
+def test_any_other_error_passes_and_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     write(path, "old")
     with pytest.raises(KeyError):
@@ -68,7 +68,7 @@ def test_any_other_error_passes_and_leaves_the_old(tmp_path):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_no_such_folder(tmp_path):
+def test_a_missing_folder(tmp_path):
     with pytest.raises(RunError, match="cannot be written"):
         write(tmp_path / "no" / "a.txt", "new")
 
@@ -86,7 +86,7 @@ with whole(Path(sys.argv[1])) as unfinished:
 )
 
 
-def test_killed_while_writing(tmp_path):
+def test_a_killed_process_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     write(path, "old")
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
@@ -113,7 +113,7 @@ with whole(Path(sys.argv[1])) as outer:
 )
 
 
-def test_killed_while_writing_a_file_of_a_folder(tmp_path):
+def test_a_killed_process_keeps_the_old_folder(tmp_path):
     path = tmp_path / "served"
     done = subprocess.run([sys.executable, "-c", NESTED, str(path)], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -124,7 +124,7 @@ def test_killed_while_writing_a_file_of_a_folder(tmp_path):
     assert os.listdir(tmp_path) == ["served"]
 
 
-def test_what_is_still_written_is_not_removed(tmp_path):
+def test_an_unfinished_file_of_a_live_process_is_kept(tmp_path):
     path = tmp_path / "a.txt"
     with whole(path) as first:
         first.write_text("first")
@@ -137,7 +137,7 @@ def test_what_is_still_written_is_not_removed(tmp_path):
 
 
 @pytest.mark.parametrize("prefix", [".unfinished-", ".unfinished-.unfinished-"])
-def test_what_an_earlier_version_left(tmp_path, prefix):
+def test_leftovers_of_an_earlier_version_are_removed(tmp_path, prefix):
     (tmp_path / f"{prefix}a.txt").write_text("ne")
     (tmp_path / f"{prefix}served").mkdir()
     (tmp_path / f"{prefix}served" / "part").write_text("ne")

@@ -1,4 +1,4 @@
-"""What importing the package does, and what it says where it cannot run."""
+"""Importing the package: its names, what it loads, and its errors."""
 
 import ast
 import importlib
@@ -63,8 +63,8 @@ def test_dir_lists_what_the_documents_use():
     assert set(dir(tf_gru_addon)) >= PUBLIC | SUBMODULES | {"__doc__", "__path__"}
 
 
-def test_type_checkers_see_what_is_loaded_when_asked_for():
-    """The imports under TYPE_CHECKING are the names that `__getattr__` gives."""
+def test_type_checkers_see_the_lazy_names():
+    """The imports under TYPE_CHECKING are the names that `__getattr__` resolves."""
     tree = ast.parse(Path(tf_gru_addon.__file__).read_text("utf-8"))
     (block,) = (
         node
@@ -94,7 +94,7 @@ def test_type_checkers_see_what_is_loaded_when_asked_for():
         ([], ["python"], False),
     ],
 )
-def test_the_command_line_is_told_from_a_library(
+def test_the_command_line_is_told_apart_from_a_library(
     monkeypatch, argv, original, is_command
 ):
     monkeypatch.setattr(sys, "argv", argv)
@@ -149,34 +149,34 @@ tf_gru_addon.export.export_saved_model, tf_gru_addon.migrate.to_keras
 )
 
 
-def test_importing_loads_nothing_that_only_training_needs():
+def test_importing_loads_nothing_that_only_training_uses():
     run_python(IMPORT_THE_PACKAGE, " ".join(sorted(SUBMODULES)))
 
 
-def _error_of(code, env=None):
-    """Returns the last line that a process which fails to import says."""
+def _import_error(code, env=None):
+    """Returns the last error line of a process that fails to import the package."""
     process = run_python(code, env=env, check=False)
     assert process.returncode == 1, process.stderr
     return process.stderr.strip().splitlines()[-1]
 
 
 def test_without_tensorflow_the_error_says_what_to_install():
-    error = _error_of(HIDE + "hidden.add('tensorflow')\nimport tf_gru_addon")
+    error = _import_error(HIDE + "hidden.add('tensorflow')\nimport tf_gru_addon")
     assert error.startswith("ImportError: tf_gru_addon needs TensorFlow 2.16 or later")
     assert install_command(extra="cpu") in error
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_another_backend_in_the_environment(backend):
-    error = _error_of("import tf_gru_addon", {"KERAS_BACKEND": backend})
+    error = _import_error("import tf_gru_addon", {"KERAS_BACKEND": backend})
     assert error.startswith("ImportError: tf_gru_addon runs on Keras' TensorFlow")
     assert f"KERAS_BACKEND is {backend!r}. Set KERAS_BACKEND=tensorflow" in error
 
 
 def test_another_backend_in_keras_json(tmp_path):
-    """Where JAX is not installed, Keras itself fails to import, and says less."""
+    """Without JAX, Keras itself fails to import, with a less helpful error."""
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
-    error = _error_of("import tf_gru_addon", {"KERAS_HOME": str(tmp_path)})
+    error = _import_error("import tf_gru_addon", {"KERAS_HOME": str(tmp_path)})
     assert error.startswith("ImportError: tf_gru_addon")
     assert "jax'" in error
     assert "KERAS_BACKEND=tensorflow, or change `backend` in keras.json" in error
@@ -192,7 +192,7 @@ def test_keras_running_on_another_backend(monkeypatch):
     ("module", "version"),
     [(tf, "2.15.1"), (tf, "1.15.5"), (keras, "3.3.2"), (keras, "2.15.0")],
 )
-def test_too_old_a_version(monkeypatch, module, version):
+def test_a_version_that_is_too_old(monkeypatch, module, version):
     monkeypatch.setattr(module, "__version__", version)
     with pytest.raises(ImportError, match=rf"or later, and found {version}\. Upgrade"):
         _compat._check_environment()
@@ -202,14 +202,14 @@ def test_too_old_a_version(monkeypatch, module, version):
     ("module", "version"),
     [(tf, "2.16.0-rc0"), (tf, "3.0.0"), (keras, "3.3.3"), (keras, "3.20.0.dev202601")],
 )
-def test_new_enough_a_version(monkeypatch, module, version):
+def test_a_version_that_is_new_enough_is_accepted(monkeypatch, module, version):
     monkeypatch.setattr(module, "__version__", version)
     _compat._check_environment()
 
 
 def test_legacy_keras_warns_on_import():
     code = "import warnings; warnings.simplefilter('error'); import tf_gru_addon"
-    error = _error_of(code, {"TF_USE_LEGACY_KERAS": "1"})
+    error = _import_error(code, {"TF_USE_LEGACY_KERAS": "1"})
     assert error.startswith("UserWarning: TF_USE_LEGACY_KERAS is set, so tf.keras is")
     assert "unset TF_USE_LEGACY_KERAS" in error
 
@@ -242,11 +242,11 @@ def _sequential(tf_keras):
         "cell_on_placeholder",
     ],
 )
-def test_keras_2_is_told_that_this_is_keras_3(tf_keras, use):
+def test_keras_2_gets_an_error_about_keras_3(tf_keras, use):
     with pytest.raises(TypeError, match=r"(?s)is a Keras 3 layer.*`import keras`"):
         use(tf_keras)
 
 
-def test_keras_3_is_left_alone_beside_keras_2(tf_keras):
+def test_keras_3_works_beside_keras_2(tf_keras):
     outputs = tf_gru_addon.GRU(2)(keras.Input((4, 3)))
     assert outputs.shape == (None, 2)

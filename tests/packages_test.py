@@ -1,4 +1,4 @@
-"""The commands that errors recommend."""
+"""The installation commands that errors recommend."""
 
 import importlib.metadata
 
@@ -20,7 +20,7 @@ REQUIRED = [
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
-    """The package as it lies when it was installed, with no clone around it."""
+    """The package as if pip had installed it, without a clone around it."""
     monkeypatch.setattr(packages, "__file__", str(tmp_path / "tf_gru_addon" / "a.py"))
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: REQUIRED)
     return tmp_path
@@ -55,6 +55,6 @@ def test_every_extra_that_errors_name_exists():
     try:
         importlib.metadata.version("tf_gru_addon")
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip("the package runs from its sources and is not installed")
+        pytest.skip("the package is not installed")
     for extra in ("cpu", "gpu", "train", "export"):
         assert packages._required(extra)

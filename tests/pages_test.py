@@ -1,4 +1,4 @@
-"""The README and the pages of docs/ show what is true."""
+"""The README and the pages of docs/ are right."""
 
 import re
 from pathlib import Path
@@ -16,13 +16,13 @@ def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
 
 
-# The recipes of weights.md need peers; docs_test.py runs each by itself.
+# The recipes of weights.md need peers; docs_test.py runs each one.
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if page.stem != "weights" and blocks(page, "python")],
     ids=lambda page: page.stem,
 )
-def test_examples_run(page, tmp_path, monkeypatch):
+def test_examples_raise_nothing(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for block in blocks(page, "python"):
         exec(block, {})
@@ -42,7 +42,7 @@ def headings(page):
 
 
 @EVERY_PAGE
-def test_links_lead_somewhere(page):
+def test_links_have_targets(page):
     for link in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text("utf-8")):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page

@@ -1,4 +1,4 @@
-"""What a process whose TensorFlow prints as it loads shows."""
+"""What a process shows when its TensorFlow prints while loading."""
 
 import os
 import subprocess
@@ -34,11 +34,11 @@ print("after", file=sys.stderr)
 
 @pytest.fixture
 def shown(tmp_path):
-    """Starts a process with a TensorFlow of its own; returns what it shows."""
+    """Starts a process with a made-up TensorFlow; returns what it prints."""
 
     def start(source, code=IMPORTING, **environment):
         (tmp_path / "tensorflow.py").write_text(source)
-        # Such a name keeps the package from importing the TensorFlow of this test.
+        # With this name, the package does not import this test's TensorFlow.
         script = tmp_path / "tf-gru-addon"
         script.write_text(code)
         path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
@@ -61,18 +61,18 @@ def test_notices_are_hidden_and_warnings_shown(shown):
     assert done.returncode == 0
 
 
-def test_all_is_shown_to_who_asks_for_it(shown):
+def test_everything_is_shown_on_request(shown):
     done = shown(printing(*NOTICES), TF_CPP_MIN_LOG_LEVEL="0")
     assert done.stderr.splitlines() == [*NOTICES, "after"]
 
 
-def test_what_a_library_that_aborts_says_is_shown(shown):
+def test_the_output_of_an_aborting_library_is_shown(shown):
     done = shown(printing(*NOTICES, "F0000 no AVX") + "os.abort()")
     assert done.stderr.splitlines() == ["F0000 no AVX"]
     assert done.returncode < 0
 
 
-def test_an_import_that_fails_is_shown(shown):
+def test_a_failed_import_is_shown(shown):
     done = shown(printing(*NOTICES) + "raise ImportError('a library is missing')")
     assert done.stderr.splitlines()[-1] == "ImportError: a library is missing"
 

@@ -1,4 +1,4 @@
-"""A SavedModel of a model needs TensorFlow alone, and takes what the model takes."""
+"""A SavedModel needs only TensorFlow, and takes the inputs that the model takes."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ WAYS = {
     "export": lambda model, path: model.export(path),
     "save": lambda model, path: tf.saved_model.save(model, path),
 }
-#: The cases that differ in what a SavedModel holds.
+#: The cases whose SavedModels differ.
 CASES = [
     "cell_dropout",
     "cell_masked",
@@ -36,7 +36,7 @@ EVERY_WAY = pytest.mark.parametrize("way", WAYS)
 
 
 def _sizes(case):
-    """Returns a batch size and timesteps unlike those it was made with."""
+    """Returns a batch size and timesteps that differ from the traced ones."""
     if case in cases.FIXED_BATCH:
         return cases.BATCH, 6
     if case in cases.FIXED_TIMESTEPS:
@@ -46,7 +46,7 @@ def _sizes(case):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Holds a SavedModel of every case, made in every way, and what to give it."""
+    """A folder with SavedModels of every case, made in every way, and their inputs."""
     result = tmp_path_factory.mktemp("saved_models")
     for case in CASES:
         model = cases.model(case)
@@ -83,7 +83,7 @@ assert "tf_gru_addon" not in sys.modules
 
 @pytest.fixture(scope="module")
 def results(folder):
-    """The folder, when a process without this package and Keras has run all of it."""
+    """The folder, after a process without this package and Keras ran them all."""
     run_python(RUN_SAVED_MODELS, folder)
     return folder
 
@@ -98,7 +98,7 @@ def test_the_same_numbers_without_this_package(results, case, way):
 
 
 def _op_types(path):
-    """Returns every op type in a SavedModel, in functions that nothing calls too."""
+    """Returns every op type in a SavedModel, also in functions that nothing calls."""
     saved = saved_model_pb2.SavedModel.FromString(
         (path / "saved_model.pb").read_bytes()
     )
@@ -109,13 +109,13 @@ def _op_types(path):
 
 @EVERY_WAY
 @EVERY_CASE
-def test_no_random_op_and_no_op_of_our_own(folder, case, way):
+def test_no_random_op_and_no_native_op(folder, case, way):
     types = _op_types(folder / case / way)
     assert {op for op in types if "Random" in op} == set()
     assert {op for op in types if not hasattr(tf.raw_ops, op)} == set()
 
 
-def test_a_graph_saved_for_training_is_seen_to_hold_a_random_op(tmp_path):
+def test_the_check_finds_the_random_op_of_a_training_graph(tmp_path):
     model = cases.model("layer_dropout")
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -145,7 +145,7 @@ def test_no_timesteps_and_no_rows(folder, way):
 
 
 @EVERY_WAY
-def test_a_stateful_saved_model_starts_from_the_state_it_was_saved_with(way, tmp_path):
+def test_a_stateful_saved_model_starts_from_its_saved_state(way, tmp_path):
     model = cases.CASES["layer_stateful"]()
     x = cases.example()
     model(x)

@@ -27,13 +27,13 @@ def assert_same_outputs(actual, case):
 
 
 def assert_same_config(copied, case):
-    # As JSON has them: a tuple is a list there.
+    # As JSON: tuples become lists.
     configs = [m.get_config() for m in (copied, cases.model(case))]
     actual, expected = (json.loads(json.dumps(config)) for config in configs)
     assert actual == expected
 
 
-# Each way takes a model and returns one that is to give the same numbers.
+# Each function takes a model and returns one that must give the same numbers.
 
 
 def _from_config(model, case, path):
@@ -78,8 +78,8 @@ def _checkpoint(model, case, path):
 
 
 def _tracked(model):
-    # TensorFlow does not see the layers of a list that a Keras layer holds: without
-    # a name of their own, stacked cells would silently not be in the checkpoint.
+    # TensorFlow does not track a list of layers inside a Keras layer: without
+    # attributes of their own, stacked cells would be missing from the checkpoint.
     cells = [getattr(layer, "cell", None) for layer in model.layers]
     stacks = [list(cell.cells) for cell in cells if hasattr(cell, "cells")]
     return {"model": model, "stacks": stacks}
@@ -174,7 +174,7 @@ def test_the_config_holds_every_argument_in_signature_order(cls):
         for argument in _parameters(cls)[1:]
     ],
 )
-def test_the_config_carries_every_argument(cls, argument):
+def test_the_config_keeps_every_argument(cls, argument):
     value = NOT_THE_DEFAULTS[argument]
     value = value[cls] if isinstance(value, dict) else value
     config = cls(2, name="same", **{argument: value}).get_config()
@@ -192,7 +192,7 @@ def test_the_config_carries_every_argument(cls, argument):
         ("dtype", "mixed_bfloat16"),
     ],
 )
-def test_the_config_carries_what_every_layer_takes(argument, value):
+def test_the_config_holds_the_arguments_of_every_layer(argument, value):
     layer = tf_gru_addon.GRU(2, **{argument: value})
     copied = tf_gru_addon.GRU.from_config(layer.get_config())
     assert copied.get_config() == layer.get_config()
@@ -215,7 +215,7 @@ def test_registered_under_the_package(thing, name):
 
 
 @EVERY_CLASS
-def test_a_bare_hard_sigmoid_in_a_config_is_always_tf_r2_0s(cls):
+def test_hard_sigmoid_in_a_config_always_means_tf_2_0s(cls):
     argument = {"recurrent_activation": "hard_sigmoid"}
     assert cls(2, **argument).get_config()["recurrent_activation"] == "hard_sigmoid"
     argument = {"recurrent_activation": activations.hard_sigmoid}
@@ -227,7 +227,7 @@ def test_a_bare_hard_sigmoid_in_a_config_is_always_tf_r2_0s(cls):
 
 
 @pytest.mark.parametrize("kind", ["cell", "layer"])
-def test_the_two_hard_sigmoids_give_other_numbers(kind):
+def test_the_two_hard_sigmoids_give_different_numbers(kind):
     model, other = (
         cases.CASES[f"{kind}_{name}"]()
         for name in ("hard_sigmoid", "keras_hard_sigmoid")
@@ -277,7 +277,7 @@ BOTH_WAYS = pytest.mark.parametrize(
 @pytest.mark.parametrize("through", ["set_weights", "weights_file"])
 @BOTH_WAYS
 @EVERY_SHAPE_OF_MODEL
-def test_weights_move_between_keras_layer_and_this_one(
+def test_weights_move_between_keras_layer_and_this_layer(
     model_of, source, target, through, tmp_path
 ):
     model, other = model_of(source), model_of(target)
@@ -312,7 +312,7 @@ def test_a_config_of_keras_layer_works_here(options):
     assert original.get_config().items() <= layer.get_config().items()
 
 
-def test_training_goes_on_from_a_keras_file_as_if_never_saved(tmp_path):
+def test_training_resumes_from_a_keras_file_as_if_never_saved(tmp_path):
     model = keras.Sequential(
         [
             keras.Input((None, 3)),

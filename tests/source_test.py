@@ -1,4 +1,4 @@
-"""Rules of the source that nothing else would notice being broken."""
+"""Rules of the source code that no other test checks."""
 
 import ast
 import graphlib
@@ -16,7 +16,7 @@ EVERY_FILE = pytest.mark.parametrize(
     "path", FILES, ids=lambda path: str(path.relative_to(PACKAGE))
 )
 
-#: A part may import itself and what stands before it, at the top of a file or within a
+#: A part may import itself and the parts before it, at the top of a file or inside a
 #: function.
 ORDER = [
     "version",
@@ -52,12 +52,12 @@ def _tree(path):
 
 
 def _module(path):
-    """Returns the names from the package to a file, the file's own the last."""
+    """Returns the dotted name's parts of a file, from the package to the file."""
     return path.relative_to(PACKAGE).with_suffix("").parts
 
 
 def _imports(path):
-    """Returns the absolute name of everything that a file imports, anywhere in it."""
+    """Returns the absolute names of all imports of a file, nested ones included."""
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -69,7 +69,7 @@ def _imports(path):
 
 
 def _part(name):
-    """Returns the part of the package that an import is of, or None."""
+    """Returns the part of the package that an import names, or None."""
     root, *rest = name.split(".")
     if root != "tf_gru_addon":
         return None
@@ -77,7 +77,7 @@ def _part(name):
 
 
 @EVERY_FILE
-def test_only_compat_imports_what_is_private(path):
+def test_only_compat_imports_private_modules(path):
     private = ("keras.src", "tensorflow.python", "tf_keras")
     found = [name for name in _imports(path) if name.startswith(private)]
     assert not found or path.name == "_compat.py"
@@ -87,7 +87,7 @@ def test_only_compat_imports_what_is_private(path):
 def test_imports_point_one_way(path):
     part = _module(path)[0]
     if part == "__init__":
-        return  # It gives the public names, of whatever part.
+        return  # It re-exports the public names of all parts.
     allowed = ORDER[: ORDER.index(part) + 1]
     found = {_part(name) for name in _imports(path)} - {None}
     assert found <= set(allowed)
@@ -103,7 +103,7 @@ def test_the_import_checks_see_imports():
 
 
 def _file_of(name):
-    """Returns the file that an import reads, or None where it is another package's."""
+    """Returns the file that an import reads, or None for another package."""
     root, *names = name.split(".")
     while root == "tf_gru_addon" and names:
         base = PACKAGE.joinpath(*names)
@@ -116,7 +116,7 @@ def _file_of(name):
 
 def test_no_cycle_between_files():
     graph = {
-        # A package's __init__ gives the names of its files, and so imports them.
+        # A package's __init__ re-exports the names of its files.
         path: {_file_of(name) for name in _imports(path)} - {None, path}
         for path in FILES
         if path.name != "__init__.py"

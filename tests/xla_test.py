@@ -6,8 +6,8 @@ import pytest
 from support import cases
 from support.harness import assert_close
 
-#: The cases that differ in what XLA compiles; `serialization_test` has a `tf.function`
-#: of each.
+#: The cases for which XLA compiles different graphs; `serialization_test` runs all
+#: cases in a `tf.function`.
 CASES = [
     "cell_dropout",
     "cells_stacked",

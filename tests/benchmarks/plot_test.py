@@ -8,7 +8,7 @@ from benchmarks.plot import plot
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "engines.json"
 
 
-def test_the_picture_has_every_number(tmp_path, monkeypatch):
+def test_the_plot_shows_every_number(tmp_path, monkeypatch):
     text, written = Axes.text, []
 
     def spy(axis, x, y, value, **options):

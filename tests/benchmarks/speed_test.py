@@ -1,4 +1,4 @@
-"""What the benchmarks compare is the same computation, whoever does it."""
+"""Every candidate of the benchmarks computes the same numbers."""
 
 import sys
 
@@ -27,7 +27,7 @@ def _arrays():
 @pytest.mark.peer
 @pytest.mark.filterwarnings("default")  # of the peers' own
 @pytest.mark.parametrize("name", speed.makers(GIVEN, training=False))
-def test_a_forward_pass_is_the_oracle_s(name):
+def test_a_forward_pass_equals_the_oracles(name):
     candidate = speed.makers(GIVEN, training=False)[name]()
     (outputs,) = candidate.read(candidate.run())
     assert_close(outputs, _outputs(*_arrays()))
@@ -36,7 +36,7 @@ def test_a_forward_pass_is_the_oracle_s(name):
 @pytest.mark.peer
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", speed.makers(GIVEN, training=True))
-def test_a_training_step_gives_the_oracle_s_gradients(name):
+def test_a_training_step_gives_the_oracles_gradients(name):
     candidate = speed.makers(GIVEN, training=True)[name]()
     expected = oracles.gradients(
         lambda *arrays: (_outputs(*arrays) * GIVEN.upstream).sum(), _arrays()
@@ -57,7 +57,7 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch):
     assert table.count("not installed") == 4
 
 
-def test_a_candidate_that_computes_something_else_is_refused():
+def test_a_candidate_with_other_numbers_is_refused():
     right = [np.ones((2, 3), np.float32)]
     speed.check("x", right, right)
     with pytest.raises(RuntimeError, match="x differs from Keras by 1"):
@@ -84,18 +84,18 @@ def test_functions_take_turns():
     assert len(set(rounds)) > 2  # not always in one order
 
 
-def test_the_overhead_is_taken_off_round_by_round():
+def test_the_overhead_is_subtracted_in_each_round():
     found = summary([5.0, 7.0, 6.0], [1.0, 3.0, 2.0])
     assert found == {"raw": 6.0, "net": 4.0, "spread": 0.0}
 
 
-def test_a_net_time_within_the_noise_is_none():
+def test_a_net_time_below_the_noise_is_none():
     assert summary([1.0, 1.2, 0.9], [1.0, 1.0, 1.0])["net"] is None
     assert summary([1.0, 9.0, 0.9])["net"] == 1.0
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, memory.SHAPE])
-def test_lengths_are_one_half_in_the_mean(shape):
+def test_lengths_average_one_half(shape):
     lengths = options.lengths(shape.batch, shape.timesteps)
     assert lengths.shape == (shape.batch,)
     assert abs(lengths.mean() / shape.timesteps - 0.5) <= 0.5 / shape.timesteps

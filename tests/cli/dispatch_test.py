@@ -85,7 +85,7 @@ def test_resume_with_more_epochs(tmp_path, call):
     assert "epoch 1/2" not in out
 
 
-#: The two ways to start it, from a folder that holds the script `tf-gru-addon`.
+#: The two ways to start the command; the script is in a folder of the environment.
 WAYS = {
     "tf-gru-addon": ["tf-gru-addon"],
     "python -m tf_gru_addon": ["-m", "tf_gru_addon"],
@@ -94,7 +94,7 @@ WAYS = {
 
 @pytest.fixture(params=WAYS)
 def started(request, tmp_path):
-    """Starts a process in either way; returns what was typed and what it did."""
+    """Starts a process in either way; returns the command and the finished process."""
     script = "from tf_gru_addon.cli import run\nrun()\n"
     (tmp_path / "tf-gru-addon").write_text(script)
     variables = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -124,7 +124,7 @@ def started(request, tmp_path):
         (["inspect", "no.npz"], 2),
     ],
 )
-def test_what_needs_no_tensorflow_starts_none(started, arguments, code):
+def test_commands_without_a_model_do_not_load_tensorflow(started, arguments, code):
     typed, done = started(*arguments, options=["-X", "importtime"])
     assert done.returncode == code, done.stderr
     imported = re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.M)
@@ -197,7 +197,7 @@ def test_help_of_a_command(call, name):
     assert out.count("(required)") == sum(flag.required for flag in flags)
 
 
-def test_nothing_asked_for(call):
+def test_no_command(call):
     code, out, _ = call()
     assert code == 2
     assert "usage:" in out
@@ -253,7 +253,7 @@ def test_nothing_asked_for(call):
         (["export", "--workdir", "{tmp}/a", "--output", "{tmp}/b"], "no trained model"),
     ],
 )
-def test_what_cannot_be_done(call, tmp_path, arguments, message):
+def test_impossible_requests_are_refused(call, tmp_path, arguments, message):
     arguments = [str(each).replace("{tmp}", str(tmp_path)) for each in arguments]
     if "--set" in arguments:
         arguments += ["--workdir", str(tmp_path / "a")]
@@ -265,8 +265,8 @@ def test_what_cannot_be_done(call, tmp_path, arguments, message):
     assert not os.listdir(tmp_path)
 
 
-def test_what_keras_refuses_names_the_file(call, tmp_path):
-    """Also where the config is wrong only for the model that is made of it."""
+def test_an_error_of_keras_names_the_config(call, tmp_path):
+    """Also where only building the model shows that the config is wrong."""
     code, _, err = call(
         "train",
         *TINY,
@@ -279,7 +279,7 @@ def test_what_keras_refuses_names_the_file(call, tmp_path):
     assert "tiny.yaml with --set 'optimizer={SGD: {momentum: 7}}': optimizer." in err
 
 
-def test_a_folder_with_something_in_it(call, tmp_path):
+def test_a_folder_that_is_not_empty(call, tmp_path):
     (tmp_path / "thesis.tex").write_text("all of it")
     code, _, err = call("train", *TINY, "--workdir", tmp_path)
     assert code == 2
@@ -360,7 +360,7 @@ def test_a_new_command_is_one_function(call, monkeypatch):
     assert "greet needs GREETING. See" in call("greet")[2]
 
 
-def test_absl_s_own_flags_are_left_alone():
+def test_absl_keeps_its_own_flags():
     assert not {"config", "workdir", "resume", "output"} & set(flags.FLAGS)
 
 
@@ -391,7 +391,7 @@ def test_without_the_extra(tmp_path):
 
 
 @pytest.mark.parametrize("options", [(), ("-u",)], ids=["flush", "print"])
-def test_a_reader_that_closes_the_pipe(options):
+def test_a_closed_pipe_is_not_an_error(options):
     process = subprocess.Popen(
         [sys.executable, *options, "-m", "tf_gru_addon", "--help"],
         cwd=ROOT,

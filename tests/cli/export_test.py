@@ -87,7 +87,7 @@ def test_examples_instead_of_random_inputs(call, file, tmp_path):
         (["--model", "{file}", "--tolerance", "nan"], "tolerance must be a finite"),
     ],
 )
-def test_what_cannot_be_exported(call, file, tmp_path, arguments, message):
+def test_impossible_exports_are_refused(call, file, tmp_path, arguments, message):
     (tmp_path / "a.txt").write_text("")
     (tmp_path / "old.h5").write_bytes(b"\x89HDF")
     np.savez(tmp_path / "x.npz", x=np.zeros((2, 3, 4)))
@@ -117,7 +117,7 @@ def test_without_the_extra(call, file, tmp_path, monkeypatch):
     assert not output.exists()
 
 
-def test_a_model_of_unknown_training_classes(call, tmp_path, capsys):
+def test_a_model_with_unknown_training_classes(call, tmp_path, capsys):
     class Clip(keras.constraints.Constraint):
         def __call__(self, w):
             return keras.ops.clip(w, -0.5, 0.5)

@@ -33,7 +33,7 @@ def test_inspect_prints_a_table(npz, call):
     assert lines[3].split()[-1] == "42"
 
 
-def test_inspect_tells_another_frameworks_gate_order(npz, call, tmp_path):
+def test_inspect_reads_the_gate_order_of_another_framework(npz, call, tmp_path):
     call("convert", npz, tmp_path / "a.npz", "--format", "torch")
     _, out, _ = call("inspect", tmp_path / "a.npz")
     assert "torch, gates in the order r z n" in out
@@ -61,7 +61,7 @@ def test_keras_weights_need_their_activation(call, tmp_path):
     )
 
 
-def test_what_a_model_states_needs_no_flag(call, tmp_path):
+def test_activations_in_the_file_need_no_flag(call, tmp_path):
     model = keras.Sequential(
         [
             keras.Input((None, 3)),
@@ -84,7 +84,7 @@ def test_what_a_model_states_needs_no_flag(call, tmp_path):
 
 @pytest.fixture
 def stack(tmp_path):
-    """A checkpoint of three cells, one above the other."""
+    """A checkpoint of three stacked cells."""
     path = tmp_path / "model.ckpt"
     cells = {
         f"rnn/cell_{i}": random_weights(3, 3, reset_after=False, seed=i)
@@ -125,7 +125,7 @@ def test_a_file_for_each_gru(stack, call, tmp_path):
     assert len([*tmp_path.glob("*.npz")]) == 1
 
 
-def test_activations_that_there_are_not(npz, call, tmp_path):
+def test_unknown_activations_are_refused(npz, call, tmp_path):
     write_weights(tmp_path / "m.h5", random_weights(), "keras2")
     for flag in ("activation", "recurrent_activation"):
         arguments = ["--recurrent_activation=sigmoid", f"--{flag}=sigmiod"]
@@ -138,7 +138,7 @@ def test_activations_that_there_are_not(npz, call, tmp_path):
     assert not (tmp_path / "a.npz").exists()
 
 
-def test_flags_are_named_as_flags(call, tmp_path):
+def test_errors_name_flags_and_not_arguments(call, tmp_path):
     write_weights(tmp_path / "m.h5", random_weights(bias=False), "keras2")
     _, _, err = call("inspect", tmp_path / "m.h5")
     assert "Give --reset_after" in err
@@ -176,7 +176,7 @@ def test_a_whole_model_of_keras_1(call, tmp_path):
     assert call("convert", source, target)[0] == 2  # it exists
 
 
-def test_what_is_no_model(npz, call, tmp_path):
+def test_files_that_are_not_models(npz, call, tmp_path):
     code, _, err = call("convert", npz, tmp_path / "m.keras")
     assert code == 2
     assert "in.npz" in err

@@ -12,7 +12,7 @@ from tf_gru_addon.config.catalogs import LAYERS
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
-# A layer in a model: what stands before and behind it, so that it is in its place.
+# By layer: the layers to put before and after it to make a valid model.
 IN_A_MODEL = {
     "Bidirectional": [{"Bidirectional": {"layer": {"GRU": {"units": 3}}}}],
     "TimeDistributed": [
@@ -50,12 +50,12 @@ def test_each_config_builds(path):
     assert model.output_shape == (None, 9)
 
 
-def test_the_names_at_the_top():
+def test_the_top_level_names():
     assert tf_gru_addon.load_config is load_config
     assert tf_gru_addon.build_model is build_model
 
 
-def test_layers_are_this_package_s():
+def test_gru_layers_come_from_this_package():
     config = make(
         [
             {"GRU": {"units": 3, "return_sequences": True}},
@@ -67,7 +67,7 @@ def test_layers_are_this_package_s():
     assert isinstance(model.layers[3].cell, tf_gru_addon.GRUCell)
 
 
-def test_nested_arguments_arrive():
+def test_nested_arguments_reach_the_layers():
     part = {
         "units": 3,
         "kernel_initializer": {"constant": {"value": 0.5}},
@@ -84,7 +84,7 @@ def test_nested_arguments_arrive():
 
 
 @pytest.mark.parametrize("name", LAYERS.names)
-def test_padding_never_counts(name):
+def test_padding_does_not_change_the_result(name):
     layers = IN_A_MODEL.get(name, [{name: {"units": 3}}])
     layers = [LAST if layer == "last" else layer for layer in layers]
     data = {"dataset": "japanese_vowels", "padding_value": -1.0}
@@ -93,7 +93,7 @@ def test_padding_never_counts(name):
     short = rng.normal(size=(3, 4, 2)).astype(np.float32)
     long = np.pad(short, ((0, 0), (0, 3), (0, 0)), constant_values=-1.0)
     np.testing.assert_allclose(model(short), model(long), rtol=1e-5, atol=1e-6)
-    long[:, 0] *= -1  # while data does count
+    long[:, 0] *= -1  # but data does change it
     assert not np.allclose(model(short), model(long), atol=1e-3)
 
 
@@ -101,7 +101,7 @@ def test_padding_never_counts(name):
     ("activation", "from_logits"),
     [(None, True), ("tanh", True), ("softmax", False)],
 )
-def test_the_loss_is_of_logits_unless_the_last_activation_is_softmax(
+def test_the_loss_takes_logits_unless_the_last_activation_is_softmax(
     activation, from_logits
 ):
     last = {"Dense": {"units": 4, "activation": activation}}
@@ -110,7 +110,7 @@ def test_the_loss_is_of_logits_unless_the_last_activation_is_softmax(
     assert build_model(config).loss.from_logits is from_logits
 
 
-def test_the_seed_decides_the_weights():
+def test_the_seed_determines_the_weights():
     def weights(seed):
         training = {"epochs": 1, "seed": seed}
         return np.concatenate(
@@ -189,7 +189,7 @@ def test_an_optimizer_that_fails_is_named():
 
 
 @pytest.mark.parametrize("config", [None, {}, "configs/tiny.yaml", Path("tiny.yaml")])
-def test_what_is_no_config(config):
+def test_other_values_are_not_configs(config):
     message = "config: expected what `load_config` returns; got "
     with pytest.raises(ConfigError, match=message):
         build_model(config)

@@ -39,13 +39,13 @@ def test_defaults_are_filled_in(path):
     assert config.model.layers[2] == {"Dense": {"units": 9, "activation": "softmax"}}
 
 
-def test_what_is_saved_is_read_back(path, tmp_path):
+def test_a_saved_config_loads_as_it_was(path, tmp_path):
     config = load_config(path)
     save_config(config, tmp_path / "saved.yaml")
     assert load_config(tmp_path / "saved.yaml") == config
 
 
-def test_a_name_alone_is_a_part_without_arguments():
+def test_a_bare_name_means_no_arguments():
     layers = ["LayerNormalization", {"GRU": {"units": 2}}, {"BatchNormalization": None}]
     content = {
         "data": {"dataset": "japanese_vowels"},
@@ -59,7 +59,7 @@ def test_a_name_alone_is_a_part_without_arguments():
     assert config.optimizer == {"SGD": {}}
 
 
-def test_a_path_starts_at_the_config_or_in_the_current_directory(
+def test_a_path_is_relative_to_the_config_or_the_current_directory(
     path, tmp_path, monkeypatch
 ):
     here, elsewhere = path.parent, tmp_path / "elsewhere"
@@ -94,7 +94,7 @@ def test_paths_are_saved_in_both_forms(path, tmp_path, exist):
 
 
 @pytest.mark.parametrize("value", ["3", "[]", "''", "[3]", "{a: b}", "['']", "true"])
-def test_what_is_no_path(path, value):
+def test_other_values_are_not_paths(path, value):
     message = "data.train: expected a path, or a list of paths; got "
     with pytest.raises(ConfigError, match=message):
         load_config(path, ["data.dataset=null", "data.test=a", f"data.train={value}"])
@@ -133,14 +133,14 @@ def test_an_error_names_the_file_and_the_override(path, overrides, start):
     "overrides",
     [[3], [None], [["training.epochs=3"]], "training.epochs=3", b"a=b", 3, None],
 )
-def test_overrides_that_are_no_texts(path, overrides):
+def test_overrides_must_be_strings(path, overrides):
     message = r"overrides: expected a list of texts such as 'training\.epochs=5'; got"
     with pytest.raises(ConfigError, match=message):
         load_config(path, overrides)
 
 
 @pytest.mark.parametrize("path", [None, 3, "", b"a.yaml", "a\0b", ["a.yaml"]])
-def test_a_path_that_is_none(path):
+def test_a_path_must_be_a_path(path):
     with pytest.raises(ValueError, match="path must be a path"):
         load_config(path)
 
@@ -221,7 +221,7 @@ def test_the_last_override_wins(path):
             "softmax",
             "model.layers[1].RNN.cell.StackedRNNCells.cells[0].GRUCell.activation: on",
         ),
-        # Layers, their arguments, and what stands within them.
+        # Layers, their arguments, and nested layers.
         (
             "model.layers[0]={Gru: {}}",
             "model.layers[0]: a config cannot name the layer 'Gru'",
@@ -303,12 +303,12 @@ def test_the_last_override_wins(path):
         ),
     ],
 )
-def test_a_mistake_is_told(path, override, message):
+def test_a_mistake_is_reported(path, override, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_config(path, [override])
 
 
-def test_all_problems_are_told_at_once(path):
+def test_all_problems_are_reported_at_once(path):
     overrides = ["training.epohcs=5", "model.features=a", "optimizer={Adma: {}}"]
     with pytest.raises(ConfigError, match="3 problems") as caught:
         load_config(path, overrides)
@@ -347,7 +347,7 @@ def test_nested_too_deep(path):
         load_config(path)
 
 
-def test_not_text(path):
+def test_a_file_that_is_not_text(path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not a text file in UTF-8"):
         load_config(path)
@@ -359,7 +359,7 @@ def test_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["3e-3", "3.0e-3", "0.003", "+3e-3", "3E-3"])
-def test_numbers_as_everybody_writes_them(path, text):
+def test_numbers_in_every_usual_notation(path, text):
     config = load_config(path, [f"optimizer={{Adam: {{learning_rate: {text}}}}}"])
     assert math.isclose(config.optimizer["Adam"]["learning_rate"], 0.003)
 

@@ -81,7 +81,7 @@ def test_bad_override(content, override, message):
 
 
 @given(st.text(alphabet="trainig.epochs[0]=5{}: \n", max_size=30))
-def test_any_override_is_made_or_refused(override):
+def test_any_override_is_applied_or_refused(override):
     content = {"training": {"epochs": 1}, "model": {"layers": ["a"]}}
     try:
         apply_override(content, override)

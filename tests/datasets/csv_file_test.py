@@ -22,7 +22,7 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize("text", [GOOD, GOOD.replace("\n", "\r\n"), GOOD + "\n\n"])
-def test_a_line_a_frame(write, text):
+def test_one_line_per_frame(write, text):
     data = load_csv(write(text))
     assert list(data.lengths) == [2, 1]
     assert list(data.labels) == [0, 1]
@@ -34,7 +34,7 @@ def test_a_byte_order_mark_is_skipped(write):
     assert len(load_csv(write(GOOD, "utf-8-sig"))) == 2
 
 
-def test_columns_by_other_names_in_any_order(write):
+def test_columns_with_other_names_in_any_order(write):
     path = write("f0,who,utterance\n1,0,x y\n2,3,z\n")
     data = load_csv(path, sequence_column="utterance", label_column="who")
     assert list(data.labels) == [0, 3]
@@ -94,7 +94,7 @@ def test_bad_files(write, text, message):
     assert str(caught.value).startswith(str(path))
 
 
-def test_one_column_for_both(write):
+def test_one_column_cannot_be_both(write):
     with pytest.raises(DataError, match=r"both name the column 'sequence'\. Give each"):
         load_csv(write(GOOD), label_column="sequence")
 
@@ -104,7 +104,7 @@ def test_a_folder(tmp_path):
         load_csv(tmp_path)
 
 
-def test_not_text(tmp_path):
+def test_a_file_that_is_not_text(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_bytes(b"\xff\xfe\x00sequence")
     with pytest.raises(DataError, match=r"not a \.csv file in UTF-8"):

@@ -97,7 +97,7 @@ def test_python_objects_are_not_loaded(path):
         load_npz(path)
 
 
-def test_a_member_that_is_no_array(path):
+def test_a_member_that_is_not_an_array(path):
     np.savez(path, **{key: value for key, value in PACKED.items() if key != "labels"})
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("labels", "0 1")
@@ -110,7 +110,7 @@ def test_a_folder(tmp_path):
         load_npz(tmp_path)
 
 
-def test_what_is_wrong_in_an_array_names_the_file(path):
+def test_an_error_in_an_array_names_the_file(path):
     np.savez(path, **PACKED | {"lengths": [2, 2]})
     with pytest.raises(DataError, match=re.escape(f"{path}: lengths must add up")):
         load_npz(path)

@@ -36,7 +36,7 @@ def test_packing_is_undone(lengths, features, padding_value):
 
 
 @given(lengths_lists)
-def test_packed_and_padded_are_the_same(lengths):
+def test_packed_and_padded_arrays_give_the_same_sequences(lengths):
     one = Sequences.from_packed(**packed(lengths))
     garbage = np.where(one.mask[..., None], one.frames, np.nan)
     wide = np.pad(garbage, ((0, 0), (0, 2), (0, 0)), constant_values=np.inf)
@@ -105,14 +105,14 @@ def test_bad_padded_arrays(changes, message):
         Sequences.from_padded(**padded(**changes))
 
 
-def test_another_padding_value_lets_frames_be_zero():
+def test_with_another_padding_value_frames_can_be_zero():
     data = Sequences.from_padded(
         **padded(frames=np.zeros((2, 3, 2))), padding_value=-1.0
     )
     assert np.all(data.frames == 0)
 
 
-def test_take_keeps_the_order_asked_for():
+def test_take_keeps_the_requested_order():
     data = Sequences.from_packed(**packed((1, 2, 3)))
     taken = data.take(np.array([2, 0]))
     assert list(taken.lengths) == [3, 1]
@@ -131,7 +131,7 @@ def test_require():
         data.require(features=2, classes=1, source="the data")
 
 
-def test_lengths_too_unequal_for_the_memory(monkeypatch):
+def test_padding_that_does_not_fit_into_memory(monkeypatch):
     def full(*arguments):
         raise MemoryError
 

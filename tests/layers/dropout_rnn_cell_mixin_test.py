@@ -1,7 +1,7 @@
-"""Dropout masks of a cell: one per batch, wherever a cell is used.
+"""Dropout masks of a cell: one per batch, in every use of a cell.
 
-Most tests watch a cell whose output is the mask itself, so that what is asserted is
-which mask every timestep of every batch really met.
+Most tests use a cell whose output is the mask itself. So they see the mask of every
+timestep of every batch.
 """
 
 import copy
@@ -21,7 +21,7 @@ UNITS = 24
 
 @keras.saving.register_keras_serializable(package="tests")
 class MaskCell(DropoutRNNCellMixin, keras.layers.Layer):
-    """A third party's cell: the output is input mask + 10 * recurrent mask."""
+    """A user's cell: the output is input mask + 10 * recurrent mask."""
 
     def __init__(self, units=UNITS, dropout=0.5, recurrent_dropout=0.5, **kwargs):
         super().__init__(**kwargs)
@@ -57,8 +57,8 @@ def steps(batch=2, timesteps=4):
     return tf.ones([batch, timesteps, UNITS])
 
 
-def one_mask_a_batch(*batches):
-    """Asserts that each batch has one mask throughout, and a different one."""
+def assert_one_mask_per_batch(*batches):
+    """Asserts that each batch has one mask throughout, and that batches differ."""
     masks = []
     for outputs in batches:
         outputs = np.asarray(outputs)
@@ -95,7 +95,7 @@ def test_eager_loop():
     for _ in range(3):
         reset(cell)
         batches.append(loop(cell, steps()))
-    one_mask_a_batch(*batches)
+    assert_one_mask_per_batch(*batches)
 
 
 def test_function_called_twice():
@@ -106,7 +106,7 @@ def test_function_called_twice():
         return loop(cell, x)
 
     eager = loop(cell, steps())
-    one_mask_a_batch(eager, batch(steps()), batch(steps()), batch(steps(3, 5)))
+    assert_one_mask_per_batch(eager, batch(steps()), batch(steps()), batch(steps(3, 5)))
 
 
 def test_two_batches_in_one_function():
@@ -118,7 +118,7 @@ def test_two_batches_in_one_function():
         reset(cell)
         return first, loop(cell, x)
 
-    one_mask_a_batch(*batches(steps()), *batches(steps()))
+    assert_one_mask_per_batch(*batches(steps()), *batches(steps()))
 
 
 @pytest.mark.parametrize("how", ["range", "iterator", "map_fn", "scan"])
@@ -145,7 +145,7 @@ def test_loop_over_batches_in_a_graph(how):
         return outputs.stack()
 
     x = tf.ones([3, 2, 4, UNITS])
-    one_mask_a_batch(*batches(x), *batches(x))
+    assert_one_mask_per_batch(*batches(x), *batches(x))
 
 
 def test_reset_by_hand_in_a_loop_over_batches():
@@ -165,7 +165,7 @@ def test_reset_by_hand_in_a_loop_over_batches():
             all_outputs = all_outputs.write(i, tf.transpose(outputs.stack(), [1, 0, 2]))
         return all_outputs.stack()
 
-    one_mask_a_batch(*batches(), *batches())
+    assert_one_mask_per_batch(*batches(), *batches())
 
 
 @pytest.mark.parametrize("wrapper", [lambda f: f, tf.function])
@@ -183,7 +183,7 @@ def test_while_loop(wrapper):
         return tf.transpose(outputs.stack(), [1, 0, 2])
 
     batch = wrapper(batch)
-    one_mask_a_batch(*(batch(steps()) for _ in range(3) if not reset(cell)))
+    assert_one_mask_per_batch(*(batch(steps()) for _ in range(3) if not reset(cell)))
 
 
 def test_branch_inside_a_loop():
@@ -202,7 +202,7 @@ def test_branch_inside_a_loop():
             outputs = outputs.write(t, h)
         return tf.transpose(outputs.stack(), [1, 0, 2])
 
-    one_mask_a_batch(batch(steps()), batch(steps()))
+    assert_one_mask_per_batch(batch(steps()), batch(steps()))
 
 
 @pytest.mark.parametrize("unroll", [False, True])
@@ -213,24 +213,24 @@ def test_rnn(unroll, stateful, wrapper):
         MaskCell(), return_sequences=True, unroll=unroll, stateful=stateful
     )
     batch = wrapper(lambda x: layer(x, training=True))
-    one_mask_a_batch(*(batch(steps()) for _ in range(3)))
+    assert_one_mask_per_batch(*(batch(steps()) for _ in range(3)))
 
 
 def test_rnn_after_a_loop_written_by_hand():
-    """The next batch does not reuse the mask of an eager loop."""
+    """Checks that the next batch does not reuse the mask of an eager loop."""
     cell = MaskCell()
     eager = loop(cell, steps())
     layer = keras.layers.RNN(cell, return_sequences=True)
-    one_mask_a_batch(eager, layer(steps(), training=True))
+    assert_one_mask_per_batch(eager, layer(steps(), training=True))
     assert layer(steps(5), training=True).shape == (5, 4, UNITS)
 
 
 def test_stacked_cells():
     cells = [MaskCell(), MaskCell()]
     layer = keras.layers.RNN(keras.layers.StackedRNNCells(cells), return_sequences=True)
-    one_mask_a_batch(*(layer(steps(), training=True) for _ in range(2)))
+    assert_one_mask_per_batch(*(layer(steps(), training=True) for _ in range(2)))
     batch = tf.function(lambda x: layer(x, training=True))
-    one_mask_a_batch(*(batch(steps()) for _ in range(3)))
+    assert_one_mask_per_batch(*(batch(steps()) for _ in range(3)))
 
 
 def test_bidirectional():
@@ -238,12 +238,12 @@ def test_bidirectional():
         keras.layers.RNN(MaskCell(), return_sequences=True)
     )
     batches = [layer(steps(), training=True) for _ in range(2)]
-    one_mask_a_batch(*(half for b in batches for half in tf.split(b, 2, -1)))
+    assert_one_mask_per_batch(*(half for b in batches for half in tf.split(b, 2, -1)))
 
 
 @pytest.mark.parametrize("run_eagerly", [False, True])
 def test_fit(run_eagerly):
-    """The batches of an epoch, as the training step saw them."""
+    """Checks the batches of an epoch as the training step sees them."""
     seen = []
 
     class Model(keras.Model):
@@ -262,7 +262,7 @@ def test_fit(run_eagerly):
     model.fit(steps(8), tf.zeros([8, 4, 1]), batch_size=2, epochs=2, verbose=0)
     batches = [o for o in seen if o.shape[0] == 2]
     assert len(batches) >= 8
-    one_mask_a_batch(*batches[-8:])
+    assert_one_mask_per_batch(*batches[-8:])
     seen.clear()
     model.predict(steps(), verbose=0)
     assert (seen[-1] == 11).all(), "inference is without dropout"
@@ -272,13 +272,15 @@ def test_clone_and_deepcopy_share_no_mask():
     cell = MaskCell(seed=3)
     first = loop(cell, steps())
     for copied in (copy.deepcopy(cell), MaskCell.from_config(cell.get_config())):
-        one_mask_a_batch(loop(copied, steps()))
+        assert_one_mask_per_batch(loop(copied, steps()))
         assert copied._mask_seeds is not cell._mask_seeds
     inputs = keras.Input((None, UNITS))
     model = keras.Model(inputs, keras.layers.RNN(cell, return_sequences=True)(inputs))
     clone = keras.models.clone_model(model)
-    one_mask_a_batch(first, model(steps(), training=True))
-    one_mask_a_batch(clone(steps(), training=True), clone(steps(), training=True))
+    assert_one_mask_per_batch(first, model(steps(), training=True))
+    assert_one_mask_per_batch(
+        clone(steps(), training=True), clone(steps(), training=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -338,8 +340,8 @@ def test_count_masks_are_independent_and_cached_by_count():
     assert len(cell.get_dropout_mask_for_cell(x, True)) == 1
 
 
-def test_masks_of_ones_are_never_those_of_training():
-    """r2.0's cache ignored `training`: ones from inference were used in training."""
+def test_inference_masks_are_never_used_in_training():
+    """TF 2.0's cache ignored `training`: training used the ones of inference."""
     cell = MaskCell()
     x = tf.ones([2, UNITS])
     for training in (False, None):
@@ -349,13 +351,13 @@ def test_masks_of_ones_are_never_those_of_training():
     assert (mask.numpy() == 0).any()
 
 
-def test_rate_zero_gives_none():
+def test_rate_zero_makes_no_mask():
     cell = MaskCell(dropout=0.0, recurrent_dropout=0.0)
     assert cell.get_dropout_mask_for_cell(tf.ones([2, 3]), True) is None
     assert cell.get_recurrent_dropout_mask_for_cell(tf.ones([2, 3]), True, 3) is None
 
 
-def test_the_two_kinds_are_reset_apart():
+def test_the_two_kinds_of_masks_are_reset_separately():
     cell = MaskCell()
     x = tf.ones([2, UNITS])
     inputs, state = (
@@ -372,7 +374,7 @@ def test_the_two_kinds_are_reset_apart():
 
 @pytest.mark.parametrize("wrapper", [lambda f: f, tf.function])
 @pytest.mark.parametrize("kind", ["dropout", "recurrent_dropout"])
-def test_another_batch_size_names_the_reset(wrapper, kind):
+def test_the_error_for_another_batch_size_names_the_reset(wrapper, kind):
     cell = MaskCell()
 
     def two_batches():
@@ -386,7 +388,7 @@ def test_another_batch_size_names_the_reset(wrapper, kind):
         wrapper(two_batches)()
 
 
-def test_a_cell_that_skips_the_mixins_init_is_told():
+def test_a_cell_that_skips_the_mixins_init_is_refused():
     class Backwards(keras.layers.Layer, DropoutRNNCellMixin):
         dropout = recurrent_dropout = 0.5
 
@@ -406,14 +408,14 @@ def test_a_cell_keeps_no_graph_alive():
     assert graph() is None
 
 
-def test_gru_layer_draws_a_mask_a_batch():
+def test_gru_layer_draws_one_mask_per_batch():
     """A linear GRU that only adds its masked inputs shows the mask."""
     layer = GRU(
         1, dropout=0.5, activation=None, recurrent_activation=None, use_bias=False
     )
     x = np.zeros((1, 6, 40), "float32")
     layer(x)
-    # z = 0 and r = 0, so that the output is the candidate: the sum of masked inputs.
+    # With z = 0 and r = 0 the output is the candidate: the sum of masked inputs.
     kernel = np.zeros((40, 3), "float32")
     kernel[:, 2] = 2.0 ** np.arange(40)
     layer.set_weights([kernel, np.zeros((1, 3))])

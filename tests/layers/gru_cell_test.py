@@ -27,15 +27,15 @@ def normal(*shape):
 
 
 def built(cell):
-    """Builds the cell, with weights (biases too) that are not zero."""
+    """Builds the cell with random weights and biases."""
     cell.build((None, F))
     rng = np.random.default_rng(5)
     cell.set_weights([rng.normal(size=w.shape) for w in cell.weights])
     return cell
 
 
-def test_signature_is_that_of_r2_0():
-    """The names, order and defaults that TF r2.0's documentation gives."""
+def test_signature_equals_tf_2_0s():
+    """The names, order and defaults of TF 2.0's documentation."""
     parameters = inspect.signature(GRUCell).parameters
     assert {k: p.default for k, p in parameters.items() if k != "kwargs"} == {
         "units": inspect.Parameter.empty,
@@ -75,7 +75,7 @@ def test_against_tf_keras(
     recurrent_activation,
     masked,
 ):
-    """The live reference of r2.0: step, sequence with a mask, and gradients."""
+    """Compares step, masked sequence and gradients with tf_keras (TF 2.0)."""
     options = {
         "activation": activation,
         "recurrent_activation": recurrent_activation,
@@ -114,8 +114,8 @@ MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 0, 1]], bool)
 @pytest.mark.parametrize("reset_after", [True, False])
 @pytest.mark.parametrize("implementation", [1, 2])
 @pytest.mark.parametrize("which", ["dropout", "recurrent_dropout"])
-def test_dropout_masks_enter_where_the_design_says(reset_after, implementation, which):
-    """A recurrent mask multiplies only operands of products, not the carried state."""
+def test_where_dropout_masks_apply(reset_after, implementation, which):
+    """A recurrent mask multiplies operands of products, not the carried state."""
     cell = built(
         GRUCell(
             U, implementation=implementation, reset_after=reset_after, **{which: 0.5}
@@ -164,7 +164,7 @@ def test_rate_one_drops_everything(rate):
 
 
 def test_recurrent_dropout_does_not_blow_up():
-    """tensorflow#32987: r2.0 masked the carried state, which grew without bound."""
+    """tensorflow#32987: TF 2.0 masked the carried state, which grew without bound."""
     cell = GRUCell(16, recurrent_dropout=0.5, implementation=2)
     layer = keras.layers.RNN(cell)
     state = layer(normal(2, 400, F), training=True)
@@ -258,7 +258,7 @@ def test_activations_by_name_object_and_none():
 
 
 @pytest.mark.parametrize("container", [lambda h: h, lambda h: [h], lambda h: (h,)])
-def test_states_come_back_in_their_container(container):
+def test_states_keep_their_container(container):
     cell = built(GRUCell(U))
     states = container(tf.constant(normal(B, U)))
     output, new = cell(normal(B, F), states)
@@ -432,7 +432,7 @@ def test_dtypes_inside_rnn(policy, compute, variable):
     assert layer(x, training=True).dtype == compute
 
 
-def test_stateful_rnn_goes_on_from_the_last_state():
+def test_stateful_rnn_continues_from_the_last_state():
     cell = built(GRUCell(U))
     layer = keras.layers.RNN(cell, stateful=True, return_sequences=True)
     x = normal(B, 6, F)
@@ -465,9 +465,9 @@ def test_stacked_and_bidirectional_and_fit():
 
 
 def test_states_of_stacked_cells(tf_keras):
-    """One tensor per cell, as in TF r2.0, in the structure of the given states.
+    """One tensor per cell, as in TF 2.0, in the structure of the given states.
 
-    Keras' own cells give lists of one tensor, but tensors in a functional model.
+    Keras' own cells return lists of one tensor, but tensors in a functional model.
     """
     layer = keras.layers.RNN([GRUCell(3), GRUCell(U)], return_state=True)
     reference = tf_keras.layers.RNN(
@@ -485,7 +485,7 @@ def test_states_of_stacked_cells(tf_keras):
 
 
 def test_a_cell_inside_a_cell_keeps_its_masks_until_they_are_reset():
-    """`keras.layers.RNN` resets its own cell's masks; a function draws new ones."""
+    """`keras.layers.RNN` resets only its cell's masks; a function draws new ones."""
 
     class Outer(keras.layers.Layer):
         def __init__(self):
@@ -511,8 +511,8 @@ def test_a_cell_inside_a_cell_keeps_its_masks_until_they_are_reset():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_training_is_exact_enough_to_learn(jit_compile):
-    """A step of SGD moves the weights by the oracle's gradient."""
+def test_a_training_step_follows_the_oracles_gradient(jit_compile):
+    """Checks that a step of SGD moves the weights by the oracle's gradient."""
     cell = built(GRUCell(U, reset_after=True, recurrent_activation="sigmoid"))
     model = keras.Sequential([keras.layers.RNN(cell)])
     model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=jit_compile)

@@ -24,7 +24,7 @@ MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 0, 1, 0, 1]], bool)
 
 
 def pair(features=F, **options):
-    """Returns keras.layers.GRU and ours, with the same weights, none of them zero."""
+    """Returns keras.layers.GRU and this GRU with the same random weights."""
     keras_layer, ours = keras.layers.GRU(U, **options), GRU(U, **options)
     rng = np.random.default_rng(5)
     for layer in (keras_layer, ours):
@@ -52,7 +52,7 @@ def agree(keras_layer, ours, x, **arguments):
         assert_close(a, e)
 
 
-def test_signature_is_that_of_keras():
+def test_signature_equals_keras():
     theirs = list(inspect.signature(keras.layers.GRU).parameters.values())
     ours = list(inspect.signature(GRU).parameters.values())
     names = [p.name for p in ours]
@@ -89,8 +89,8 @@ def test_same_numbers_as_keras(data):
     if data.draw(st.booleans(), "initial_state"):
         arguments["initial_state"] = tf.constant(normal(B, U))
     keras_layer, ours = pair(**options)
-    # Unrolled and backwards, Keras 3.15 zeroes outputs by a mask that it has not turned
-    # round; its loop does it right, and is the reference for both.
+    # Unrolled and backwards, Keras 3.15 zeroes outputs by an unreversed mask; its loop
+    # is right, and is the reference for both.
     keras_layer.unroll = False
     agree(keras_layer, ours, tf.constant(normal(B, T, F)), **arguments)
 
@@ -143,7 +143,7 @@ def test_masks_of_other_layers(kind):
 @pytest.mark.parametrize("return_sequences", [True, False])
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", None])
 def test_bidirectional_with_a_mask(return_sequences, merge_mode):
-    """Bidirectional sets zero_output_for_mask after the layer is made."""
+    """Bidirectional sets `zero_output_for_mask` after the layer's construction."""
     layers = [
         keras.layers.Bidirectional(layer, merge_mode=merge_mode)
         for layer in pair(return_sequences=return_sequences, return_state=True)
@@ -364,7 +364,7 @@ def test_bad_arguments(arguments, message):
         GRU(**{"units": U, **arguments})
 
 
-def test_time_major_false_is_what_there_is():
+def test_time_major_false_is_accepted():
     GRU(U, time_major=False)
 
 
@@ -410,12 +410,12 @@ def test_a_shape_that_cannot_be_built_leaves_the_layer_usable(shape):
     assert layer(np.zeros((B, T, F), "float32")).shape == (B, U)
 
 
-def test_two_layers_without_sequences_between_them():
+def test_a_layer_after_one_that_returns_no_sequences():
     with pytest.raises(ValueError, match="needs return_sequences=True"):
         keras.Sequential([keras.Input((None, F)), GRU(U), GRU(U)])
 
 
-def test_a_mask_of_three_axes():
+def test_a_mask_with_three_axes():
     _, layer = pair()
     x = normal(B, T, F)
     np.testing.assert_array_equal(
@@ -450,7 +450,7 @@ def test_from_cell(built, options):
     assert_close(copy(x), layer(x))
 
 
-def test_from_cell_takes_this_package_s_cell_alone():
+def test_from_cell_takes_only_this_packages_cell():
     with pytest.raises(TypeError, match=r"cell must be .* keras.*GRUCell"):
         GRU.from_cell(keras.layers.GRUCell(U))
     with pytest.raises(TypeError, match="dropout is an argument of the cell"):
@@ -460,7 +460,7 @@ def test_from_cell_takes_this_package_s_cell_alone():
 @pytest.mark.peer
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_against_torch(bidirectional):
-    """PyTorch has the gates r, z, n and two bias arrays; the rest is the same."""
+    """PyTorch orders the gates r, z, n and has two biases; the rest is the same."""
     torch = pytest.importorskip("torch", reason="torch is not installed ([peers])")
     theirs = torch.nn.GRU(F, U, batch_first=True, bidirectional=bidirectional)
     ours = GRU(U, return_sequences=True)

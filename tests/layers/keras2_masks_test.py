@@ -1,4 +1,4 @@
-"""Masks pass through a loaded model as they did in the Keras that wrote it."""
+"""Masks pass through a loaded model as in the Keras version that wrote it."""
 
 import h5py
 import keras
@@ -18,12 +18,12 @@ pytestmark = ALLOW_WARNINGS
 @pytest.mark.parametrize(
     ("make", "source"),
     [
-        (legacy_cases.behind_a_mask, "masking"),
-        (legacy_cases.behind_a_mask_of_parts, "words"),
-        (lambda k: legacy_cases.behind_a_mask_of_parts(k)[3:5], "parts"),
+        (legacy_cases.after_a_mask, "masking"),
+        (legacy_cases.after_a_mask_of_parts, "words"),
+        (lambda k: legacy_cases.after_a_mask_of_parts(k)[3:5], "parts"),
     ],
 )
-def test_every_layer_behind_a_mask(tf_keras, make, source, tmp_path):
+def test_every_layer_after_a_mask(tf_keras, make, source, tmp_path):
     if source == "words" and KERAS_3_3:
         pytest.skip("Keras 3.3 builds no TimeDistributed of a Sequential")
     model, x = legacy_cases.masked(tf_keras, make, source)
@@ -55,8 +55,8 @@ def test_a_tagger_of_words_and_letters(tf_keras, tmp_path):
     assert_close(outputs(again, x)[0], expected[0])
 
 
-def test_before_keras_2_2_a_mask_stayed_inside(tf_keras, tmp_path):
-    """A TimeDistributed passed its own mask on, here none."""
+def test_before_keras_2_2_time_distributed_dropped_the_inner_mask(tf_keras, tmp_path):
+    """A TimeDistributed passed its own mask on; here there is none."""
     of = tf_keras.layers
     model = tf_keras.Sequential([tf_keras.Input((T, 6), dtype="int32")])
     embedding = of.Embedding(9, F, mask_zero=True)
@@ -77,7 +77,7 @@ def test_before_keras_2_2_a_mask_stayed_inside(tf_keras, tmp_path):
         assert_close(outputs(load_legacy_model(path), words())[0], expected)
 
 
-def test_a_time_distributed_of_a_layer_with_a_state_takes_no_mask():
+def test_time_distributed_of_a_stateful_layer_takes_no_mask():
     layer = keras2_masks.TimeDistributed(keras.layers.GRU(2, stateful=True))
     x = tf.constant(numbers(B, T, 6, F))
     assert layer(x).shape == (B, T, 2)

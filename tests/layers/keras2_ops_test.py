@@ -1,4 +1,4 @@
-"""Operations of TensorFlow in functional models of Keras 2: slices, sums, ..."""
+"""TensorFlow operations in functional models of Keras 2, such as slices and sums."""
 
 import keras
 import numpy as np
@@ -92,7 +92,7 @@ def test_an_ellipsis_and_a_model_within_a_model(tf_keras, tmp_path):
         ("math.reduce_sum", ("math.reduce_sum cannot be built", "'y'")),
     ],
 )
-def test_operations_that_are_not_known(tf_keras, function, words, tmp_path):
+def test_unknown_operations_are_refused(tf_keras, function, words, tmp_path):
     x = tf_keras.Input((T, F))
     tf_keras.Model(x, x + 1.0).save(tmp_path / "model.h5")
 
@@ -103,7 +103,7 @@ def test_operations_that_are_not_known(tf_keras, function, words, tmp_path):
     refuses(tmp_path / "model.h5", "(TFOpLambda)", *words)
 
 
-def test_a_lambda_is_no_operation(tf_keras, tmp_path):
+def test_a_lambda_is_not_an_operation(tf_keras, tmp_path):
     x = tf_keras.Input((T, F))
     tf_keras.Model(x, x[:, -1]).save(tmp_path / "model.h5")
 

@@ -1,4 +1,4 @@
-"""ReverseTimesteps."""
+"""The layer ReverseTimesteps."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from tf_gru_addon.layers import ReverseTimesteps
 
 
-def test_it_turns_round_the_second_axis():
+def test_it_reverses_the_second_axis():
     layer = ReverseTimesteps()
     x = np.arange(12.0, dtype="float32").reshape(2, 3, 2)
     np.testing.assert_array_equal(layer(x), x[:, ::-1])

@@ -1,4 +1,4 @@
-"""The weights of Keras layers, and what is refused."""
+"""Weights of Keras layers and models, and the layers that are refused."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ F, U = 3, 4
 
 
 def built(*layers):
-    """Returns a model of the layers, with weights that no initializer would give."""
+    """Returns a model of the layers, with random weights and biases."""
     model = keras.Sequential([keras.Input((None, F)), *layers])
     rng = np.random.default_rng(3)
     model.set_weights([rng.normal(0, 0.7, w.shape) for w in model.get_weights()])
@@ -83,7 +83,7 @@ def test_backwards():
         assert_close(outputs_of(stack, x)[:, ::-1], model(x))
 
 
-def test_what_stands_around_is_left_out():
+def test_other_layers_are_left_out():
     dense = [keras.layers.Dense(F), keras.layers.Dense(2)]
     model = built(dense[0], gru(name="the_only"), dense[1])
     (layer,) = from_keras(model)
@@ -93,7 +93,7 @@ def test_what_stands_around_is_left_out():
     assert from_keras(model.layers[1].cell) == (layer,)
 
 
-def test_the_weights_are_those_of_the_layer_to_the_bit():
+def test_the_weights_equal_the_layers_bit_for_bit():
     layer = built(gru(reset_after=False)).layers[0]
     weights = from_keras(layer)[0].forward
     assert weights.reset_after is False
@@ -111,7 +111,7 @@ def test_bfloat16_becomes_float32():
     )
 
 
-def test_hard_sigmoids_by_their_names_here():
+def test_hard_sigmoids_get_this_packages_names():
     ours = built(gru(kind=tf_gru_addon.GRU, recurrent_activation="hard_sigmoid"))
     assert from_keras(ours)[0].recurrent_activation == "hard_sigmoid"
     theirs = built(gru(recurrent_activation="hard_sigmoid"))
@@ -169,7 +169,7 @@ def _two_activations():
         ),
     ],
 )
-def test_what_a_stack_cannot_hold(layers, message):
+def test_models_that_are_not_a_stack_are_refused(layers, message):
     with pytest.raises(WeightsError, match=message):
         from_keras(built(*layers()))
 
@@ -180,13 +180,13 @@ def test_a_layer_without_weights():
         from_keras(layer)
 
 
-def test_layers_that_do_not_follow_each_other():
+def test_layers_whose_sizes_do_not_match():
     layers = [built(gru()).layers[0] for _ in range(2)]
     with pytest.raises(WeightsError, match="Layer 1 takes 3 features, but layer 0"):
         from_keras(layers)
 
 
-def test_what_is_no_layer():
+def test_other_values_are_not_layers():
     for it in (None, [], "model.keras", [np.ones(3)]):
         with pytest.raises(TypeError, match="layers must be a Keras 3 layer, a list"):
             from_keras(it)

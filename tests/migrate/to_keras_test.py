@@ -1,4 +1,4 @@
-"""Keras layers of weights, against the oracle and PyTorch."""
+"""Keras layers made from weights, against the oracle and PyTorch."""
 
 import keras
 import pytest
@@ -64,13 +64,13 @@ def test_layers_that_only_run_backward():
     assert from_keras(layers) == stack
     last = to_keras(stack, return_sequences=False)
     assert [type(layer) for layer in last] == kinds[:3]
-    # Run backward, it is the first timestep that comes last.
+    # A layer that runs backward ends at the first timestep.
     assert_close(run(last, x), expected[:, 0])
 
 
 @pytest.mark.parametrize("stack", [random_stack(bidirectional=True), _reverse()])
 def test_masks(stack):
-    """What is padded reaches nothing: the short row's outputs are those of it alone."""
+    """Padding has no effect: the short row's outputs equal those of the row alone."""
     x = inputs_for(stack, timesteps=5)
     model = keras.Sequential(
         [keras.Input((None, 3)), keras.layers.Masking(), *to_keras(stack)]
@@ -82,7 +82,7 @@ def test_masks(stack):
     assert_close(outputs[1, :3], outputs_of(stack, x[1:, :3])[0])
 
 
-def test_a_model_of_the_layers_is_saved_and_loaded(tmp_path):
+def test_a_model_of_the_layers_can_be_saved_and_loaded(tmp_path):
     stack = (*random_stack(bidirectional=True), GRULayer(None, random_weights(8, 2)))
     inputs = keras.Input((None, 3))
     model = keras.Sequential([inputs, *to_keras(stack)])
@@ -93,14 +93,14 @@ def test_a_model_of_the_layers_is_saved_and_loaded(tmp_path):
     assert_close(loaded(x), outputs_of(stack, x))
 
 
-def test_return_sequences_is_that_of_the_last_layer():
+def test_return_sequences_applies_to_the_last_layer():
     stack = random_stack(units=(4, 2))
     x = inputs_for(stack)
     layers = to_keras(stack, return_sequences=False)
     assert_close(run(layers, x), outputs_of(stack, x)[:, -1])
 
 
-def test_options_are_those_of_every_layer():
+def test_options_apply_to_every_layer():
     stack = random_stack(units=(4, 2), bidirectional=True)
     layers = to_keras(stack, dropout=0.25, seed=1, engine="portable")
     for layer in layers:
@@ -112,7 +112,7 @@ def test_options_are_those_of_every_layer():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_the_dtype_is_that_of_the_weights(dtype):
+def test_the_dtype_defaults_to_the_weights(dtype):
     stack = random_stack(bidirectional=True, dtype=dtype)
     layers = to_keras(stack)
     assert layers[0].compute_dtype == dtype
@@ -121,7 +121,7 @@ def test_the_dtype_is_that_of_the_weights(dtype):
     assert_close(run(layers, x), outputs_of(stack, x), dtype)
 
 
-def test_another_dtype_rounds():
+def test_another_dtype_rounds_the_weights():
     weights = random_weights(dtype="float64")
     (layer,) = to_keras(weights, dtype="float32")
     assert from_keras(layer)[0].forward == weights.astype("float32")
@@ -140,7 +140,7 @@ def test_another_dtype_rounds():
         ({"stateful": True}, "a stateful layer needs a batch size"),
     ],
 )
-def test_options_that_it_does_not_take(options, message):
+def test_unknown_options_are_refused(options, message):
     with pytest.raises(TypeError, match=message):
         to_keras(random_weights(), **options)
 

@@ -1,6 +1,6 @@
-"""The cuDNN engine: what the op is given in a graph, and a layer that trains on it.
+"""The cuDNN engine: the op's inputs in a graph, and training with it.
 
-`every_engine_test.py` has its numbers.
+`every_engine_test.py` tests its numbers.
 """
 
 import dataclasses
@@ -10,18 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from support import calls
-from support.cudnn import gru_op
+from support.cudnn import pretend_gpu
 from support.harness import assert_close, op_types
 
 import tf_gru_addon
-from tf_gru_addon import _compat
 from tf_gru_addon.ops.cudnn import ENGINE
 
 B, T, F, U = 2, 3, 4, 2
 
 
-def test_the_op_takes_what_it_is_given():
-    """It is traced as it is, with its gradient, for other sizes than those known."""
+def test_the_op_accepts_its_inputs():
+    """The real op and its gradient are traced with unknown sizes."""
     call = calls.make_call(*calls.numbers(shape=(B, T, F, U)), "float32")
     shapes = [(None, None, F), (None, U)]
     specs = [tf.TensorSpec(shape) for shape in shapes]
@@ -43,9 +42,8 @@ def test_the_op_takes_what_it_is_given():
 @pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_float16"])
 @pytest.mark.parametrize("name", ["holes", "wholly_masked_row"])
 def test_a_layer_trains_on_it(monkeypatch, ran, name, dtype):
-    """In both directions, beside the portable engine."""
-    monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", gru_op)
-    monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+    """Trains in both directions, and compares with the portable engine."""
+    pretend_gpu(monkeypatch, with_op=True)
     layer = keras.layers.Bidirectional(
         tf_gru_addon.GRU(U, return_sequences=True, dtype=dtype), dtype=dtype
     )

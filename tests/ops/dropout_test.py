@@ -1,4 +1,4 @@
-"""Dropout masks: their values, and what they depend on."""
+"""Dropout masks: their values, seeds and dtypes."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_masks_are_independent_of_each_other():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_the_seed_decides(jit_compile):
+def test_the_seed_determines_the_masks(jit_compile):
     def masks(seed):
         return tf.stack(dropout_masks(seed, [4, 5], 0.5, 2, tf.float32))
 

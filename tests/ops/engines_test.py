@@ -1,4 +1,4 @@
-"""Which engine a call takes."""
+"""The choice of the engine for a call."""
 
 import threading
 
@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.cudnn import pretend_gpu
 from support.harness import op_types
 
 import tf_gru_addon
-from tf_gru_addon import _compat, native
+from tf_gru_addon import native
 from tf_gru_addon.ops import engines
 from tf_gru_addon.ops.call import Engine, Result
 
@@ -36,7 +37,7 @@ X = np.zeros([1, 2, 3], "float32")
     ],
 )
 @pytest.mark.parametrize("wrapper", [lambda f: f, tf.function])
-def test_the_engine_that_is_chosen_is_the_one_that_runs(ran, engine, options, wrapper):
+def test_the_chosen_engine_runs(ran, engine, options, wrapper):
     layer = tf_gru_addon.GRU(2, **options)
     assert layer.explain().engine == engine
     wrapper(lambda: layer(X, training=True))()
@@ -44,7 +45,7 @@ def test_the_engine_that_is_chosen_is_the_one_that_runs(ran, engine, options, wr
 
 
 @native_only
-def test_native_is_in_the_graph_by_name():
+def test_the_graph_names_the_native_op():
     layer = tf_gru_addon.GRU(2)
     function = tf.function(layer).get_concrete_function(tf.TensorSpec([None, None, 3]))
     assert any(op.startswith("TfGruAddon>") for op in op_types(function))
@@ -79,7 +80,7 @@ def test_portable_is_chosen_in_every_export(ran, how, tmp_path):
     assert set(ran) == {"portable"}
 
 
-def test_the_reasons_against_an_engine_are_told(monkeypatch):
+def test_explain_gives_the_reasons_against_an_engine(monkeypatch):
     layer = tf_gru_addon.GRU(
         2, dtype="float64", activation="selu", reset_after=False, use_bias=False
     )
@@ -97,7 +98,7 @@ def test_the_reasons_against_an_engine_are_told(monkeypatch):
         "it lacks the activation selu",
     ]
     assert str(explanation).startswith("portable runs\ncudnn does not: no GPU")
-    assert repr(explanation) == str(explanation)  # which a notebook shows
+    assert repr(explanation) == str(explanation)  # a notebook shows the repr
     monkeypatch.setenv("TF_GRU_ADDON_NATIVE", "0")
     reasons = tf_gru_addon.GRU(2).explain().reasons
     assert reasons["native"] == ["the environment variable TF_GRU_ADDON_NATIVE is 0"]
@@ -120,8 +121,7 @@ def test_a_named_engine_that_cannot_run_raises(options, message):
 
 
 def test_with_a_gpu_cudnn_comes_first(monkeypatch):
-    """Pretends that a GPU is visible."""
-    monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+    pretend_gpu(monkeypatch)
     assert tf_gru_addon.GRU(2).explain().engine == "cudnn"
     assert not tf_gru_addon.GRU(2).supports_jit
     for options in (
@@ -138,7 +138,7 @@ def test_with_a_gpu_cudnn_comes_first(monkeypatch):
         assert layer.supports_jit
 
 
-def test_use_engine_decides_within_its_block(ran):
+def test_use_engine_chooses_within_its_block(ran):
     layer = tf_gru_addon.GRU(2, engine="portable")
     other = "native" if native.status().available else "portable"
     x = tf.constant(X)
@@ -162,8 +162,8 @@ def test_use_engine_ends_with_an_error_in_its_block():
     assert layer.explain() == before
 
 
-def test_an_export_chooses_an_engine_that_has_no_name_for_users():
-    """One that records calls: the layer keeps its state, and is not touched."""
+def test_an_export_can_choose_an_unnamed_engine():
+    """The engine records calls; the layer's state and attributes stay as they were."""
     calls = []
 
     def record(call):

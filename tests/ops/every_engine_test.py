@@ -1,6 +1,6 @@
-"""What every engine must do: outputs, state and gradients of one list of cases.
+"""Outputs, states and gradients of every engine, for one list of cases.
 
-The expected numbers are the oracle's. A stand-in replaces cuDNN, which needs a GPU.
+The oracle gives the expected numbers. A stand-in replaces cuDNN, which needs a GPU.
 """
 
 import dataclasses
@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from support import calls
-from support.cudnn import gru_op
+from support.cudnn import pretend_gpu
 from support.harness import run_python
 
-from tf_gru_addon import GRU, _compat, native, use_engine
+from tf_gru_addon import GRU, native, use_engine
 from tf_gru_addon.ops import cudnn, litert, portable
 from tf_gru_addon.ops import native as native_engine
 
-#: By name: the engine and the dtype that it is tested in.
+#: By name: the engine and the dtype of its test.
 ENGINES = {
     "portable": (portable.ENGINE, "float64"),
     "litert": (litert.ENGINE, "float64"),
@@ -31,7 +31,7 @@ ENGINES = {
 }
 if native.status().available:
     ENGINES["native"] = (native_engine.ENGINE, "float32")
-#: The engines whose ops run here, eagerly and in graphs.
+#: The engines whose ops run on a CPU, eagerly and in graphs.
 HERE = [name for name in ENGINES if name != "cudnn"]
 
 
@@ -41,14 +41,13 @@ def get_engine(monkeypatch):
 
     def get(name):
         if name == "cudnn":
-            monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", gru_op)
-            monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+            pretend_gpu(monkeypatch, with_op=True)
         return ENGINES[name]
 
     return get
 
 
-def _cudnn_has(case):
+def _cudnn_supports(case):
     usual = {"reset_after": True, "use_bias": True, "activation": "tanh"}
     usual |= {"recurrent_activation": "sigmoid", "recurrent_masks": 0}
     return case.get("input_masks", 0) <= 1 and usual.items() <= (usual | case).items()
@@ -57,7 +56,7 @@ def _cudnn_has(case):
 def _cases():
     for engine, (name, case) in itertools.product(ENGINES, calls.CASES.items()):
         small = case.get("shape", (1,))[-1] < 3  # its stand-in is slow
-        if engine != "cudnn" or (_cudnn_has(case) and small):
+        if engine != "cudnn" or (_cudnn_supports(case) and small):
             yield engine, name
 
 
@@ -73,7 +72,7 @@ def test_cudnn_refuses_the_other_cases(get_engine):
     engine, dtype = get_engine("cudnn")
     for name, case in calls.CASES.items():
         call = calls.make_call(*calls.numbers(**case), dtype)
-        assert bool(engine.why_not(call)) != _cudnn_has(case), name
+        assert bool(engine.why_not(call)) != _cudnn_supports(case), name
 
 
 @pytest.mark.parametrize("engine", HERE)
@@ -190,7 +189,7 @@ WRAPPERS = {
     ],
 )
 def test_second_derivative(engine, wrapper, persistent, sequences, training):
-    """The gradient of a gradient's norm, against differences of oracle gradients."""
+    """The gradient of a gradient's norm equals differences of oracle gradients."""
     engine, dtype = ENGINES[engine]
     arrays, options = calls.numbers(
         **SECOND, return_sequences=sequences, training=training
@@ -219,7 +218,7 @@ def test_second_derivative(engine, wrapper, persistent, sequences, training):
 
 @functools.cache
 def second_derivatives(sequences):
-    """Central differences of the oracle's gradients, for every third number."""
+    """Returns central differences of the oracle's gradients, for every third number."""
     arrays, options = calls.numbers(**SECOND, return_sequences=sequences)
     arrays = [np.nan_to_num(array) for array in arrays]
 
@@ -259,7 +258,7 @@ print(native.status().reason)
 @pytest.mark.skipif("native" not in ENGINES, reason=f"native: {native.status().reason}")
 @pytest.mark.parametrize("isa", ["avx2", "generic"])
 def test_the_other_instruction_sets(isa, tmp_path):
-    """In a process each, as the choice is made when the library is loaded."""
+    """Each runs in a process of its own, as the library chooses when it is loaded."""
     paths = [str(Path(calls.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {"TF_GRU_ADDON_ISA": isa, "PYTHONPATH": os.pathsep.join(paths)}
     process = run_python(EVERY_CASE, tmp_path / "results.npz", env=environment)
@@ -312,7 +311,7 @@ def test_a_layer_agrees_with_a_loop_over_its_cell(engine, name):
 
 @pytest.mark.parametrize("engine", HERE)
 def test_a_closed_update_gate_carries_the_state_exactly(engine):
-    """z is 1 with a hard sigmoid: a large candidate must not disturb a single bit."""
+    """With a hard sigmoid z is 1: a large candidate must not change a single bit."""
     engine, dtype = ENGINES[engine]
     arrays, options = calls.numbers(
         shape=(3, 500, 5, 19),

@@ -1,4 +1,4 @@
-"""The blocks of the engine for LiteRT, filled to any degree."""
+"""The LiteRT engine's blocks of timesteps, full and partial."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ from tf_gru_addon.ops.litert import ENGINE
     ],
 )
 @pytest.mark.parametrize("masked", [False, True])
-def test_blocks_of_any_fill(T, known, masked):
+def test_full_and_partial_blocks(T, known, masked):
     mask = [[t % 3 > row for t in range(T)] for row in range(2)] if masked else None
     case = {"shape": (2, T, 3, 2), "mask": mask, "go_backwards": masked}
     call = calls.make_call(*calls.numbers(**case), "float64")

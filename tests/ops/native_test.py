@@ -1,4 +1,4 @@
-"""The native engine: which ops it makes, and what it refuses."""
+"""The native engine: its ops, and the inputs that it refuses."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def make_call(**case):
 
 
 @pytest.mark.parametrize("return_sequences", [True, False])
-def test_the_op_really_runs(return_sequences):
+def test_the_op_runs(return_sequences):
     call = make_call(training=True, return_sequences=return_sequences)
     function = tf.function(lambda: calls.results(ENGINE, call)).get_concrete_function()
     ops = {op for op in op_types(function) if "Gru" in op}
@@ -84,8 +84,8 @@ SHAPES = {
     ("name", "shape"), [(name, shape) for name in SHAPES for shape in SHAPES[name]]
 )
 @pytest.mark.parametrize("traced", [False, True])
-def test_shapes_that_do_not_fit_are_refused(name, shape, traced):
-    """Eagerly, and where the shapes are not known before the op runs."""
+def test_mismatched_shapes_are_refused(name, shape, traced):
+    """Eagerly, and in graphs where shapes are unknown until the op runs."""
     tensor = tf.ones(shape, tf.bool if name == "mask" else tf.float32)
     tensors = {n: getattr(make_call(), n) for n in calls.NAMES}
     tensors[name] = [tensor] if name.endswith("masks") else tensor
@@ -98,7 +98,7 @@ def test_shapes_that_do_not_fit_are_refused(name, shape, traced):
             lambda a: tf.TensorSpec(None, a.dtype), tensors
         )
         f = tf.function(f, input_signature=[signature])
-    # The op names the first argument that does not fit the others.
+    # The op names the first argument that does not match the others.
     blamed = "initial_state|kernel" if name == "inputs" else name
     blamed += "|recurrent_kernel|kernel" if name == "initial_state" else ""
     with pytest.raises(
@@ -108,7 +108,7 @@ def test_shapes_that_do_not_fit_are_refused(name, shape, traced):
         f(tensors)
 
 
-def test_shapes_that_do_not_fit_are_refused_when_traced():
+def test_mismatched_shapes_are_refused_when_traced():
     call = dataclasses.replace(make_call(), kernel=tf.ones([3, 5]))
     with pytest.raises(ValueError, match="kernel must have the shape"):
         tf.function(lambda: ENGINE.run(call)).get_concrete_function()
@@ -125,7 +125,7 @@ def test_dtypes_other_than_float32_are_refused(name):
 @pytest.mark.parametrize(
     "shape", [(1, 2**50, 0), (0, 2**62, 3), (2**30, 2**30, 0), (2**62, 0, 0)]
 )
-def test_huge_shapes_are_no_crash(shape):
+def test_huge_shapes_do_not_crash(shape):
     call = dataclasses.replace(
         make_call(use_bias=False),
         inputs=tf.zeros(shape),

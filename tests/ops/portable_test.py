@@ -1,4 +1,4 @@
-"""The portable engine: activations of the user's own, its graph, what tf2onnx does."""
+"""The portable engine: users' activations, its graph, and conversion by tf2onnx."""
 
 import dataclasses
 
@@ -13,8 +13,8 @@ from tf_gru_addon import GRU
 from tf_gru_addon.ops.portable import ENGINE
 
 
-def test_an_activation_of_the_users_own_is_differentiated(monkeypatch):
-    """Softmax couples the units, so that no derivative of one output would do."""
+def test_a_users_activation_is_differentiated(monkeypatch):
+    """Softmax couples the units, so an elementwise derivative would be wrong."""
     softmax = lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True)  # noqa: E731
     steep = lambda x: 1 / (1 + np.exp(-2 * x))  # noqa: E731
     monkeypatch.setitem(oracles.ACTIVATIONS, "softmax", softmax)
@@ -32,8 +32,8 @@ def test_an_activation_of_the_users_own_is_differentiated(monkeypatch):
         calls.check(actual, expected, "float64")
 
 
-def test_gradient_sums_weights_outside_of_the_loop():
-    """The backward loop holds the three recurrent products and none for the weights."""
+def test_weight_gradients_are_summed_outside_of_the_loop():
+    """The backward loop has three recurrent products and none for the weights."""
     call = calls.make_call(*calls.numbers(training=True), "float32")
     function = tf.function(lambda: calls.results(ENGINE, call)).get_concrete_function()
     library = function.graph.as_graph_def().library.function
@@ -43,7 +43,7 @@ def test_gradient_sums_weights_outside_of_the_loop():
 
 
 @pytest.mark.peer
-# Of protobuf's, onnx's and tf2onnx' own making.
+# Warnings of protobuf, onnx and tf2onnx themselves.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_gradient_sums_weights_outside_of_the_loop():
     ids=["last", "sequences", "two", "unknown"],
 )
 def test_keras_writes_a_valid_onnx_file(timesteps, options, tmp_path):
-    """tf2onnx converts the engine's loop, whether the timesteps are known or not."""
+    """tf2onnx converts the engine's loop with known and unknown timesteps."""
     onnxruntime = pytest.importorskip(
         "onnxruntime", reason="onnxruntime is not installed ([peers])"
     )

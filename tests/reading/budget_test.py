@@ -1,4 +1,4 @@
-"""Small files that claim much, and what is no file at all."""
+"""Small files that claim much memory, and paths that are not regular files."""
 
 import io
 import itertools
@@ -22,7 +22,7 @@ from tf_gru_addon.config import ConfigError, parse_config
 from tf_gru_addon.datasets import DataError, Sequences, load_csv, load_npz
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.migrate.legacy import LegacyModelError
-from tf_gru_addon.reading import Budget, FileRefusedError, boundary
+from tf_gru_addon.reading import Budget, FileRefusedError
 from tf_gru_addon.reading.budget import FACTOR, FLOOR
 from tf_gru_addon.weights import (
     WeightsError,
@@ -45,7 +45,7 @@ PEER = pytest.mark.peer
 
 
 def refused(read, path, message, error=None):
-    """Fails unless a file is refused soon, without much memory, and by its name."""
+    """Fails unless a file is refused quickly, in little memory, with its name."""
     with (
         fuzzing.bounded(),
         pytest.raises(error or READERS[read], match=message) as caught,
@@ -66,12 +66,12 @@ def test_a_budget():
     budget.take(FACTOR, "its array")
 
 
-# What is no regular file.
+# Paths that are not regular files.
 
 
 @pytest.fixture
 def special(tmp_path):
-    """Special files by what they are."""
+    """Returns special files by kind."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/dev/zero")
     (tmp_path / "circle").symlink_to("circle")
@@ -134,7 +134,7 @@ def npy(array):
     return content.getvalue()
 
 
-#: An array by whose name PyTorch's format recognises an `.npz` file.
+#: The name of an array by which PyTorch's format recognises an `.npz` file.
 HH = "weight_hh_l0.npy"
 
 
@@ -169,7 +169,7 @@ def test_an_array_that_claims_terabytes(tmp_path):
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_compressions(tmp_path, method):
-    """Python unfolds them without a limit."""
+    """Python decompresses these without a limit."""
     for name in (HH, "model.weights.h5"):
         path = zip_of(tmp_path / "x.keras", {name: b"x" * 99}, method)
         refused(inspect_weights, path, "only stored and deflated members are read")
@@ -191,7 +191,7 @@ def test_keras_files(call, tmp_path, name):
 
 @pytest.fixture
 def edited(tmp_path):
-    """Returns a `.keras` file whose config is changed."""
+    """Returns a `.keras` file with an edited config."""
 
     def edit(old, new):
         path = tmp_path / "model.keras"
@@ -222,7 +222,9 @@ def test_a_config_of_a_large_model(call, edited, tmp_path):
         (b'"module": "keras.layers", "class_name": "Dense"', b"builtins exec"),
     ],
 )
-def test_a_config_that_names_what_is_no_layer(call, edited, tmp_path, old, new):
+def test_a_config_that_names_other_classes_than_layers(
+    call, edited, tmp_path, old, new
+):
     module, name = new.decode().split()
     path = edited(old, f'"module": "{module}", "class_name": "{name}"'.encode())
     code, _, err = call("export", "--model", path, "--output", tmp_path / "new")
@@ -230,7 +232,7 @@ def test_a_config_that_names_what_is_no_layer(call, edited, tmp_path, old, new):
     assert f"{path}: its config names {name!r} of the module {module!r}" in err
 
 
-# HDF5 beyond what its guard refuses.
+# HDF5 files that the HDF5 checks accept.
 
 
 def test_an_array_listed_often(tmp_path):
@@ -247,7 +249,7 @@ def test_an_array_listed_often(tmp_path):
 # Data sets.
 
 
-def test_lengths_that_are_skewed(tmp_path):
+def test_very_unequal_lengths(tmp_path):
     lengths = np.ones(45_000, int)
     lengths[7] = 45_000
     arrays = {
@@ -264,7 +266,7 @@ def test_lengths_that_are_skewed(tmp_path):
         Sequences.from_packed(frames, lengths, labels)
 
 
-def test_lengths_that_differ():
+def test_unequal_lengths():
     lengths = [2000, *[50] * 500]
     frames = np.ones((sum(lengths), 2))
     data = Sequences.from_packed(frames, lengths, [0] * len(lengths))
@@ -319,47 +321,12 @@ def test_an_override_with_a_long_index():
         load_config(TINY, [override])
 
 
-# What libraries raise.
-
-
-class Panic(BaseException):
-    """As Rust's libraries raise."""
-
-
-@pytest.mark.parametrize(
-    ("problem", "message"),
-    [
-        (Panic("rust"), r"^a.bin: damaged \(Panic: rust\). Get it again.$"),
-        (MemoryError(), r"damaged \(it does not fit into memory\)"),
-        (RecursionError("stack"), r"damaged \(it is nested too deeply\)"),
-        (AssertionError(), r"damaged \(AssertionError\)"),
-        (ValueError("\x1b[31mred\x1b[0m\n\x07"), r"\(ValueError: red \\x07\)"),
-        (ValueError("x" * 9999), r"\(ValueError: x{297}\.\.\.\)"),
-        (FileRefusedError("it is bad."), r"^a.bin: it is bad\.$"),
-        (WeightsError("it is bad."), r"^a.bin: it is bad\.$"),
-        (WeightsError("a.bin: it is bad."), r"^a.bin: it is bad\.$"),
-    ],
-)
-def test_a_boundary(problem, message):
-    with (
-        pytest.raises(WeightsError, match=message),
-        boundary("a.bin", WeightsError, "damaged", "Get it again."),
-    ):
-        raise problem
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, FileNotFoundError])
-def test_what_passes_a_boundary(error):
-    with pytest.raises(error), boundary("a.bin", WeightsError, "damaged"):
-        raise error
-
-
-# What needs a framework to write.
+# Files that only a framework can write.
 
 
 @PEER
 @pytest.mark.parametrize("legacy", [False, True])
-def test_dicts_in_themselves(tmp_path, legacy):
+def test_dicts_that_contain_themselves(tmp_path, legacy):
     import torch
 
     path = tmp_path / "gru.pt"
@@ -414,7 +381,7 @@ def test_a_long_chain_of_onnx_nodes(tmp_path):
 
 
 @PEER
-def test_external_data_that_is_no_file(tmp_path):
+def test_external_data_that_is_not_a_file(tmp_path):
     from onnx import TensorProto
 
     from tf_gru_addon.weights import to_onnx
@@ -428,7 +395,7 @@ def test_external_data_that_is_no_file(tmp_path):
     path.write_bytes(model.SerializeToString())
     os.mkfifo(tmp_path / "data")
     refused(read_onnx, path, "this is a named pipe", WeightsError)
-    # Many arrays may be the same bytes of one file: each counts.
+    # Many arrays may share the same bytes of one file: each counts.
     (tmp_path / "data").unlink()
     (tmp_path / "data").write_bytes(bytes(10**6))
     tensors = Tensors(path.stat().st_size, str(tmp_path))

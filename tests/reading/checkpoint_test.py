@@ -1,4 +1,4 @@
-"""The objects of TensorFlow 2's checkpoints."""
+"""The object graphs of TensorFlow 2's checkpoints."""
 
 import pytest
 import tensorflow as tf
@@ -22,7 +22,7 @@ def save(path, graph, **variables):
 
 
 def graph_of(*nodes):
-    """Returns a graph; each node is its children by name, or a variable's key."""
+    """Returns a graph. Each node is a dict of children by name, or a variable's key."""
     graph = trackable_object_graph_pb2.TrackableObjectGraph()
     for content in nodes:
         node = graph.nodes.add()
@@ -34,7 +34,7 @@ def graph_of(*nodes):
     return graph
 
 
-def test_shortest_paths_of_objects_in_circles(tmp_path):
+def test_shortest_paths_in_a_graph_with_cycles(tmp_path):
     graph = graph_of({"root": 0, "a": 1, "b": 2}, {"b": 2, "up": 0}, {"v": 3}, "key")
     checkpoint = save(tmp_path / "ckpt", graph, key=[1.5, 2.0])
     assert list(checkpoint.objects()) == [("b", {"v": "key"})]
@@ -42,7 +42,7 @@ def test_shortest_paths_of_objects_in_circles(tmp_path):
     assert checkpoint.read("key").tolist() == [1.5, 2.0]
 
 
-def test_slots_of_optimizers_belong_to_no_object(tmp_path):
+def test_optimizer_slots_are_left_out(tmp_path):
     root = tf.train.Checkpoint(v=tf.Variable(1.0))
     root.write(str(tmp_path / "ckpt"))
     assert [names.keys() for _, names in ObjectCheckpoint(tmp_path / "ckpt").objects()]
@@ -52,7 +52,7 @@ def test_slots_of_optimizers_belong_to_no_object(tmp_path):
     assert list(checkpoint.objects()) == [("", {"v": "v"})]
 
 
-def test_what_is_no_checkpoint_of_objects(tmp_path):
+def test_files_that_are_not_object_based_checkpoints(tmp_path):
     with pytest.raises(FileRefusedError, match="has the unknown child 9"):
         list(save(tmp_path / "a", graph_of({"v": 9})).objects())
     checkpoint = save(tmp_path / "b", graph_of({"v": 1}, "missing"))
@@ -72,7 +72,7 @@ def test_what_is_no_checkpoint_of_objects(tmp_path):
         ObjectCheckpoint(tmp_path / "e")
 
 
-def test_a_long_chain_of_objects_takes_no_time(tmp_path):
+def test_a_long_chain_of_objects_is_fast(tmp_path):
     count = 20_000
     nodes = [{"next": index + 1, "v": count} for index in range(count)]
     checkpoint = save(tmp_path / "ckpt", graph_of(*nodes, "v"), v=1.0)

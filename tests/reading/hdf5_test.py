@@ -1,4 +1,4 @@
-"""HDF5 files that lead to other files, or have no end, are refused by every reader."""
+"""Every reader refuses HDF5 files that link to other files or never end."""
 
 import io
 import os
@@ -74,12 +74,12 @@ def unused_link(file, name, folder):
     file["unused"] = h5py.ExternalLink(str(folder / "canary.h5"), "x")
 
 
-def in_itself(file, name, folder):
+def cyclic_group(file, name, folder):
     group = file[name].parent
     group["again"] = group
 
 
-def twice(file, name, folder):
+def array_with_two_paths(file, name, folder):
     file["again"] = file[name]
 
 
@@ -91,12 +91,12 @@ HOSTILE = {
     external_link_to_a_pipe: "is a soft or external link",
     soft_link: "is a soft or external link",
     unused_link: "is a soft or external link",
-    in_itself: "also has another path",
-    twice: "also has another path",
+    cyclic_group: "also has another path",
+    array_with_two_paths: "also has another path",
 }
 
 
-def an_array(file):
+def first_array(file):
     """Returns the name of the first array with more than one axis."""
     names = []
     file.visititems(
@@ -105,17 +105,17 @@ def an_array(file):
     return names[0]
 
 
-def spoil(path, edit):
-    """Edits an HDF5 file, or the one in a `.keras` file."""
+def damage(path, edit):
+    """Edits an HDF5 file, or the one inside a `.keras` file."""
     if path.suffix != ".keras":
         with h5py.File(path, "r+") as file:
-            edit(file, an_array(file), path.parent)
+            edit(file, first_array(file), path.parent)
         return
     with zipfile.ZipFile(path) as old:
         members = {name: old.read(name) for name in old.namelist()}
     weights = path.with_name("inner.h5")
     weights.write_bytes(members["model.weights.h5"])
-    spoil(weights, edit)
+    damage(weights, edit)
     members["model.weights.h5"] = weights.read_bytes()
     with zipfile.ZipFile(path, "w") as new:
         for name, content in members.items():
@@ -157,7 +157,7 @@ ALL = pytest.mark.parametrize("edit", HOSTILE, ids=lambda edit: edit.__name__)
 
 @ALL
 def test_weights(weights_h5, edit):
-    spoil(weights_h5, edit)
+    damage(weights_h5, edit)
     refused(inspect_weights, weights_h5, HOSTILE[edit])
     read = lambda path: read_weights(path, recurrent_activation="sigmoid")  # noqa: E731
     refused(read, weights_h5, HOSTILE[edit])
@@ -165,7 +165,7 @@ def test_weights(weights_h5, edit):
 
 @ALL
 def test_weights_in_a_keras_file(model_keras, edit):
-    spoil(model_keras, edit)
+    damage(model_keras, edit)
     refused(inspect_weights, model_keras, HOSTILE[edit])
 
 
@@ -173,7 +173,7 @@ def test_weights_in_a_keras_file(model_keras, edit):
 def test_legacy_hdf5(tmp_path, edit):
     path = tmp_path / "model.h5"
     shutil.copy(FIXTURES / "keras2_gru.h5", path)
-    spoil(path, edit)
+    damage(path, edit)
     refused(load_legacy_model, path, HOSTILE[edit])
 
 
@@ -182,18 +182,18 @@ def test_legacy_keras_file(tf_keras, tmp_path, edit):
     path = tmp_path / "model.keras"
     layers = [tf_keras.layers.GRU(4, input_shape=(None, 3))]
     tf_keras.Sequential(layers).save(path)
-    spoil(path, edit)
+    damage(path, edit)
     refused(load_legacy_model, path, HOSTILE[edit])
 
 
 @ALL
 def test_a_run(tmp_path, model_keras, edit):
     a_run(tmp_path)
-    spoil(model_keras, edit)
+    damage(model_keras, edit)
     refused(lambda path: load_run(Workdir(path.parent)), model_keras, HOSTILE[edit])
 
 
-@pytest.mark.parametrize("edit", [external, external_link, external_pipe, in_itself])
+@pytest.mark.parametrize("edit", [external, external_link, external_pipe, cyclic_group])
 def test_the_command_line(call, weights_h5, model_keras, tmp_path, edit):
     new = tmp_path / "new"
     convert = ("--recurrent_activation", "sigmoid")
@@ -211,7 +211,7 @@ def test_the_command_line(call, weights_h5, model_keras, tmp_path, edit):
                 write_weights(path, random_weights(), "keras2")
             else:
                 keras_model(path)
-        spoil(path, edit)
+        damage(path, edit)
         with fuzzing.bounded():
             code, out, err = call(*arguments)
         assert (code, out) == (2, "")
@@ -221,11 +221,11 @@ def test_the_command_line(call, weights_h5, model_keras, tmp_path, edit):
         assert not [found for found in tmp_path.iterdir() if "new" in found.name]
 
 
-# What takes no end, or all memory.
+# Files that would take unlimited time or memory.
 
 
 def h5_of(edit, **options):
-    """Returns the bytes of a file."""
+    """Returns the bytes of an HDF5 file."""
     content = io.BytesIO()
     with h5py.File(content, "w", **options) as file:
         edit(file)
@@ -242,7 +242,7 @@ def refuses(content, message):
         opens(content)
 
 
-def test_what_is_in_a_file_in_order():
+def test_usual_files_are_accepted():
     def edit(file):
         file["b/c/d"] = np.ones(3)
         file["b/a"] = np.ones(3)
@@ -253,7 +253,7 @@ def test_what_is_in_a_file_in_order():
 
 
 def test_deep_groups():
-    """Linear: the depth that is read is bounded, and what is deeper is not walked."""
+    """Reading stops at a fixed depth, so the time is linear."""
     deepest = "/".join("g" * MAX_DEPTH)
     assert not opens(h5_of(lambda file: file.create_group(deepest)))
     for depth in (MAX_DEPTH + 1, 3000):
@@ -285,7 +285,7 @@ def test_a_chunk_that_holds_more_than_its_shape():
     refuses(h5_of(edit), "'x' decompresses to more bytes than its shape has")
 
 
-def test_what_is_compressed():
+def test_compressed_arrays_are_accepted():
     def edit(file):
         options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
         file.create_dataset("x", data=np.arange(10**6, dtype="f4"), **options)
@@ -295,7 +295,7 @@ def test_what_is_compressed():
     refuses(lzf, "uses the HDF5 filters .*32000.* only deflate")
 
 
-def test_texts_that_can_all_be_one():
+def test_strings_may_share_one_heap_object():
     text = "x" * 100_000
     few = h5_of(lambda file: file.attrs.update(config=text, names=["a", "b"]))
     assert not opens(few)
@@ -303,7 +303,7 @@ def test_texts_that_can_all_be_one():
     refuses(many, "refers to 1000 texts")
 
 
-def test_attributes_without_end():
+def test_too_many_attributes():
     def edit(file):
         for index in range(1100):
             file.attrs[f"a{index}"] = index
@@ -311,7 +311,7 @@ def test_attributes_without_end():
     refuses(h5_of(edit, libver="latest"), "than 1000 attributes")
 
 
-def test_a_heap_of_texts_that_goes_round():
+def test_a_heap_of_strings_with_a_cycle():
     content = h5_of(lambda file: file.attrs.update(config="text" * 9))
     at = content.index(b"GCOL")
     zeros = content[: at + 16] + bytes(4080) + content[at + 4096 :]
@@ -322,7 +322,7 @@ def test_a_heap_of_texts_that_goes_round():
     refuses(bytes(back), f"heap at byte {at} is damaged")
 
 
-def test_a_heap_of_names_that_goes_round():
+def test_a_heap_of_names_with_a_cycle():
     content = bytearray(h5_of(lambda file: file.create_group("a")))
     at = content.index(b"HEAP")
     free = int.from_bytes(content[at + 16 : at + 24], "little")
@@ -331,8 +331,8 @@ def test_a_heap_of_names_that_goes_round():
     refuses(bytes(content), f"heap at byte {at} is damaged")
 
 
-def test_heaps_one_in_the_other():
-    """Each of a thousand would be walked to the end."""
+def test_overlapping_heaps():
+    """Each of a thousand heaps would be read to its end."""
     content = h5_of(lambda file: file.create_dataset("x", data=np.zeros(10**6, "u1")))
     heap = b"GCOL\x01\0\0\0" + (16 * 10**4).to_bytes(8, "little")
     entry = b"\x01\0\0\0\0\0\0\0" + bytes(8)
@@ -351,19 +351,19 @@ def test_chunks_of_another_rank():
 
 
 def newer(file):
-    """Fills a file so that the names of a group stand in a fractal heap."""
+    """Fills a file so that a group stores its names in a fractal heap."""
     for index in range(12):
         file[f"g/{index}"] = np.ones(3)
 
 
-def test_a_file_of_a_newer_layout():
+def test_a_file_with_the_newer_layout():
     content = h5_of(newer, libver="latest")
     assert b"FRHP" in content
     assert len(opens(content)) == 12
 
 
 def test_a_heap_that_crashes_the_library():
-    """Each would end this process, were it not read in another one first."""
+    """Each file would crash this process if another process did not try it first."""
     content = h5_of(newer, libver="latest")
     messages = set()
     for place in range(content.index(b"FRHP") + 20, content.index(b"FRHP") + 140, 20):
@@ -375,7 +375,7 @@ def test_a_heap_that_crashes_the_library():
     assert "the HDF5 library crashes on it " in messages
 
 
-def test_a_library_that_does_not_come_to_an_end():
+def test_a_file_on_which_the_library_hangs():
     content = h5_of(newer, libver="latest")
     with pytest.raises(FileRefusedError, match=r"has not read it within 0\.001 sec"):
         hdf5_trial.try_out(content, Budget(len(content)), seconds=0.001)

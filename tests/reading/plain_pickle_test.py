@@ -1,4 +1,4 @@
-"""Pickles that are read without running them."""
+"""Pickles are read without executing them."""
 
 import collections
 import contextlib
@@ -43,7 +43,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_what_python_pickles(tmp_path, protocol):
+def test_pickles_of_python_3(tmp_path, protocol):
     content = dict(CONTENT)
     if protocol == 2:
         content["plain"] = [v for v in content["plain"] if not isinstance(v, bytes)]
@@ -52,7 +52,7 @@ def test_what_python_pickles(tmp_path, protocol):
     assert same(read_pickle(write(tmp_path, ordered, protocol)), content)
 
 
-def test_what_python_2_pickled(tmp_path):
+def test_a_pickle_of_python_2(tmp_path):
     # {"w": array([1, 2], "f4")}, its bytes as the text of Python 2
     content = (
         b"\x80\x02}U\x01wcnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
@@ -73,7 +73,7 @@ def test_shared_and_circular_content(tmp_path):
 
 
 class Runs:
-    """Would run a function if it was unpickled."""
+    """Would run a function when unpickled."""
 
     def __init__(self, *call):
         self.call = call
@@ -100,7 +100,7 @@ class Runs:
         (np.ndarray, "a type in place of data"),
     ],
 )
-def test_what_is_never_loaded(tmp_path, capsys, value, message):
+def test_pickles_that_are_never_loaded(tmp_path, capsys, value, message):
     for protocol in (2, 4):
         path = write(tmp_path, [value] if protocol == 4 else {"a": value}, protocol)
         with pytest.raises(FileRefusedError, match=message.replace("builtins", r"\w+")):
@@ -125,19 +125,19 @@ def test_what_is_never_loaded(tmp_path, capsys, value, message):
         (b"\x80\x04\x82\x01.", "the pickle opcode EXT1"),
     ],
 )
-def test_what_is_damaged(tmp_path, content, message):
+def test_damaged_pickles(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         read_pickle(write(tmp_path, content))
 
 
 def edited(array, name, value):
-    """Returns the pickle of an array whose opcode argument is another."""
+    """Returns the pickle of an array with another opcode argument."""
     content = pickle.dumps(array, 4)
     places = [p for op, v, p in pickletools.genops(content) if (op.name, v) == name]
     return content[: places[0]] + value + content[places[0] + len(value) :]
 
 
-def test_shapes_that_are_not_the_numbers(tmp_path):
+def test_shapes_that_do_not_match_the_data(tmp_path):
     array = np.zeros((7, 9), "f4")
     content = edited(array, ("BININT1", 7), b"K\xff")
     with pytest.raises(FileRefusedError, match=r"the shape \(255, 9\) of float32"):
@@ -147,11 +147,11 @@ def test_shapes_that_are_not_the_numbers(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        b"}r\xff\xff\xff\x7f",  # a memo of 2**31 places
+        b"}r\xff\xff\xff\x7f",  # a memo with 2**31 entries
         b"\x8e\xff\xff\xff\xff\xff\xff\xff\x00",  # bytes
         b"\x8d\xff\xff\xff\xff\xff\xff\xff\x00",  # text
         b"}\x95\xff\xff\xff\xff\xff\xff\xff\x00",  # a frame
-        b"(" * 10_000 + b"t" * 10_000,  # tuples within tuples
+        b"(" * 10_000 + b"t" * 10_000,  # nested tuples
     ],
 )
 def test_huge_claims_take_no_memory(tmp_path, content):

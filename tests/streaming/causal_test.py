@@ -1,4 +1,4 @@
-"""A layer that needs later frames is refused by name, with the reason."""
+"""A layer that needs later frames is refused with its name and the reason."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What runs each step of a `Stream`, and in what memory."""
+"""How a `Stream` runs each step, and the memory that it uses."""
 
 import gc
 import tracemalloc
@@ -20,7 +20,7 @@ native_only = pytest.mark.skipif(
     not native.status().available, reason=native.status().reason
 )
 
-#: The kinds of the layers that TensorFlow runs although the native engine is there.
+#: By case: the classes of the layers that TensorFlow runs beside the native engine.
 CALLED = {
     "normalizations": ["UnitNormalization"],
     "residual": ["Multiply"],
@@ -33,7 +33,7 @@ CALLED = {
 
 @native_only
 @pytest.mark.parametrize("name", streams.CASES)
-def test_what_tensorflow_runs_is_known(name):
+def test_called_lists_the_layers_that_tensorflow_runs(name):
     stream = Stream(streams.model(name))
     steps = read(streams.model(name)).steps
     kinds = {step.layer.name: type(step.layer).__name__ for step in steps}
@@ -41,7 +41,7 @@ def test_what_tensorflow_runs_is_known(name):
     assert (stream.why_called is None) == (name not in ("selu", "bfloat16"))
 
 
-def test_why_tensorflow_runs_all():
+def test_why_tensorflow_runs_every_layer():
     assert "lacks selu" in Stream(streams.model("selu")).why_called
     assert "half computes in bfloat16" in Stream(streams.model("bfloat16")).why_called
 
@@ -51,7 +51,7 @@ def test_no_tensorflow_op_runs():
     stream = Stream(streams.model("dense"), 3)
     x = streams.frames("dense")
     expected = streams.outputs("dense", x)
-    with tf.Graph().as_default() as graph:  # collects the ops of whatever calls one
+    with tf.Graph().as_default() as graph:  # collects the ops of every call
         y = stream.push(x)
         assert not graph.get_operations()
         tf.constant(0)
@@ -81,8 +81,8 @@ def test_a_long_chunk_in_pieces_gives_the_same_bits(name, masked):
 
 
 @native_only
-def test_buffers_do_not_grow_with_the_lengths_met():
-    """A stream keeps those of at most four lengths, and none of a chunk in pieces."""
+def test_buffers_do_not_grow_with_the_number_of_lengths():
+    """A stream keeps buffers for at most four lengths, none for chunks in pieces."""
     model = streams.sequential(
         GRU(64, return_sequences=True),
         keras.layers.Dense(16, activation="softmax"),
@@ -103,12 +103,12 @@ def test_buffers_do_not_grow_with_the_lengths_met():
         tracemalloc.stop()
     a_frame = 4 * 2 * (streams.FEATURES + 64 + (64 + 16) + (16 + 16))  # bytes
     assert max(sizes) < 4 * 200 * a_frame + 2**19
-    assert sizes[-1] > 2 * a_frame  # the measure sees the buffers
+    assert sizes[-1] > 2 * a_frame  # so the measurement covers the buffers
 
 
 @native_only
 def test_a_dropped_runner_leaves_no_array_behind():
-    """It forms no reference cycle, so the memory is free without a collection."""
+    """It forms no reference cycle, so no garbage collection is necessary."""
     causal = read(streams.model("dense"))
     gc.collect()
     gc.disable()
@@ -123,7 +123,7 @@ def test_a_dropped_runner_leaves_no_array_behind():
         gc.enable()
 
 
-def test_huge_numbers_warn_of_nothing():
+def test_huge_numbers_raise_no_warning():
     for name in ("dense", "residual", "normalizations"):
         x = streams.frames(name)
         x[0] = 1e30
@@ -132,7 +132,7 @@ def test_huge_numbers_warn_of_nothing():
         assert np.isfinite((y[0] if isinstance(y, list) else y)[2]).all()
 
 
-def test_a_failure_inside_leaves_all_states():
+def test_a_failure_inside_a_step_keeps_all_states():
     stream = Stream(streams.model("embedding"), 3)
     stream.push(streams.frames("embedding"))
     (before,) = stream.state.values()

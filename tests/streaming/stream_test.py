@@ -1,4 +1,4 @@
-"""A `Stream` gives the model's numbers, however the frames are pushed."""
+"""A `Stream` gives the model's numbers for every way of pushing the frames."""
 
 import itertools
 import threading
@@ -28,7 +28,7 @@ def run(stream, name, x, cuts, mask=None):
 
 
 @pytest.mark.parametrize("name", streams.CASES)
-def test_any_cut_gives_the_numbers_of_the_whole(name):
+def test_any_chunks_give_the_numbers_of_the_whole_sequence(name):
     x = streams.frames(name)
     expected = streams.outputs(name, x)
     stream = Stream(streams.model(name), 3)
@@ -53,7 +53,7 @@ def test_any_mask(name, cuts, seed):
 
 @settings(max_examples=5, deadline=None)
 @given(cuts=streams.cuts(), data=st.data())
-def test_rows_reset_alone(cuts, data):
+def test_rows_are_reset_separately(cuts, data):
     name = "convolutions"
     x = streams.frames(name)
     stream = Stream(streams.model(name), 3)
@@ -93,7 +93,7 @@ def test_the_state_moves_to_another_stream(name):
     streams.assert_same(streams.joined(name, chunks), streams.outputs(name, x), name)
 
 
-def test_a_state_given_out_is_a_copy():
+def test_a_returned_state_is_a_copy():
     stream = Stream(streams.model("gru"), 3)
     state = stream.state
     state["gru_state"][:] = 7
@@ -101,7 +101,7 @@ def test_a_state_given_out_is_a_copy():
 
 
 @pytest.mark.parametrize("name", ["dense", "selu"])
-def test_an_output_given_out_is_not_written_over(name):
+def test_a_returned_output_is_not_overwritten(name):
     stream = Stream(streams.model(name), 3)
     x = streams.frames(name)
     first = stream.push(x[:, :1])
@@ -110,7 +110,7 @@ def test_an_output_given_out_is_not_written_over(name):
     assert_close(first, kept)
 
 
-def test_nan_goes_through_its_row_alone():
+def test_nan_stays_in_its_row():
     stream = Stream(streams.model("dense"), 3)
     x = streams.frames("dense")
     x[1, 4] = np.nan
@@ -121,7 +121,7 @@ def test_nan_goes_through_its_row_alone():
     assert np.isfinite(stream.push(streams.frames("dense"))).all()
 
 
-def test_refresh_takes_the_weights_as_they_are():
+def test_refresh_takes_the_current_weights():
     model = streams.sequential(GRU(2, return_sequences=True))
     x = np.ones((1, 6, streams.FEATURES), "float32")
     stream = Stream(model)
@@ -159,7 +159,7 @@ def test_threads_may_share_a_stream():
         assert_close(value, state[key])
 
 
-def test_many_sizes_of_chunks():
+def test_many_chunk_sizes():
     x = streams.frames("gru", 3, 45)
     ends = np.cumsum([0, *range(10)])
     cuts = list(itertools.pairwise(ends))
@@ -170,7 +170,7 @@ def test_many_sizes_of_chunks():
     )
 
 
-def test_a_stream_says_what_it_is_and_what_runs_it():
+def test_the_repr_names_the_stream_and_its_engine():
     text = repr(Stream(streams.model("selu"), 3))
     assert text.startswith("Stream(model='sequential")
     assert ", batch_size=3, layers=['gru" in text
@@ -179,7 +179,7 @@ def test_a_stream_says_what_it_is_and_what_runs_it():
 
 
 @native_only
-def test_a_stream_says_which_layers_tensorflow_runs():
+def test_the_repr_names_the_layers_that_tensorflow_runs():
     text = repr(Stream(streams.model("dense")))
     assert text.endswith("], runs='native engine and NumPy')"), text
     text = repr(Stream(streams.model("images")))
@@ -251,19 +251,19 @@ print(locked)
 
 @pytest.fixture(scope="module")
 def signals():
-    """What a process prints that interrupts a push, and then forks during others."""
+    """The output of a process that interrupts a push, and then forks during pushes."""
     return run_python(SIGNALS).stdout.split()
 
 
 @native_only
-def test_an_interrupt_ends_a_long_push_and_leaves_the_states(signals):
+def test_an_interrupt_ends_a_long_push_and_keeps_the_states(signals):
     whole, waited = map(float, signals[:2])
     assert waited < min(whole / 4, 1.5), (whole, waited)
 
 
 @native_only
 def test_a_child_forked_while_another_thread_pushes_can_push(signals):
-    assert int(signals[2]) > 3  # the lock was held at so many forks
+    assert int(signals[2]) > 3  # the number of forks at which the lock was held
 
 
 def test_lists_and_other_dtypes():
@@ -312,7 +312,7 @@ def test_batch_sizes(batch_size):
 
 
 @pytest.mark.parametrize("rows", [[3], [-1], [True], 0.5, "all"])
-def test_rows_that_are_not_there(rows):
+def test_rows_out_of_range(rows):
     with pytest.raises(ValueError, match="rows must be 3 booleans, or indices from 0"):
         Stream(streams.model("gru"), 3).reset(rows)
 
@@ -331,7 +331,7 @@ def test_wrong_states(state, message):
         Stream(streams.model("gru"), 3).state = state
 
 
-def test_a_layer_that_is_not_causal():
+def test_a_layer_that_is_not_causal_is_refused():
     model = streams.sequential(keras.layers.Bidirectional(GRU(2), name="both"))
     with pytest.raises(errors.ExportError, match=r"^both: this Bidirectional"):
         Stream(model)
@@ -354,7 +354,7 @@ def test_without_the_native_engine():
     run_python(WITHOUT_NATIVE, env={"TF_GRU_ADDON_NATIVE": "0"})
 
 
-def test_export_keeps_the_names_that_were_its_own():
+def test_export_keeps_its_former_names():
     assert export.Stream is streaming.Stream is Stream
     assert export.StreamingModel is streaming.StreamingModel
     assert export.ExportError is errors.ExportError

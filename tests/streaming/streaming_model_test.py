@@ -1,4 +1,4 @@
-"""A model's step gives the model's numbers, however the sequence is cut."""
+"""A model's step gives the model's numbers for every way of cutting the sequence."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def run(name, x, cuts, mask=None):
 
 
 @pytest.mark.parametrize("name", streams.CASES)
-def test_any_cut_gives_the_numbers_of_the_whole(name):
+def test_any_chunks_give_the_numbers_of_the_whole_sequence(name):
     x = streams.frames(name)
     expected = streams.outputs(name, x)
     single = [(t, t + 1) for t in range(x.shape[1])]
@@ -53,7 +53,7 @@ def test_any_mask(name, cuts, seed):
     streams.assert_same(run(name, x, cuts, mask), expected, name)
 
 
-def test_rows_reset_alone():
+def test_rows_are_reset_separately():
     name = "convolutions"
     x = streams.frames(name)
     model = streaming(name)
@@ -80,7 +80,7 @@ def test_states_are_explicit_and_named():
     assert streaming("bfloat16").initial_states(2)["half_state"].dtype == tf.bfloat16
 
 
-def test_a_step_uses_the_weights_of_the_moment():
+def test_a_step_uses_the_current_weights():
     model = streams.sequential(GRU(2, return_sequences=True))
     step = StreamingModel(model)
     x = np.ones((1, 3, streams.FEATURES), "float32")
@@ -116,7 +116,7 @@ def test_no_attribute_of_a_layer_is_set(name, monkeypatch):
         real(self, attribute, value)
 
     monkeypatch.setattr(keras.Layer, "__setattr__", record)
-    model.trainable = True  # what a recorded attribute looks like
+    model.trainable = True  # an example of a recorded attribute
     assert "trainable" in found
     found.clear()
     step = StreamingModel(model)
@@ -153,7 +153,7 @@ def test_a_shared_layer_has_a_state_for_each_call():
     assert list(StreamingModel(model).states) == ["twice_state", "twice_1_state"]
 
 
-def test_a_functional_model_with_masks_that_was_loaded(tmp_path):
+def test_a_loaded_functional_model_with_masks(tmp_path):
     inputs = keras.Input((None, 3))
     x = keras.layers.Masking()(inputs)
     x = GRU(4, return_sequences=True)(x)

@@ -1,4 +1,4 @@
-"""Calls of an engine, past the layer, and what they must give."""
+"""Direct calls of an engine, without a layer, and their expected results."""
 
 import functools
 import itertools
@@ -35,7 +35,7 @@ TWO = (False, True)
 
 
 def _cases():
-    """Yields names of cases, and arguments of `numbers` that differ from the usual."""
+    """Yields each case's name and its arguments of `numbers`."""
     for after, phi, sigma in itertools.product(TWO, FUNCTIONS, FUNCTIONS):
         yield (
             f"{phi}, {sigma}, {'after' if after else 'before'}",
@@ -127,7 +127,7 @@ def numbers(
 
 
 def make_call(arrays, options, dtype):
-    """Returns the call of what `numbers` returns."""
+    """Returns the call with the arrays and attributes of `numbers`."""
 
     def tensor(array):
         return None if array is None else tf.constant(array, dtype)
@@ -167,7 +167,7 @@ def results(engine, call):
 
 
 def oracle(arrays, options):
-    """Returns what `results` returns, by the oracle, for what `numbers` returns."""
+    """Returns the oracle's counterpart of `results`, for the arrays of `numbers`."""
     options = dict(options)
     sequences = options.pop("return_sequences", True)
     for name in ("training", "unroll"):
@@ -201,6 +201,6 @@ def expected(name):
 
 
 def check(actual, expected, dtype):
-    """Fails unless results agree, in order."""
+    """Fails unless two lists of results agree."""
     for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
         assert_close(tf.cast(a, "float64"), e, dtype, f"result {i}")

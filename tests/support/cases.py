@@ -1,4 +1,4 @@
-"""Models that hold a GRU, a kind each, for every way of running and of saving one."""
+"""One model for each way of using a GRU, to run and save in every way."""
 
 import functools
 
@@ -64,8 +64,7 @@ def _encoder_decoder():
 
 
 def _time_distributed():
-    # Two: where it is not known how many, Keras' wrapper fails in a graph, whatever it
-    # wraps.
+    # Two parts: with an unknown number, Keras' wrapper fails in a graph for any layer.
     return _sequential(
         keras.layers.Reshape((2, -1, FEATURES)),
         keras.layers.TimeDistributed(tf_gru_addon.GRU(UNITS)),
@@ -136,14 +135,14 @@ CASES = {
     "nested": _nested,
 }
 
-#: Cases whose graph holds for one batch size, or for one number of timesteps.
+#: Cases whose graph has a fixed batch size, or a fixed number of timesteps.
 FIXED_BATCH = {"layer_stateful"}
 FIXED_TIMESTEPS = {"layer_unroll"}
 
 
 @functools.cache
 def model(name):
-    """Returns the case's model, of weights that no initializer would give."""
+    """Returns the case's model, with random weights and biases."""
     result = CASES[name]()
     rng = np.random.default_rng(len(name))
     result.set_weights([rng.normal(0, 0.7, w.shape) for w in result.weights])
@@ -165,7 +164,7 @@ def reset_states(model):
 
 
 def outputs(model, x, call=None):
-    """Returns what the model gives for `x` twice in a row, from states of zero."""
+    """Returns the model's outputs for `x` twice in a row, starting from zero states."""
     reset_states(model)
     call = call or model
     return [np.asarray(y) for y in tf.nest.flatten([call(x), call(x)])]
@@ -173,5 +172,5 @@ def outputs(model, x, call=None):
 
 @functools.cache
 def expected(name, batch=BATCH, timesteps=TIMESTEPS):
-    """Returns the case's `outputs` for `example(batch, timesteps)`, called eagerly."""
+    """Returns the case's eager `outputs` for `example(batch, timesteps)`."""
     return outputs(model(name), example(batch, timesteps))

@@ -1,12 +1,21 @@
-"""A stand-in for cuDNN, which knows only NVIDIA's documentation."""
+"""A stand-in for cuDNN, written from NVIDIA's documentation."""
 
 import numpy as np
 import tensorflow as tf
 from support import oracles
 
+from tf_gru_addon import _compat
+
+
+def pretend_gpu(monkeypatch, *, with_op=False):
+    """Makes TensorFlow seem to see a GPU; optionally replaces the op by `gru_op`."""
+    monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+    if with_op:
+        monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", gru_op)
+
 
 def read_buffer(params, F, U):
-    """Cuts the buffer as NVIDIA documents it: matrices, then biases; r, z, n."""
+    """Splits the buffer as NVIDIA documents it: matrices, then biases; r, z, n."""
     taken = 0
 
     def take(*shape):
@@ -23,9 +32,9 @@ def read_buffer(params, F, U):
 
 
 def documented_gru(x, h0, params, lengths):
-    """The GRU of cuDNN's documentation, a row at a time: outputs and last state.
+    """Runs the GRU of cuDNN's documentation row by row; returns outputs and last state.
 
-    Outputs beyond a row's length are 0, as cuDNN has them.
+    Outputs beyond a row's length are 0, as in cuDNN.
     """
     B, T, F = x.shape
     U = h0.shape[2]

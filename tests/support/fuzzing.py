@@ -1,4 +1,4 @@
-"""Damaged files of every format, and what reads them."""
+"""Damaged files of every format, and their readers."""
 
 import contextlib
 import resource
@@ -24,7 +24,7 @@ from tf_gru_addon.weights import GRULayer, WeightsError, read_weights, write_wei
 
 @contextlib.contextmanager
 def bounded(seconds=20, gibibytes=2.0):
-    """Fails what takes longer, or more memory than there was before."""
+    """Fails a block that takes more time or more additional memory than this."""
 
     def stop(*_):
         raise TimeoutError(f"still running after {seconds} seconds")
@@ -44,7 +44,7 @@ def bounded(seconds=20, gibibytes=2.0):
 
 
 def damaged(content, other, rng, count=20):
-    """Yields what was done and the bytes: cut short, flipped, zeroed, spliced.
+    """Yields the damage and the bytes: cut short, flipped, zeroed, spliced.
 
     Args:
         content: A file's bytes.
@@ -92,7 +92,7 @@ def _write(name, form, **options):
 
 
 def _deflated(make):
-    """Packs a zip file again, compressed."""
+    """Rewrites a zip file with compression."""
 
     def again(folder):
         make(folder)
@@ -170,7 +170,7 @@ def _read(path):
     return read_weights(path, recurrent_activation="sigmoid", reset_after=True)
 
 
-#: By format: what writes the files, the one to read, what reads it, and its error.
+#: By format: a writer, the name of the file to read, its reader, and its error.
 FORMATS = {
     "npz": (_write("gru.npz", "npz"), "gru.npz", _read, WeightsError),
     "npz deflated": (
@@ -232,7 +232,7 @@ FORMATS = {
     "data csv": (_data_csv, "data.csv", load_csv, DataError),
     "config": (_config, "config.yaml", load_config, ConfigError),
 }
-#: Those that need a framework of the peers.
+#: The formats that need a framework of the [peers] extra.
 PEER_FORMATS = {
     "pt": (_write("gru.pt", "torch"), "gru.pt", _read, WeightsError),
     "pt deflated": (
@@ -267,7 +267,7 @@ def outcome(read, path, error):
 
 
 def campaign(folder, form, formats, seed, count):
-    """Yields what was done to a file of a format, and what came of it."""
+    """Yields the damage to a file of a format, and the outcome of reading it."""
     make, name, read, error = formats[form]
     whole = folder / "whole"
     whole.mkdir()

@@ -33,7 +33,7 @@ def assert_close(actual, expected, dtype="float32", what=""):
 
 
 def op_types(function):
-    """Returns the op types in a concrete function and all that it calls."""
+    """Returns the op types in a concrete function and the functions it calls."""
     graph_def = function.graph.as_graph_def()
     nodes = list(graph_def.node)
     for library_function in graph_def.library.function:
@@ -46,7 +46,7 @@ def random_ops(function):
     return {op for op in op_types(function) if "Random" in op}
 
 
-#: Begins a script that imports modules of the package without TensorFlow, and fast.
+#: The start of a script that imports the package's modules without TensorFlow.
 LIGHT = f"""
 import sys, types
 for name in ("tf_gru_addon", "tf_gru_addon.training"):

@@ -1,4 +1,4 @@
-"""Calls the native kernels through their C ABI, without TensorFlow."""
+"""Calls of the native kernels through their C ABI, without TensorFlow ops."""
 
 import ctypes
 from pathlib import Path

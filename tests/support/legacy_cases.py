@@ -1,4 +1,4 @@
-"""Models of Keras 2, by name: each takes tf_keras, and gives a model and its inputs."""
+"""Models of Keras 2: each function takes tf_keras and returns a model and inputs."""
 
 import functools
 
@@ -20,7 +20,7 @@ def sequences(seed=0):
 
 
 def randomized(model, seed=1):
-    """Gives a model weights that no initializer would, and none twice."""
+    """Gives a model random weights, all different."""
     rng = np.random.default_rng(seed)
     # A variance must be positive.
     model.set_weights(
@@ -103,7 +103,7 @@ def merged_masks(k):
 
 
 def mixed_training(k):
-    """What is trained stands first in HDF5, then what is not."""
+    """HDF5 files list trainable weights first, then the others."""
     norm, dense = k.layers.BatchNormalization(), k.layers.Dense(F)
     inner = k.Sequential([k.Input((T, F)), norm, dense, k.layers.BatchNormalization()])
     dense.trainable = False
@@ -166,7 +166,7 @@ def two_deep(k):
 
 
 def given_states(k):
-    """Layers called with states, and with all else that Keras writes beside them."""
+    """Layers called with states and with the other arguments that Keras saves."""
     x, mask = k.Input((None, F)), k.Input((None,), dtype="bool")
     states = [k.Input((3,)), k.Input((3,))]
     y, forward, backward = k.layers.Bidirectional(
@@ -182,7 +182,7 @@ def given_states(k):
 
 
 def attention(k):
-    """Attention of every kind behind masks, and layers beside it that need them too."""
+    """Every kind of attention after masks, and other layers that need masks."""
     of, x, y = k.layers, k.Input((None, F)), k.Input((None, F))
     one, two = of.Masking()(x), of.Masking()(y)
     itself = of.MultiHeadAttention(2, 3, dropout=0.1)(one, one, use_causal_mask=True)
@@ -309,7 +309,7 @@ def probe(k):
 
 
 def words():
-    """Returns sentences of words of letters, with padding of every kind."""
+    """Returns sentences of words of letters, padded in every way."""
     x = np.random.default_rng(6).integers(1, 9, (B, T, 6)).astype("int32")
     x[0, 3:] = x[1, :2] = x[2, 2] = 0
     x[1, 3, 1:] = x[1, 4, :3] = x[2, 0, 3] = x[2, 4, 2:] = 0
@@ -317,7 +317,7 @@ def words():
 
 
 def masked(k, make, source):
-    """A model of what comes behind a mask: each branch's values, and its masks."""
+    """A model of branches after a mask; it returns each branch's values and masks."""
     if source == "masking":
         x, taken = k.Input((None, F)), sequences()
         y = k.layers.Masking()(x)
@@ -339,8 +339,8 @@ def _quick_gru(k):
     return functools.partial(k.layers.GRU, reset_after=False)
 
 
-def behind_a_mask(k):
-    """Every layer that can stand behind a mask of (batch, timesteps)."""
+def after_a_mask(k):
+    """Every layer that can follow a mask (batch, timesteps)."""
     of, gru = k.layers, _quick_gru(k)
     inner = k.Sequential([of.Dense(3), gru(3, return_sequences=True)])
     x = k.Input((None, F))
@@ -378,8 +378,8 @@ def behind_a_mask(k):
     ]
 
 
-def behind_a_mask_of_parts(k):
-    """Layers behind a mask of (batch, timesteps, parts)."""
+def after_a_mask_of_parts(k):
+    """Layers that follow a mask (batch, timesteps, parts)."""
     of, over = k.layers, k.layers.TimeDistributed
     gru = _quick_gru(k)
     row = k.Sequential([of.Dense(3), gru(2)])
@@ -393,6 +393,6 @@ def behind_a_mask_of_parts(k):
         lambda y: of.Add()([y, over(of.Dense(F))(y)]),
         lambda y: of.Concatenate()([y, over(of.Dense(F))(y)]),
         lambda y: of.GlobalAveragePooling1D()(words[2](y)),
-        # A GRU that is given a state finds its mask when it runs.
+        # A GRU that gets a state finds its mask when it runs.
         lambda y: gru(3)(words[0](y), initial_state=gru(3)(words[0](y))),
     ]

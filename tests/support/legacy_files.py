@@ -1,4 +1,4 @@
-"""Loading model files of Keras 2: whole ones and damaged ones."""
+"""Loading of model files of Keras 2, intact and damaged."""
 
 import json
 import pathlib
@@ -16,7 +16,7 @@ from tf_gru_addon.migrate.legacy import LegacyModelError
 
 FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 KERAS_3_3 = keras.__version__.startswith("3.3.")
-#: A `pytestmark` that allows what Keras 2 says about old formats, and Keras 3 about
+#: A `pytestmark` that allows Keras 2's warnings about old formats, and Keras 3's about
 #: masks.
 ALLOW_WARNINGS = [
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5"),

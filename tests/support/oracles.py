@@ -1,8 +1,8 @@
 """An independent GRU in float64 NumPy: values, and gradients by complex steps.
 
-It knows nothing of the package: one timestep after the other, one gate after the other,
-one row after the other where there is a mask. Its gradients come from no formula: the
-derivative of an analytic f is Im f(x + i e) / e, exact to rounding for a tiny e.
+It shares no code with the package. It computes timestep by timestep and gate by gate,
+and row by row where there is a mask. Its gradients need no formula: the derivative of
+an analytic f is Im f(x + i e) / e, exact up to rounding for a tiny e.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""GRU weights to test with, and what they compute."""
+"""Random GRU weights for tests, and the outputs that they give."""
 
 import numpy as np
 from hypothesis import HealthCheck, settings
@@ -7,7 +7,7 @@ from support import oracles
 
 from tf_gru_addon.weights import GRULayer, GRUWeights, as_stack
 
-#: For properties: a few examples, each with the same seed in every run.
+#: Settings of property tests: a few examples, the same in every run.
 few = settings(
     max_examples=12,
     deadline=None,
@@ -26,7 +26,7 @@ def normal(rng, shape, dtype="float32"):
 def random_weights(
     features=3, units=4, *, bias=True, reset_after=True, dtype="float32", seed=0
 ):
-    """Returns weights in which no two numbers are alike."""
+    """Returns weights whose numbers are all different."""
     rng = np.random.default_rng([seed, features, units])
     shape = (2, 3 * units) if reset_after else (3 * units,)
     return GRUWeights(
@@ -38,7 +38,7 @@ def random_weights(
 
 
 def random_stack(features=3, units=(4,), *, bidirectional=False, seed=0, **options):
-    """Returns layers of these units, one above the other."""
+    """Returns a stack of layers with these units."""
     layers = []
     for index, size in enumerate(units):
         directions = [
@@ -52,7 +52,7 @@ def random_stack(features=3, units=(4,), *, bidirectional=False, seed=0, **optio
 
 @st.composite
 def gru_weights(draw, **fixed):
-    """A strategy of weights; what is fixed, as `reset_after=True`, does not vary."""
+    """A strategy for weights; given arguments (`reset_after=True`) do not vary."""
     options = {
         "bias": st.booleans(),
         "reset_after": st.booleans(),
@@ -65,7 +65,7 @@ def gru_weights(draw, **fixed):
 
 @st.composite
 def gru_stacks(draw, layers=3, **fixed):
-    """A strategy of stacks of one number of units, in one direction or in both."""
+    """A strategy for stacks with one number of units, in one direction or in both."""
     units = [draw(sizes)] * draw(st.integers(1, layers))
     options = {
         "bias": st.booleans(),
@@ -85,7 +85,7 @@ def inputs_for(stack, batch=2, timesteps=4, dtype="float32"):
 def outputs_of(stack, x, initial_states=None):
     """Returns the oracle's outputs (B, T, outputs) of a stack, in float64.
 
-    The initial states, if any, stand layer by layer, forward before backward.
+    Initial states, if given, are ordered by layer, forward before backward.
     """
     states = list(initial_states or [])
     y = np.asarray(x, np.float64)

@@ -1,4 +1,4 @@
-"""One causal model per kind of step, and sequences cut into chunks."""
+"""One causal model for each kind of step, and sequences split into chunks."""
 
 import functools
 import itertools
@@ -120,7 +120,7 @@ CASES = {
         GRU(3, return_sequences=True, dtype="mixed_bfloat16", name="half")
     ),
 }
-#: Cases whose GRUs use a mask that is passed with the frames.
+#: Cases whose GRUs use the mask passed with the frames.
 MASKED = ["gru", "zero_outputs", "gru_hard_sigmoids", "dense", "selu", "normalizations"]
 
 
@@ -140,7 +140,7 @@ def model(name):
 
 
 def frames(name, batch=3, timesteps=TIMESTEPS):
-    """Returns sequences for a case; some of their timesteps are all zeros."""
+    """Returns sequences for a case; some timesteps are all zeros."""
     (x,) = model(name).inputs
     rng = np.random.default_rng(batch)
     shape = (batch, timesteps, *x.shape[2:])
@@ -161,7 +161,7 @@ def outputs(name, x, mask=None):
 
 
 def joined(name, chunks):
-    """Returns a case's outputs from those of chunks: concatenated, or the last."""
+    """Returns a case's outputs from its chunks': concatenated, or the last."""
     columns = zip(*chunks, strict=True)
     sequences = [len(y.shape) > 2 for y in model(name).outputs]
     return [
@@ -173,7 +173,7 @@ def joined(name, chunks):
 
 
 def assert_same(actual, expected, name):
-    """Fails unless two lists of a case's outputs agree."""
+    """Fails unless two lists of a case's outputs are close."""
     dtype = "bfloat16" if name == "bfloat16" else "float32"
     for a, e in zip(actual, expected, strict=True):
         assert_close(a, e, dtype, name)
@@ -181,7 +181,7 @@ def assert_same(actual, expected, name):
 
 @st.composite
 def cuts(draw, timesteps=TIMESTEPS):
-    """Draws the chunks of a sequence: pairs of start and end, some without frames."""
+    """Draws the chunks of a sequence: pairs of start and end, some of them empty."""
     inner = draw(st.lists(st.integers(0, timesteps), max_size=5))
     ends = [0, *sorted(inner), timesteps]
     return list(itertools.pairwise(ends))

@@ -13,7 +13,7 @@ LAYERS = [
 
 @pytest.fixture(scope="session")
 def data_file(tmp_path_factory):
-    """A file with sequences of three classes that are easily told apart."""
+    """A file with sequences of three classes that are easy to tell apart."""
     rng = np.random.default_rng(0)
     arrays = {}
     for split, count in (("train", 24), ("test", 10)):
@@ -34,7 +34,7 @@ def data_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make_config(data_file):
-    """Makes a config of a run that takes a second."""
+    """Returns a function that makes the config of a run of about a second."""
 
     def make(layers=None, formats=(), **training):
         return parse_config(
@@ -57,7 +57,7 @@ def run_config(make_config):
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory, run_config):
-    """The folder of a finished run, and its metrics."""
+    """The folder and the metrics of a finished run."""
     path = tmp_path_factory.mktemp("runs") / "mine"
     return path, train(run_config, path)
 

@@ -34,7 +34,7 @@ def test_a_data_set_by_name():
     assert splits.test.padding_value == -7.0
 
 
-def test_files_of_either_kind(tmp_path):
+def test_csv_and_npz_files(tmp_path):
     (tmp_path / "a.csv").write_text(CSV)
     np.savez(tmp_path / "b.npz", x=np.ones((2, 3, 1)), y=[0, 1])
     splits = load_data(
@@ -67,7 +67,7 @@ def test_one_npz_file_of_one_set_is_not_tested_on_what_it_trained_on(tmp_path):
         ("a.txt", "expected a file named .npz or .csv (`data.train`)"),
     ],
 )
-def test_files_that_do_not_serve(tmp_path, name, message):
+def test_unsuitable_files_are_refused(tmp_path, name, message):
     path = tmp_path / name
     path.write_text(CSV)
     with pytest.raises(DataError, match=re.escape(message)):
@@ -79,7 +79,7 @@ def test_missing_file(tmp_path):
         load_data(section(train=str(tmp_path / "a.npz"), test=str(tmp_path / "b.npz")))
 
 
-def test_held_out_of_each_class_the_same():
+def test_the_same_share_of_each_class_is_held_out():
     train = load_japanese_vowels().train
     rest, held = hold_out(train, 0.2, seed=0)
     assert set(np.bincount(held.labels)) == {6}
@@ -92,7 +92,7 @@ def test_each_sequence_is_in_one_part(labels, seed):
     try:
         parts = hold_out(data, 0.5, seed)
     except DataError:
-        return  # as many classes as sequences, say
+        return  # such as one class per sequence
     values = np.concatenate([part.frames.ravel() for part in parts])
     np.testing.assert_array_equal(np.sort(values), data.frames.ravel())
     again = hold_out(data, 0.5, seed)
@@ -105,13 +105,13 @@ def test_nothing_held_out():
 
 
 @pytest.mark.parametrize(("fraction", "what"), [(0.1, "validate"), (0.9, "train")])
-def test_a_part_would_be_empty(fraction, what):
+def test_a_part_must_not_be_empty(fraction, what):
     with pytest.raises(DataError, match=f"leaves nothing to {what} on, with 2 seq"):
         hold_out(sequences([0, 1]), fraction, seed=0)
 
 
 @given(st.integers(1, 50), st.integers(0, 2**32 - 1), st.integers(0, 1000))
-def test_the_order_is_a_function_of_seed_and_epoch(count, seed, epoch):
+def test_the_order_depends_only_on_seed_and_epoch(count, seed, epoch):
     order = epoch_order(count, seed, epoch)
     np.testing.assert_array_equal(order, epoch_order(count, seed, epoch))
     np.testing.assert_array_equal(np.sort(order), np.arange(count))

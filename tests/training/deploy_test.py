@@ -14,7 +14,7 @@ def _refuse(*arguments):
     raise ExportError("bidirectional: it cannot be held.")
 
 
-def test_every_form_says_the_same(run, tmp_path, capsys):
+def test_every_form_gives_the_same_answers(run, tmp_path, capsys):
     other = dataclasses.replace(TARGET, name="other", write=_refuse)
     forms = deploy(run[0], tmp_path / "deployed", [TARGET, other])
     trained, served, step, refused, _ = forms
@@ -49,13 +49,13 @@ def test_one_reason_is_given_once(capsys):
     assert "no a, a step; b, a step: gru: no step." in capsys.readouterr().out
 
 
-def test_a_form_that_says_something_else(run, tmp_path):
+def test_a_form_with_other_answers_is_refused(run, tmp_path):
     opened = []
 
     def right_once(path, signature):
         right = TARGET.open(path, signature)
         opened.append(path)
-        if len(opened) == 1:  # to be compared on random inputs
+        if len(opened) == 1:  # compared on random inputs
             return right
         return right._replace(run=lambda x: {k: -y for k, y in right.run(x).items()})
 
@@ -67,7 +67,7 @@ def test_a_form_that_says_something_else(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_form_with_other_numbers(run, tmp_path):
+def test_a_form_with_other_numbers_is_refused(run, tmp_path):
     def wrong(path, signature):
         right = TARGET.open(path, signature)
         return right._replace(
@@ -82,7 +82,7 @@ def test_a_form_with_other_numbers(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_packages_are_looked_for_first(tmp_path):
+def test_packages_are_checked_first(tmp_path):
     target = dataclasses.replace(TARGET, packages=("no_such", "nor_this"))
     message = (
         "forms of a deployment need 'no_such', 'nor_this', which are not installed"

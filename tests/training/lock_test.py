@@ -37,7 +37,7 @@ def test_a_folder_is_locked_once(tmp_path):
     assert not list(path.iterdir())
 
 
-def test_a_killed_process_holds_nothing(tmp_path):
+def test_a_killed_process_holds_no_lock(tmp_path):
     command = [sys.executable, "-c", HOLD, tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
@@ -65,7 +65,7 @@ with locked(pathlib.Path(sys.argv[1])):
 )
 
 
-def test_a_forked_child_holds_nothing(tmp_path):
+def test_locking_beside_a_forked_child_raises_nothing(tmp_path):
     command = [sys.executable, "-c", FORK, tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         child = int(process.stdout.readline())
@@ -87,7 +87,7 @@ def test_another_host_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "\0\xff", "7"])
-def test_a_lock_that_says_nothing(tmp_path, content):
+def test_a_lock_file_without_an_owner(tmp_path, content):
     (tmp_path / NAME).write_text(content)
     with open(tmp_path / NAME, "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -95,7 +95,7 @@ def test_a_lock_that_says_nothing(tmp_path, content):
             require_free(tmp_path)
 
 
-def test_a_folder_that_is_replaced_is_noticed(tmp_path):
+def test_a_replaced_folder_is_noticed(tmp_path):
     path = tmp_path / "mine"
     with locked(path) as lock:
         lock.check()
@@ -127,7 +127,7 @@ def test_without_locks_a_run_is_possible(tmp_path, monkeypatch):
 
 
 def test_a_lock_removed_while_it_is_taken(tmp_path, monkeypatch):
-    """Another run ends, and removes the file, between the opening and the locking."""
+    """Another run ends and removes the file between opening and locking."""
     flock = fcntl.flock
 
     def late(*arguments):

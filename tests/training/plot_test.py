@@ -6,7 +6,7 @@ from tf_gru_addon.training.deployment import Form
 from tf_gru_addon.training.plot import deployment_figure, plot_history
 
 
-def test_the_plot_is_a_picture(run):
+def test_the_plot_is_an_image(run):
     content = (run[0] / "training.png").read_bytes()
     assert content.startswith(b"\x89PNG")
     width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
@@ -30,7 +30,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize("forms", [FORMS, FORMS[:1], FORMS[:2]])
-def test_nothing_of_a_deployment_is_clipped_or_hidden(forms):
+def test_the_plot_of_a_deployment_hides_nothing(forms):
     figure = deployment_figure(forms, "a_run_of_a_rather_long_name")
     figure.canvas.draw()
     whole = figure.bbox

@@ -1,4 +1,4 @@
-"""Runs that are really killed: with SIGKILL, at the worst of moments."""
+"""Runs killed with SIGKILL, at the worst moments."""
 
 import os
 import random
@@ -17,8 +17,8 @@ from tf_gru_addon.training import train
 
 EPOCHS = 12
 
-# Runs the command line, and dies when a named function is called for the n-th time:
-# `savez` when it has written half a file, any other before it does anything.
+# Runs the command line, and dies at the n-th call of a named function: in `savez` after
+# half of the file, in any other before it does anything.
 DYING = """
 import os, pkgutil, signal, sys
 from tf_gru_addon import cli
@@ -45,8 +45,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFIN
 sys.exit(cli.main(sys.argv[2:]))
 """
 
-# More arrays than a disk of 20 kB holds, so that the model does not fit where the
-# state of it does.
+# The model does not fit on a disk of 20 kB, though its state does.
 LAYERS = [
     {"GaussianNoise": {"stddev": 0.05}},
     {"GRU": {"units": 6, "dropout": 0.2, "recurrent_dropout": 0.2}},
@@ -71,7 +70,7 @@ def die(when, *arguments):
 
 
 def fill_disk(limit, refused, arguments):
-    """Runs the command line where no file can be larger than `limit`."""
+    """Runs the command line with no file allowed to exceed `limit` bytes."""
     process = python("-c", FULL, limit, *arguments, stderr=subprocess.PIPE)
     _, errors = process.communicate()
     assert process.returncode == 1
@@ -100,7 +99,7 @@ def assert_same_end(one, two):
         assert not [file for file in folder.iterdir() if file.name.startswith(".")]
     with np.load(one / "resume.npz") as a, np.load(two / "resume.npz") as b:
         assert set(a) == set(b)
-        for key in set(a) - {"progress"}:  # which has seconds in it
+        for key in set(a) - {"progress"}:  # it holds durations
             np.testing.assert_array_equal(a[key], b[key], err_msg=key)
     assert (one / "history.csv").read_text() == (two / "history.csv").read_text()
     models = [keras.saving.load_model(path / "model.keras") for path in (one, two)]

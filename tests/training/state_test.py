@@ -39,7 +39,7 @@ def seed_states(model):
     ]
 
 
-def test_all_that_training_changes_comes_back(trained, make_config, path):
+def test_everything_that_training_changes_is_restored(trained, make_config, path):
     save_state(path, trained, Progress([{"loss": 0.1}, {"loss": 1 / 3}], 4.5))
     fresh = build_model(make_config(NOISY))
     assert load_state(path, fresh) == Progress([{"loss": 0.1}, {"loss": 1 / 3}], 4.5)
@@ -51,7 +51,7 @@ def test_all_that_training_changes_comes_back(trained, make_config, path):
             np.testing.assert_array_equal(a, b)
 
 
-def test_random_states_come_back(trained, make_config, path):
+def test_random_states_are_restored(trained, make_config, path):
     save_state(path, trained, Progress())
     fresh = build_model(make_config(NOISY))
     before, states = seed_states(fresh), seed_states(trained)
@@ -73,7 +73,7 @@ def test_another_model_is_refused(trained, make_config, path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "no progress"])
-def test_damage_is_told(trained, make_config, path, damage):
+def test_damaged_files_are_refused(trained, make_config, path, damage):
     save_state(path, trained, Progress())
     content = path.read_bytes()
     if damage == "no progress":
@@ -94,7 +94,7 @@ def test_damage_is_told(trained, make_config, path, damage):
         '{"history": [], "seconds": 1, "data": 3}',
     ],
 )
-def test_wrong_content_is_told(trained, make_config, path, progress):
+def test_wrong_content_is_refused(trained, make_config, path, progress):
     save_state(path, trained, Progress())
     with np.load(path) as file:
         arrays = dict(file)
@@ -106,7 +106,7 @@ def test_wrong_content_is_told(trained, make_config, path, progress):
         load_state(path, build_model(make_config(NOISY)))
 
 
-def test_arrays_of_another_kind_are_told(trained, make_config, path):
+def test_arrays_of_another_kind_are_refused(trained, make_config, path):
     save_state(path, trained, Progress())
     with np.load(path) as file:
         arrays = dict(file)
@@ -124,7 +124,7 @@ def test_nothing_is_unpickled(path, make_config):
 
 
 def test_what_keras_saves_lacks_the_random_states(trained, tmp_path):
-    """Why there is a file of our own; if this fails, perhaps it can go."""
+    """Shows why the package writes its own file; if this fails, it may not need one."""
     trained.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     pairs = zip(seed_states(trained), seed_states(loaded), strict=True)

@@ -18,7 +18,7 @@ from tf_gru_addon.datasets import DataError
 from tf_gru_addon.training import RunError, WorkdirError, evaluate, train
 
 DEMO = Path(__file__).parents[2] / "configs" / "japanese_vowels.yaml"
-#: Every source of random numbers, and state that is not trained.
+#: A model with every source of random numbers, and with untrained state.
 LAYERS = [
     {"GaussianNoise": {"stddev": 0.1}},
     {
@@ -91,7 +91,7 @@ def test_tensorboard(run):
 
 @pytest.fixture
 def before_epoch(monkeypatch):
-    """Has an action run in place of, or before, the n-th call of `fit`."""
+    """Runs an action before, or instead of, the n-th call of `fit`."""
 
     def before(number, action):
         fit, calls = keras.Model.fit, itertools.count(1)
@@ -114,8 +114,8 @@ def test_a_finished_run_is_not_trained_again(run, run_config, before_epoch):
     assert train(run_config, run[0], resume=True) == run[1]
 
 
-def test_resumed_is_never_stopped(tmp_path, make_config):
-    """Bit for bit, here within a process; `resume_test.py` kills for real."""
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, make_config):
+    """Bit for bit, within one process; `resume_test.py` kills processes."""
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     train(make_config(LAYERS, epochs=2), whole)
     train(make_config(LAYERS, epochs=1), halves)
@@ -126,7 +126,7 @@ def test_resumed_is_never_stopped(tmp_path, make_config):
     assert len((halves / "history.csv").read_text().split()) == 3
 
 
-def test_resumed_under_a_schedule(tmp_path, make_config, before_epoch):
+def test_a_resumed_run_under_a_schedule(tmp_path, make_config, before_epoch):
     config = make_config(SMALL, epochs=3, learning_rate_schedule="cosine")
     train(config, tmp_path / "whole")
     before_epoch(3, interrupt)
@@ -136,7 +136,7 @@ def test_resumed_under_a_schedule(tmp_path, make_config, before_epoch):
     assert_same_state(tmp_path / "whole", tmp_path / "halves")
 
 
-def test_the_seed_decides_everything(tmp_path, make_config):
+def test_the_seed_determines_everything(tmp_path, make_config):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         keras.utils.set_random_seed(len(name))
         train(make_config(SMALL, epochs=1, seed=seed), tmp_path / name)
@@ -170,7 +170,7 @@ def test_a_loss_that_is_not_finite_later(tmp_path, make_config, before_epoch):
         train(make_config(SMALL, epochs=2), tmp_path / "mine")
 
 
-def test_a_model_that_cannot_be_trained_blocks_nothing(tmp_path, make_config):
+def test_a_failed_model_does_not_block_the_folder(tmp_path, make_config):
     constraint = {"kernel_constraint": {"max_norm": {"axis": 5}}}
     config = make_config([{"GRU": {"units": 2} | constraint}, {"Dense": {"units": 3}}])
     with pytest.raises(RunError, match=r"^epoch 1 cannot be trained: .") as caught:
@@ -182,7 +182,7 @@ def test_a_model_that_cannot_be_trained_blocks_nothing(tmp_path, make_config):
     assert load_config(tmp_path / "mine" / "config.yaml") == config
 
 
-def test_what_was_destroyed_is_written_again(tmp_path, make_config):
+def test_destroyed_files_are_written_again(tmp_path, make_config):
     config = make_config(SMALL, epochs=1, formats=["saved_model"])
     metrics = train(config, tmp_path)
     files = tmp_path / "saved_model" / "saved_model.pb", tmp_path / "metrics.json"
@@ -208,8 +208,8 @@ def test_a_folder_that_is_replaced(tmp_path, make_config, before_epoch):
 
 
 @pytest.mark.parametrize("with_data", [True, False])
-def test_a_run_that_is_moved(tmp_path, make_config, data_file, with_data):
-    """Its data is found where it was, from the run's folder or at all."""
+def test_a_moved_run(tmp_path, make_config, data_file, with_data):
+    """Its data is found by the relative or the absolute path."""
     (tmp_path / "a" / "data").mkdir(parents=True)
     path = tmp_path / "a" / "data" / "mine.npz"
     path.write_bytes(data_file.read_bytes())
@@ -271,7 +271,7 @@ def test_other_data_is_refused(tmp_path, make_config, data_file):
             train(parse_config(content), tmp_path / "run", resume=True)
 
 
-def test_a_mistake_in_the_data_makes_no_folder(tmp_path, make_config):
+def test_an_error_in_the_data_leaves_no_folder(tmp_path, make_config):
     config = make_config([{"GRU": {"units": 2}}, {"Dense": {"units": 2}}])
     with pytest.raises(DataError, match=r"train data: labels must be in 0\.\.1, as"):
         train(config, tmp_path / "mine")
@@ -282,7 +282,7 @@ def test_a_mistake_in_the_data_makes_no_folder(tmp_path, make_config):
     assert not (tmp_path / "mine").exists()
 
 
-def test_no_export_if_none_is_asked_for(tmp_path, make_config):
+def test_no_export_unless_requested(tmp_path, make_config):
     metrics = train(make_config(SMALL, epochs=1), tmp_path)
     assert "saved_model" not in metrics
     assert not (tmp_path / "saved_model").exists()
@@ -294,18 +294,18 @@ def test_configs_say_how_to_run_them():
         assert command in path.read_text()
 
 
-def test_the_demo_takes_the_native_engine_by_itself(ran, tmp_path):
-    """Its config names no engine; what it exports holds none but the portable one."""
+def test_the_demo_uses_the_native_engine_by_default(ran, tmp_path):
+    """Its config names no engine; its export holds only the portable one."""
     if not native.status().available:
         pytest.skip(native.status().reason)
     config = load_config(DEMO, ["training.epochs=1"])
     assert "engine" not in DEMO.read_text("utf-8")
     train(config, tmp_path)
-    # Trained, exported, and compared with the export.
+    # Training, exporting, and comparing with the export.
     assert [name for name, _ in itertools.groupby(ran)] == [
         *("native", "portable", "native")
     ]
-    # Two layers, in two directions, in the functions of training and of evaluation.
+    # Two layers, two directions, in the training and evaluation functions.
     assert ran.index("portable") >= 8
     assert ran.count("portable") >= 4
     text = (tmp_path / "saved_model" / "saved_model.pb").read_bytes()

@@ -10,7 +10,7 @@ from tf_gru_addon.training.workdir import Workdir
 
 
 def tree(path):
-    """Returns what is in a folder, to see that nothing was touched."""
+    """Returns the contents of a folder, to check that nothing changed."""
     return {
         file.relative_to(path): (file.read_bytes(), file.stat().st_mtime_ns)
         for file in path.rglob("*")
@@ -18,7 +18,7 @@ def tree(path):
     }
 
 
-def begun(path, config):
+def started(path, config):
     place = Workdir(path)
     place.check(config, resume=False)
     with place.locked():
@@ -39,7 +39,7 @@ def test_a_new_run(tmp_path, make_config, exists, resume):
     assert os.listdir(path) == ["config.yaml"]
 
 
-def test_a_folder_with_anything_in_it_is_refused(tmp_path, make_config):
+def test_a_folder_that_is_not_empty_is_refused(tmp_path, make_config):
     (tmp_path / "thesis.tex").write_text("")
     before = tree(tmp_path)
     with pytest.raises(
@@ -54,7 +54,7 @@ def test_a_folder_with_anything_in_it_is_refused(tmp_path, make_config):
 
 
 def test_a_run_is_not_overwritten(tmp_path, make_config):
-    begun(tmp_path, make_config())
+    started(tmp_path, make_config())
     before = tree(tmp_path)
     with pytest.raises(WorkdirError, match="the folder is not empty"):
         Workdir(tmp_path).check(make_config(), resume=False)
@@ -70,14 +70,14 @@ def test_killed_before_the_config_was_written(tmp_path, make_config):
     assert os.listdir(tmp_path) == ["config.yaml"]
 
 
-def test_a_file_is_no_folder(tmp_path, make_config):
+def test_a_file_is_not_a_folder(tmp_path, make_config):
     path = tmp_path / "file"
     path.write_text("")
     with pytest.raises(WorkdirError, match="expected a folder; this is a file"):
         Workdir(path).check(make_config(), resume=True)
 
 
-def test_a_folder_that_cannot_be_made(tmp_path, make_config):
+def test_a_folder_that_cannot_be_created(tmp_path, make_config):
     (tmp_path / "file").write_text("")
     place = Workdir(tmp_path / "file" / "mine")
     place.check(make_config(), resume=False)
@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, make_config):
     ],
 )
 def test_another_config_is_refused(tmp_path, make_config, change, message):
-    place = begun(tmp_path, make_config())
+    place = started(tmp_path, make_config())
     place.state.write_text("")
     before = tree(tmp_path)
     with pytest.raises(
@@ -112,24 +112,24 @@ def test_another_config_is_refused(tmp_path, make_config, change, message):
     assert tree(tmp_path) == before
 
 
-def test_more_epochs_are_not_another_config(tmp_path, make_config):
-    place = begun(tmp_path, make_config())
+def test_more_epochs_are_accepted(tmp_path, make_config):
+    place = started(tmp_path, make_config())
     place.state.write_text("")
     place.check(make_config(epochs=9), resume=True)
 
 
-def test_another_export_is_not_another_config(tmp_path, make_config):
-    place = begun(tmp_path, make_config(formats=["saved_model"]))
+def test_another_export_is_accepted(tmp_path, make_config):
+    place = started(tmp_path, make_config(formats=["saved_model"]))
     place.state.write_text("")
     place.check(make_config(), resume=True)
 
 
-def test_any_config_will_do_as_long_as_nothing_is_trained(tmp_path, make_config):
-    begun(tmp_path, make_config()).check(make_config(seed=3), resume=True)
+def test_any_config_is_accepted_before_training(tmp_path, make_config):
+    started(tmp_path, make_config()).check(make_config(seed=3), resume=True)
 
 
-def test_a_run_without_a_finished_epoch_is_begun_again(tmp_path, make_config):
-    place = begun(tmp_path, make_config())
+def test_a_run_without_a_finished_epoch_starts_again(tmp_path, make_config):
+    place = started(tmp_path, make_config())
     place.tensorboard.mkdir()
     place.check(make_config(seed=3), resume=False)
     (tmp_path / "thesis.tex").write_text("")
@@ -137,17 +137,17 @@ def test_a_run_without_a_finished_epoch_is_begun_again(tmp_path, make_config):
         place.check(make_config(seed=3), resume=False)
 
 
-def test_data_elsewhere_is_not_another_config(tmp_path, make_config):
-    place = begun(tmp_path, make_config())
+def test_data_at_another_path_is_accepted(tmp_path, make_config):
+    place = started(tmp_path, make_config())
     place.state.write_text("")
     content = make_config().model_dump()
     content["data"] |= {"train": "a.npz", "test": "b.npz"}
     place.check(parse_config(content), resume=True)
 
 
-def test_more_epochs_under_a_schedule_are_another_config(tmp_path, make_config):
+def test_more_epochs_under_a_schedule_are_refused(tmp_path, make_config):
     cosine = {"learning_rate_schedule": "cosine"}
-    place = begun(tmp_path, make_config(**cosine))
+    place = started(tmp_path, make_config(**cosine))
     place.state.write_text("")
     with pytest.raises(WorkdirError, match=r"training\.epochs: 2 in the run, 9 now"):
         place.check(make_config(**cosine, epochs=9), resume=True)
@@ -207,7 +207,7 @@ def test_not_finished_if_a_file_was_destroyed(finished, both, name, content):
     assert finished.finished(both) is None
 
 
-def test_not_finished_if_a_folder_holds_less(finished, both):
+def test_not_finished_if_a_folder_lacks_a_file(finished, both):
     (finished.saved_model / "saved_model.pb").rename(finished.saved_model / "other")
     assert finished.finished(both) is None
 
@@ -251,6 +251,6 @@ def test_no_trained_model(tmp_path, make_config):
         WorkdirError, match=r"no trained model: config\.yaml is missing"
     ):
         Workdir(tmp_path).load_config()
-    begun(tmp_path, make_config())
+    started(tmp_path, make_config())
     with pytest.raises(WorkdirError, match=r"model.keras is missing.*`train --resume`"):
         Workdir(tmp_path).load_config()

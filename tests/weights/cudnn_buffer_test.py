@@ -1,6 +1,6 @@
-"""cuDNN's buffer, read by a reader that knows only NVIDIA's documentation.
+"""cuDNN's buffer, against a reader written from NVIDIA's documentation.
 
-No GPU is here: `tests/ops/cudnn_test.py` has the one for a layer and direction.
+These tests need no GPU. `tests/ops/cudnn_test.py` tests one layer and direction.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def sigmoid(a):
 
 
 def cudnn_gru(buffer, x, units, layers, ways):
-    """cuDNN's equations, the buffer cut as its documentation has it."""
+    """cuDNN's equations, on the buffer as its documentation splits it."""
     rest = list(buffer.astype(np.float64))
 
     def take(*shape):
@@ -88,7 +88,7 @@ def test_layers_and_directions(stack):
     assert_identical([to_cudnn_buffer(from_cudnn_buffer(buffer, **sizes))], [buffer])
 
 
-def test_as_the_cudnn_engine_has_it():
+def test_the_cudnn_engine_makes_the_same_buffer():
     weights = random_weights()
     expected = cudnn_parameters(*map(tf.constant, weights.arrays()))
     assert_identical([to_cudnn_buffer(weights)], [expected])
@@ -118,7 +118,7 @@ def test_no_bias_becomes_zeros():
         (np.ones(42), {"layers": 1.0}, ValueError, "layers must be an integer"),
     ],
 )
-def test_what_is_no_such_buffer(buffer, sizes, error, message):
+def test_wrong_buffers_are_refused(buffer, sizes, error, message):
     with pytest.raises(error, match=message):
         from_cudnn_buffer(buffer, **{"features": 3, "units": 2, **sizes})
 
@@ -135,6 +135,6 @@ def test_what_is_no_such_buffer(buffer, sizes, error, message):
         (GRULayer(None, random_weights()), "only runs backward"),
     ],
 )
-def test_what_cudnn_cannot_hold(stack, message):
+def test_weights_that_cudnn_cannot_hold(stack, message):
     with pytest.raises(WeightsError, match=message):
         to_cudnn_buffer(stack)

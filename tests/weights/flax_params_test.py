@@ -22,12 +22,12 @@ from tf_gru_addon.weights import (
     to_flax_nnx,
 )
 
-#: JAX compiles every op anew for every shape.
+#: JAX compiles every op again for each shape, so there are few examples.
 fewer = settings(few, max_examples=5)
 
 
 def no_candidate_bias(weights):
-    """The weights without what nnx lacks."""
+    """Returns the weights without the bias that nnx lacks."""
     if weights.bias is None:
         return weights
     bias = weights.bias.copy()
@@ -105,7 +105,7 @@ def test_both_ways(weights):
     assert_identical(flattened(to_flax_nnx(from_flax_nnx(params))), flattened(params))
 
 
-def test_what_flax_cannot_hold():
+def test_weights_that_flax_cannot_hold():
     before = random_weights(reset_after=False)
     for write, name in ((to_flax_linen, "linen"), (to_flax_nnx, "nnx")):
         with pytest.raises(WeightsError, match=rf"flax.{name}.GRUCell appl.* after"):
@@ -130,7 +130,7 @@ def test_what_flax_cannot_hold():
         ({"hz": {"kernel": np.full((4, 4), np.nan)}}, r"hz/kernel\[0, 0\] is nan"),
     ],
 )
-def test_what_is_no_linen_cell(changes, message):
+def test_parameters_that_are_not_a_linen_cell(changes, message):
     params = {**to_flax_linen(random_weights(dtype="float64")), **changes}
     params = {name: part for name, part in params.items() if part is not None}
     with pytest.raises(WeightsError, match=message):
@@ -152,6 +152,6 @@ def test_what_is_no_linen_cell(changes, message):
         ),
     ],
 )
-def test_what_is_no_nnx_cell(params, message):
+def test_parameters_that_are_not_an_nnx_cell(params, message):
     with pytest.raises(WeightsError, match=message):
         from_flax_nnx(params)

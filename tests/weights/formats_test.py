@@ -1,7 +1,7 @@
-"""Every format of the registry: what it writes, what it refuses, damaged files.
+"""Every registered format: round trips, refusals and damaged files.
 
-A new format is tested here without a change. Its own test in `formats/` compares it
-with files and outputs of its framework.
+These tests include a new format without a change. Its own test in `formats/` compares
+it with files and outputs of its framework.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from tf_gru_addon.weights.formats import FORMATS, written
 
 BEFORE = random_weights(reset_after=False)
 AFTER = random_weights()
-#: Stacks of every kind; a format has to hold at least one of them.
+#: Stacks of every kind. A format must hold at least one of them.
 STACKS = {
     "after": (GRULayer(AFTER),),
     "before": (GRULayer(BEFORE),),
@@ -56,13 +56,13 @@ def name_of(form, suffix=None):
     return "gru" + (suffix or next(iter(form.suffixes), ".h5"))
 
 
-def without_peer(form, monkeypatch):
-    """Leaves the framework out, which other tests run."""
+def skip_reading_back(form, monkeypatch):
+    """Skips reading back in the framework, which other tests do."""
     monkeypatch.setitem(FORMATS, form.name, dataclasses.replace(form, peer=None))
 
 
-def held(form, folder):
-    """Returns a file of the first stack that the format holds, and the stack."""
+def write_first(form, folder):
+    """Writes the first stack that the format holds; returns the path and the stack."""
     for stack in STACKS.values():
         try:
             write_weights(folder / name_of(form), stack, form.name)
@@ -85,8 +85,8 @@ def test_the_registry():
 
 @EACH_WRITTEN
 def test_both_ways(tmp_path, monkeypatch, form):
-    """A format holds a stack completely, or refuses it and leaves nothing."""
-    without_peer(form, monkeypatch)
+    """A format holds a stack completely, or refuses it and leaves no file."""
+    skip_reading_back(form, monkeypatch)
     holds = 0
     for index, (kind, stack) in enumerate(STACKS.items()):
         folder = tmp_path / str(index)
@@ -105,6 +105,9 @@ def test_both_ways(tmp_path, monkeypatch, form):
             continue
         holds += 1
         file = inspect_weights(path, reset_after=stack[0].reset_after)
+        assert form.read is None or file.format == form.name
+        directions = sum(len(layer.directions) for layer in stack)
+        assert len(file.describe().splitlines()) == directions
         read = [layer for layers in file.grus.values() for layer in layers]
         assert [layer.direction for layer in read] == [x.direction for x in stack]
         for layer, other in zip(read, stack, strict=True):
@@ -116,7 +119,7 @@ def test_both_ways(tmp_path, monkeypatch, form):
 
 @EACH_WRITTEN
 def test_one_format_recognises_what_it_wrote(tmp_path, monkeypatch, form):
-    without_peer(form, monkeypatch)
+    skip_reading_back(form, monkeypatch)
     for suffix in form.suffixes or (None,):
         folder = tmp_path / str(suffix)
         folder.mkdir()
@@ -135,8 +138,8 @@ def test_one_format_recognises_what_it_wrote(tmp_path, monkeypatch, form):
 
 @EACH_WRITTEN
 def test_nothing_is_overwritten(tmp_path, monkeypatch, form):
-    without_peer(form, monkeypatch)
-    path, stack = held(form, tmp_path)
+    skip_reading_back(form, monkeypatch)
+    path, stack = write_first(form, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(FileExistsError, match="exists already"):
         write_weights(path, stack, form.name)
@@ -144,9 +147,9 @@ def test_nothing_is_overwritten(tmp_path, monkeypatch, form):
 
 
 @EACH_WRITTEN
-def test_files_that_are_cut_short(tmp_path, monkeypatch, form):
-    without_peer(form, monkeypatch)
-    path, _ = held(form, tmp_path)
+def test_truncated_files(tmp_path, monkeypatch, form):
+    skip_reading_back(form, monkeypatch)
+    path, _ = write_first(form, tmp_path)
     for file in tmp_path.iterdir():
         whole = file.read_bytes()
         for size in (len(whole) - 1, len(whole) // 2, 12):
@@ -158,10 +161,10 @@ def test_files_that_are_cut_short(tmp_path, monkeypatch, form):
 
 @EACH_WRITTEN
 def test_files_with_wrong_bytes(tmp_path, monkeypatch, form):
-    """Most formats have no checksum: only numbers may be wrong, or it is an error."""
-    without_peer(form, monkeypatch)
+    """Most formats have no checksum: only numbers may change, or reading fails."""
+    skip_reading_back(form, monkeypatch)
     rng = np.random.default_rng(0)
-    path, _ = held(form, tmp_path)
+    path, _ = write_first(form, tmp_path)
     refused = accepted = tried = 0
     for file in tmp_path.iterdir():
         whole = file.read_bytes()
@@ -184,7 +187,7 @@ def test_files_with_wrong_bytes(tmp_path, monkeypatch, form):
 
 @EACH
 def test_a_file_that_no_format_knows(tmp_path, monkeypatch, form):
-    for package in form.packages:  # it must not be asked for
+    for package in form.packages:  # the error must not ask for it
         monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / "a.bin").write_bytes(b"some text\n" * 9)
     with pytest.raises(WeightsError, match="no format recognises this file") as error:
@@ -194,8 +197,8 @@ def test_a_file_that_no_format_knows(tmp_path, monkeypatch, form):
 
 @EACH_WRITTEN
 def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, form):
-    without_peer(form, monkeypatch)
-    path, stack = held(form, tmp_path)
+    skip_reading_back(form, monkeypatch)
+    path, stack = write_first(form, tmp_path)
     for package in form.packages:
         monkeypatch.setitem(sys.modules, package, None)
     if form.packages:
@@ -209,7 +212,7 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, form):
 
 
 def test_a_new_format_is_one_object(tmp_path, monkeypatch):
-    """What an added module has to declare, and nothing else."""
+    """Adds a format with the required attributes only."""
     npz = FORMATS["npz"]
 
     def why_not(candidate):

@@ -1,4 +1,4 @@
-"""Layers and stacks."""
+"""GRULayer: its directions, and stacks of layers."""
 
 import pytest
 from support.random_weights import random_stack, random_weights
@@ -34,7 +34,7 @@ def test_directions():
         ({"bias": False}, "both have a bias, or neither"),
     ],
 )
-def test_directions_that_do_not_go_together(other, message):
+def test_directions_that_do_not_match(other, message):
     with pytest.raises(WeightsError, match=message):
         GRULayer(random_weights(), random_weights(**other))
 
@@ -52,7 +52,7 @@ def test_directions_that_do_not_go_together(other, message):
         ({"recurrent_activation": ""}, WeightsError, "recurrent_activation must be"),
     ],
 )
-def test_what_a_layer_refuses(arguments, error, message):
+def test_wrong_layers_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         GRULayer(**{"forward": random_weights(), **arguments})
 

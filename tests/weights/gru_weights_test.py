@@ -1,4 +1,4 @@
-"""The canonical weights: what they take, what they refuse, what they show."""
+"""The canonical weights: accepted arrays, errors and descriptions."""
 
 import dataclasses
 
@@ -64,7 +64,7 @@ def nan_at(shape, place, value=np.nan):
         ({"bias": nan_at((2, 6), (1, 0), np.inf)}, r"finite; bias\[1, 0\] is inf"),
     ],
 )
-def test_what_is_wrong_is_named(changes, message):
+def test_errors_name_the_problem(changes, message):
     with pytest.raises(WeightsError, match=message):
         make(**changes)
 
@@ -116,7 +116,7 @@ def test_folding_the_biases_keeps_the_outputs(weights):
         assert folded is weights
 
 
-def test_equality_is_of_every_number_and_of_the_convention():
+def test_equality_compares_every_number_and_the_convention():
     weights = random_weights()
     again = random_weights()
     assert weights == again

@@ -1,4 +1,4 @@
-"""Keras 1's nine arrays, against the converter that Keras 2 had for them."""
+"""Keras 1's nine arrays, against Keras 2's converter."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_against_keras_2_reading_them(tf_keras, weights):
 
 
 def layer_arrays(layer):
-    """A layer's weights, cut by hand into Keras 1's nine."""
+    """Returns a layer's weights, split by hand into Keras 1's nine arrays."""
     units = layer.units
     return [
         array[..., gate * units : (gate + 1) * units]
@@ -66,7 +66,7 @@ def test_reset_after_is_refused():
         to_keras1_arrays(random_weights())
 
 
-def test_what_is_no_keras_1():
+def test_arrays_that_are_not_of_keras_1():
     arrays = to_keras1_arrays(random_weights(reset_after=False))
     with pytest.raises(WeightsError, match=r"W_z, U_z, b_z, W_r.*received 8"):
         from_keras1_arrays(arrays[:-1])

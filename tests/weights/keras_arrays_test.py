@@ -1,4 +1,4 @@
-"""Keras' arrays, against Keras 3 and Keras 2 themselves."""
+"""Keras' arrays, against Keras 3 and Keras 2."""
 
 import keras
 import numpy as np
@@ -60,6 +60,6 @@ def _check(keras, weights):
         ([(3, 8), (2, 8), (8,)], "recurrent_kernel must have the shape"),
     ],
 )
-def test_what_is_no_grus_arrays(shapes, message):
+def test_arrays_that_are_not_of_a_gru(shapes, message):
     with pytest.raises(WeightsError, match=message):
         from_keras_arrays([np.ones(shape) for shape in shapes])

@@ -1,4 +1,4 @@
-"""What whole-model files of Keras state about their GRUs is read from them."""
+"""Whole-model files of Keras: the activations and conventions that they state."""
 
 import io
 import json
@@ -22,7 +22,7 @@ FIXTURES = pathlib.Path(__file__).parents[1] / "fixtures"
 GRU = keras.layers.GRU
 OURS = tf_gru_addon.GRU
 
-#: By name: a GRU, and the activations that a file of it states.
+#: By name: a GRU, and the activations that its file states.
 GRUS = {
     "defaults": (lambda: GRU(2), ("tanh", "sigmoid")),
     "relu": (lambda: GRU(2, activation="relu"), ("relu", "sigmoid")),
@@ -52,12 +52,12 @@ GRUS = {
 
 @pytest.fixture(params=[".keras", ".h5"])
 def save(request, tmp_path):
-    """Saves a model as a whole, of Keras 3 or of tf_keras; returns the path."""
+    """Saves a whole model of Keras 3 or tf_keras; returns the path."""
 
     def run(model):
         path = tmp_path / f"model{request.param}"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # .h5 is legacy, Keras says
+            warnings.simplefilter("ignore")  # Keras warns that .h5 is legacy
             model.save(path)
         return path
 
@@ -79,7 +79,7 @@ def test_activations(save, name):
 
 
 def test_activations_of_keras_2(tf_keras, save):
-    """hard_sigmoid was another function then."""
+    """In Keras 2, hard_sigmoid was another function."""
     cell = tf_keras.layers.GRUCell(4, recurrent_activation="hard_sigmoid")
     layers = [
         tf_keras.layers.GRU(3, recurrent_activation="hard_sigmoid", name="x"),
@@ -111,7 +111,7 @@ def test_files_that_older_versions_wrote(name, expected):
 
 
 def nested(keras, gru):
-    """Eight GRUs of different kinds, each told by its features and units."""
+    """Eight GRUs of different kinds, each with its own features and units."""
     L = keras.layers
     inner = keras.Sequential(name="inner")
     inner.add(keras.Input((5, 2)))
@@ -176,7 +176,7 @@ def test_a_convention_that_the_file_states(save):
 
 @keras.saving.register_keras_serializable("keras_config_test")
 class Hidden(keras.layers.Layer):
-    """Holds a GRU that its config does not show."""
+    """A layer with a GRU that its config does not show."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -194,7 +194,7 @@ def unknown(x):
     return x
 
 
-def test_what_a_file_does_not_state(save):
+def test_activations_that_a_file_does_not_state(save):
     layers = [
         Hidden(),
         GRU(2, return_sequences=True, recurrent_activation=unknown),
@@ -216,7 +216,7 @@ def test_what_a_file_does_not_state(save):
     )
 
 
-def test_an_optimizers_arrays_are_no_grus(tf_keras, tmp_path):
+def test_an_optimizers_arrays_are_not_grus(tf_keras, tmp_path):
     for package in (keras, tf_keras):
         model = package.Sequential(
             [package.Input((4, 3)), package.layers.GRU(2, activation="relu")]
@@ -235,19 +235,19 @@ def test_an_optimizers_arrays_are_no_grus(tf_keras, tmp_path):
             assert np.array_equal(stack[0].forward.kernel, model.get_weights()[0])
 
 
-def of_windows(name):
-    """A path as Keras 2 wrote it on Windows."""
+def windows_path(name):
+    """Returns a path as Keras 2 wrote it on Windows."""
     head, _, tail = name.partition("/vars")
     return head.replace("/", "\\") + "/vars" + tail
 
 
-def of_keras_2_13(name):
-    """A path as Keras 2.13 wrote it, which counted layers with weights twice."""
+def keras_2_13_path(name):
+    """Returns a path as Keras 2.13 wrote it: it counted layers with weights twice."""
     name = re.sub(r"_(\d+)/", lambda found: f"_{2 * int(found[1])}/", name)
     return name.replace("layers/", "_layer_checkpoint_dependencies/")
 
 
-@pytest.mark.parametrize("rename", [of_windows, of_keras_2_13])
+@pytest.mark.parametrize("rename", [windows_path, keras_2_13_path])
 def test_other_names_of_groups(tf_keras, tmp_path, rename):
     layers = [
         tf_keras.layers.Bidirectional(
@@ -303,7 +303,7 @@ def test_a_config_that_is_damaged(tmp_path, config, message):
         inspect_weights(tmp_path / "model.h5", reset_after=True)
 
 
-def test_a_config_nested_without_end(tmp_path):
+def test_a_deeply_nested_config(tmp_path):
     entry = {"class_name": "GRU", "config": {"units": 2, "activation": "relu"}}
     for index in range(300):
         config = {"name": f"t{index}", "layer": entry}
@@ -320,8 +320,8 @@ def test_a_config_nested_without_end(tmp_path):
     assert (stack[0].activation, stack[0].reset_after) == ("relu", False)
 
 
-def test_a_config_of_very_many_layers():
-    """Time must not grow with layers times arrays."""
+def test_a_config_with_very_many_layers():
+    """The time must not grow with the product of layers and arrays."""
     layers = [
         {"class_name": "GRU", "config": {"name": f"g{i}", "units": 2}}
         for i in range(5_000)

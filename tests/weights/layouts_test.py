@@ -1,4 +1,4 @@
-"""The order of the gates, and update gates that weigh the candidate."""
+"""Orders of the gates, and update gates that multiply the candidate."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_two_gates():
 
 @pytest.mark.parametrize("recurrent_activation", COMPLEMENTED)
 def test_a_negated_update_gate_computes_the_same(recurrent_activation):
-    """Against a step written with `h' = (1 - z) * h + z * c`."""
+    """Compares with a step that computes `h' = (1 - z) * h + z * c`."""
     weights = random_weights(reset_after=False)
     order = GateOrder("hzr", update_negated=True)
     order.require_activation(recurrent_activation, "This test")
@@ -65,7 +65,7 @@ def test_a_negated_update_gate_computes_the_same(recurrent_activation):
     assert_close(np.stack(outputs, axis=1), expected, "float64")
 
 
-def test_an_activation_for_which_negating_changes_the_outputs():
+def test_activations_that_do_not_allow_negation():
     order = GateOrder("zrh", update_negated=True)
     with pytest.raises(WeightsError, match=r"^Sonnet's GRU has 1 - z .*'tanh'\.$"):
         order.require_activation("tanh", "Sonnet's GRU")

@@ -1,4 +1,4 @@
-"""What is said where a format's package is missing."""
+"""The errors for a format whose package is missing."""
 
 import sys
 
@@ -33,7 +33,7 @@ from tf_gru_addon.weights import (
 def test_the_error_says_what_to_install(monkeypatch, tmp_path, package, call):
     monkeypatch.setitem(sys.modules, package, None)
     path = tmp_path / "gru"
-    path.write_bytes(b"\x08\x08\x12\x03abc")  # as an ONNX model begins
+    path.write_bytes(b"\x08\x08\x12\x03abc")  # the first bytes of an ONNX model
     with pytest.raises(ImportError, match=rf"need the package {package}.*pip install"):
         call(str(path))
     assert [file.name for file in tmp_path.iterdir()] == ["gru"]

@@ -1,4 +1,4 @@
-"""What is written loads in the framework that it is for, or is not written."""
+"""A file is written only if its framework loads it."""
 
 import dataclasses
 import os
@@ -25,7 +25,7 @@ BEFORE = random_weights(reset_after=False)
 AFTER = random_weights()
 PEER = pytest.mark.peer
 
-#: Files that a framework both loads and runs, and by what each is read back.
+#: Files that a framework loads and runs, and what reads each back.
 RUN = [
     ("tf1", "model.ckpt", BEFORE, "TensorFlow 2"),
     ("keras3", "gru.weights.h5", random_stack(bidirectional=True), "Keras 3"),
@@ -55,7 +55,7 @@ CASE = ("format", "name", "stack", "reader")
 
 
 @pytest.mark.parametrize(CASE, [*RUN, *ONLY_LOADED])
-def test_by_what_it_was_read_back(tmp_path, tf_keras, format, name, stack, reader):
+def test_the_reader_is_reported(tmp_path, tf_keras, format, name, stack, reader):
     found = write_and_read_back(tmp_path / name, stack, format)
     assert found.startswith(reader)
     assert "alone" not in found
@@ -73,10 +73,10 @@ def change(monkeypatch):
 
 
 @pytest.mark.parametrize(CASE, RUN)
-def test_what_a_framework_reads_otherwise(
+def test_a_file_that_the_framework_reads_differently(
     tmp_path, tf_keras, change, format, name, stack, reader
 ):
-    """As if this package wrote and read weights in another order than the framework."""
+    """As if this package and the framework used different orders of the weights."""
     write = FORMATS[format].write
     change(format, write=lambda path, stack: write(path, tuple(map(swapped, stack))))
     reading = format if FORMATS[format].read else "keras"
@@ -95,7 +95,7 @@ def test_what_a_framework_reads_otherwise(
 
 
 def swapped(layer):
-    """A layer with the columns of its kernels in the other order."""
+    """Returns a layer with the columns of its kernels in the other order."""
     sides = [
         None
         if weights is None
@@ -121,8 +121,8 @@ def swapped(layer):
         ("keras3", "gru.weights.h5", (0, 1, 1)),
     ],
 )
-def test_other_layers_than_were_given(tmp_path, change, format, name, order):
-    """This package notices it without the framework."""
+def test_a_file_with_other_layers_than_given(tmp_path, change, format, name, order):
+    """This package notices without the framework."""
     write = FORMATS[format].write
 
     def other(path, stack):
@@ -142,7 +142,7 @@ def test_a_file_that_a_framework_does_not_load(tmp_path, tf_keras, change):
     assert not os.listdir(tmp_path)
 
 
-def test_a_framework_that_is_not_there(tmp_path, monkeypatch):
+def test_a_framework_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     reader = write_and_read_back(tmp_path / "gru.npz", AFTER, "torch")
     assert reader == "this package alone, as PyTorch is not installed"
@@ -162,7 +162,7 @@ def test_a_framework_that_is_not_there(tmp_path, monkeypatch):
     ],
     ids=lambda stack: "-".join(layer.direction for layer in stack),
 )
-def test_keras_3_loads_what_is_written(tmp_path, stack, kind):
+def test_keras_3_loads_a_written_file(tmp_path, stack, kind):
     path = tmp_path / "gru.weights.h5"
     write_weights(path, stack, "keras3")
     gru = keras.layers.GRU if kind == "keras" else tf_gru_addon.GRU
@@ -185,7 +185,7 @@ def test_keras_3_loads_what_is_written(tmp_path, stack, kind):
     assert (file.format, len(file.grus)) == ("keras", len(stack))
 
 
-def test_what_keras_3_cannot_hold(tmp_path):
+def test_stacks_that_keras_3_cannot_hold(tmp_path):
     with pytest.raises(WeightsError, match="this one only runs backward"):
         write_weights(tmp_path / "a.weights.h5", GRULayer(None, AFTER), "keras3")
     for name, format in [("a.h5", "keras3"), ("a.weights.h5", "keras2")]:

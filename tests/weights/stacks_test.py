@@ -1,4 +1,4 @@
-"""Which GRUs of a file are read, in which order, and what the caller must say."""
+"""The choice and order of a file's GRUs, and the arguments that it needs."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from tf_gru_addon.weights import (
 )
 from tf_gru_addon.weights.errors import arguments_as_flags
 
-#: Twelve cells, each of one unit more than the one below it.
+#: Twelve cells, each with one unit more than the one below it.
 SIZES = range(2, 14)
 CELLS = [
     random_weights(features, features + 1, reset_after=False) for features in SIZES
@@ -33,7 +33,7 @@ def checkpoint(tmp_path):
     return path
 
 
-def test_numbers_in_names_are_numbers(checkpoint):
+def test_numbers_in_names_sort_as_numbers(checkpoint):
     assert list(inspect_weights(checkpoint).grus) == NAMES
 
 
@@ -52,7 +52,7 @@ def test_several_names_are_one_stack(checkpoint, name, expected):
     assert read_weights(checkpoint, name) == expected
 
 
-def test_layers_that_do_not_fit(checkpoint):
+def test_layers_whose_sizes_do_not_match(checkpoint):
     message = "'.*cell_0/gru_cell', '.*cell_10/.*Layer 1 takes 12 features, but"
     with pytest.raises(WeightsError, match=message):
         read_weights(checkpoint, [NAMES[0], NAMES[10]])
@@ -85,7 +85,7 @@ def test_the_layers_of_an_onnx_file(tmp_path):
     assert read_weights(path, "*") == (below, above)
 
 
-def test_what_is_not_chosen(checkpoint):
+def test_an_unclear_choice_is_refused(checkpoint):
     message = r"there are 12 GRUs. Choose with name=; several names .*'rnn/multi"
     with pytest.raises(WeightsError, match=message):
         read_weights(checkpoint)
@@ -96,7 +96,7 @@ def test_what_is_not_chosen(checkpoint):
             read_weights(checkpoint, name)
 
 
-def test_a_checkpoint_states_the_gates_activation_alone(tmp_path):
+def test_a_checkpoint_states_only_the_gates_activation(tmp_path):
     weights = random_weights(reset_after=False)
     path = tmp_path / "model.ckpt"
     write_weights(path, GRULayer(weights, activation="relu"), "tf1")
@@ -109,7 +109,7 @@ def test_a_checkpoint_states_the_gates_activation_alone(tmp_path):
         read_weights(path, recurrent_activation="hard_sigmoid")
 
 
-def test_cells_that_have_one_activation(tmp_path):
+def test_cells_with_a_fixed_activation(tmp_path):
     after = random_weights().fold_biases()
     write_tf1_checkpoint(tmp_path / "after", {"cell": after})
     arrays = to_tf1_variables(CELLS[0]).values()
@@ -128,7 +128,7 @@ def test_cells_that_have_one_activation(tmp_path):
         write_weights(tmp_path / "x", GRULayer(after, activation="relu"), "tf1")
 
 
-def test_slots_and_averages_are_no_cells(tmp_path):
+def test_slots_and_averages_are_not_cells(tmp_path):
     path = str(tmp_path / "model.ckpt")
     variables = {
         name.format(key): array

@@ -1,4 +1,4 @@
-"""Arguments that are not supported get a clear error, or are left out with a warni"""
+"""Unsupported arguments get a clear error, or are left out with a warning."""
 
 import warnings
 
@@ -22,7 +22,7 @@ from tf_gru_addon import load_legacy_model
         ("swing", 3),
     ],
 )
-def test_arguments_that_are_not_known(path, argument, value):
+def test_unknown_arguments(path, argument, value):
     edit_gru(path, **{argument: value})
     refuses(path, "'cu_dnngru' (CuDNNGRU)", argument)
 
@@ -36,7 +36,7 @@ def test_arguments_that_are_not_known(path, argument, value):
         ("recurrent_regularizer", {"class_name": "My>L3", "config": {"l": 1}}, "My>L3"),
     ],
 )
-def test_what_only_training_needs_is_left_out(path, argument, value, name):
+def test_arguments_that_only_training_needs_are_left_out(path, argument, value, name):
     edit_gru(path, **{argument: value})
     with pytest.warns(UserWarning, match="loaded without") as caught:
         load_legacy_model(path)
@@ -57,7 +57,7 @@ def test_what_only_training_needs_is_left_out(path, argument, value, name):
         7,
     ],
 )
-def test_activations_that_are_not_known(path, activation):
+def test_unknown_activations(path, activation):
     def edit(config):
         config["config"]["layers"][-1]["config"]["activation"] = activation
 
@@ -73,7 +73,7 @@ def test_time_major_says_what_to_do(tf_keras, tmp_path):
     refuses(tmp_path / "model.h5", "'major' (GRU)", "time_major=True", "transpose")
 
 
-def test_a_gru_whose_gates_are_not_named(path):
+def test_a_gru_without_a_recurrent_activation(path):
     def edit(config):
         config["config"]["layers"][1]["class_name"] = "GRU"
 

@@ -1,4 +1,4 @@
-"""Architectures in files of their own, and configs that are damaged."""
+"""Separate architecture files, and damaged configs."""
 
 import json
 import warnings
@@ -33,8 +33,8 @@ def build(k, units=3, **names):
 
 
 @pytest.fixture
-def apart(tf_keras, tmp_path):
-    """A model of Keras 2, and the paths of its weights and its architecture."""
+def separate_files(tf_keras, tmp_path):
+    """Returns a model of Keras 2, and the paths of its weights and architecture."""
     model = randomized(build(tf_keras))
     weights, architecture = tmp_path / "weights.h5", tmp_path / "model.json"
     model.save_weights(weights)
@@ -42,15 +42,17 @@ def apart(tf_keras, tmp_path):
     return model, weights, architecture
 
 
-def test_an_architecture_and_its_weights(apart):
-    model, weights, architecture = apart
+def test_an_architecture_and_its_weights(separate_files):
+    model, weights, architecture = separate_files
     loaded = load_legacy_model(weights, architecture=str(architecture))
     assert [layer.name for layer in loaded.layers] == [x.name for x in model.layers]
     assert_close(loaded(WORDS), model(WORDS))
 
 
-def test_layers_of_other_names_get_weights_in_order(tf_keras, apart, tmp_path):
-    model, weights, architecture = apart
+def test_layers_with_other_names_get_weights_in_order(
+    tf_keras, separate_files, tmp_path
+):
+    model, weights, architecture = separate_files
     other = build(tf_keras, first="words", last="answer")
     architecture.write_text(other.to_json())
     assert_close(
@@ -58,8 +60,8 @@ def test_layers_of_other_names_get_weights_in_order(tf_keras, apart, tmp_path):
     )
 
 
-def test_the_weights_of_a_whole_model(apart, tmp_path):
-    model, _, architecture = apart
+def test_the_weights_of_a_whole_model(separate_files, tmp_path):
+    model, _, architecture = separate_files
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are saving your model as an HDF5")
         model.save(tmp_path / "whole.h5")
@@ -78,7 +80,7 @@ def test_a_functional_model(tf_keras, tmp_path):
 
 
 def _tuples(value):
-    """Returns JSON with tuples in it, as Keras had them before it wrote YAML."""
+    """Returns JSON with tuples, as Keras encoded them before it wrote YAML."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     if isinstance(value, list) and all(isinstance(x, int | None) for x in value):
@@ -91,11 +93,11 @@ def _tuples(value):
     [
         ("model.yaml", lambda text: yaml.dump(_tuples(json.loads(text)))),
         ("model.yml", lambda text: text),
-        ("model.json", json.dumps),  # which makes JSON of JSON
+        ("model.json", json.dumps),  # double-encoded JSON
     ],
 )
-def test_other_ways_to_write_it(apart, tmp_path, name, write):
-    model, weights, architecture = apart
+def test_other_encodings(separate_files, tmp_path, name, write):
+    model, weights, architecture = separate_files
     path = tmp_path / name
     text = write(architecture.read_text())
     assert "python/tuple" in text or name != "model.yaml"
@@ -123,8 +125,8 @@ _BOMB = "a0: &a0 [1]\n" + "".join(
         ("model.yaml", "a: " + "1:1" * 1000, "digits"),
     ],
 )
-def test_what_is_no_architecture(apart, tmp_path, name, text, word):
-    _, weights, _ = apart
+def test_files_that_are_not_architectures(separate_files, tmp_path, name, text, word):
+    _, weights, _ = separate_files
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(LegacyModelError) as caught:
@@ -133,8 +135,8 @@ def test_what_is_no_architecture(apart, tmp_path, name, text, word):
     assert word in str(caught.value)
 
 
-def test_weights_of_another_model(tf_keras, apart):
-    _, weights, architecture = apart
+def test_weights_of_another_model(tf_keras, separate_files):
+    _, weights, architecture = separate_files
     options = {"architecture": architecture}
     architecture.write_text(build(tf_keras, units=5).to_json())
     words = "(GRUCell)", "(4, 15)", "(4, 9)", str(architecture)
@@ -156,13 +158,13 @@ def test_weights_of_another_model(tf_keras, apart):
     refuses(weights, "1.2.2", "2.", **options)
 
 
-def test_weights_without_their_architecture(apart):
-    _, weights, _ = apart
+def test_weights_without_their_architecture(separate_files):
+    _, weights, _ = separate_files
     refuses(weights, "weights alone", "architecture=", "--architecture", "to_json")
 
 
-def test_a_file_without_layers(apart, tmp_path):
-    model, _, architecture = apart
+def test_a_file_without_layers(separate_files, tmp_path):
+    model, _, architecture = separate_files
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = np.ones(3)
     refuses(tmp_path / "other.h5", "lacks layer_names", architecture=architecture)
@@ -184,20 +186,20 @@ def test_a_file_without_layers(apart, tmp_path):
         ({"path": "."}, "architecture"),
     ],
 )
-def test_arguments(apart, options, argument):
-    _, weights, architecture = apart
+def test_arguments(separate_files, options, argument):
+    _, weights, architecture = separate_files
     options = {"path": weights, "architecture": architecture, **options}
     with pytest.raises(ValueError, match=f"^{argument} must be .*; received: "):
         load_legacy_model(**options)
 
 
-def test_no_such_file(apart, tmp_path):
+def test_a_missing_file(separate_files, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.json"):
-        load_legacy_model(apart[1], architecture=tmp_path / "nothing.json")
+        load_legacy_model(separate_files[1], architecture=tmp_path / "nothing.json")
 
 
-def test_the_command_line(apart, call, tmp_path):
-    model, weights, architecture = apart
+def test_the_command_line(separate_files, call, tmp_path):
+    model, weights, architecture = separate_files
     target = tmp_path / "model.keras"
     code, out, err = call("convert", weights, target, "--architecture", architecture)
     assert code == 0, err
@@ -208,7 +210,7 @@ def test_the_command_line(apart, call, tmp_path):
 
 
 def write_config(path, text):
-    """Writes a file with nothing but a config, which may be of any length."""
+    """Writes a file that holds only a config, of any length."""
     with h5py.File(path, "w", libver="latest") as file:
         file.attrs["keras_version"] = "2.2.4"
         file.attrs["model_config"] = text
@@ -227,13 +229,13 @@ def write_config(path, text):
         ('{"class_name": "GRU", "config": {"name": "one"}}', "'one' (GRU) is no"),
     ],
 )
-def test_a_config_that_is_none(tmp_path, text, word):
+def test_files_whose_config_is_invalid(tmp_path, text, word):
     write_config(tmp_path / "model.h5", text)
     refuses(tmp_path / "model.h5", word)
 
 
 @pytest.mark.parametrize("depth", [20, 200, 900])
-def test_a_config_that_is_nested_deeply(tmp_path, depth):
+def test_a_deeply_nested_config(tmp_path, depth):
     begin = '{"class_name": "TimeDistributed", "config": {"layer": '
     layer = begin * depth + '{"class_name": "Lambda", "config": {}}' + "}}" * depth
     text = f'{{"class_name": "Sequential", "config": [{layer}]}}'

@@ -1,4 +1,4 @@
-"""Files of Keras 2 to damage."""
+"""Files of Keras 2 that tests damage."""
 
 import shutil
 import warnings
@@ -10,7 +10,7 @@ from support.legacy_files import FIXTURES
 
 @pytest.fixture
 def path(tmp_path):
-    """A file of Keras 2 to damage."""
+    """A copy of an HDF5 file of Keras 2."""
     copy = tmp_path / "model.h5"
     shutil.copy(FIXTURES / "tf1_cudnn_gru.h5", copy)
     return copy

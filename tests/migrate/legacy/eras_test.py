@@ -1,4 +1,4 @@
-"""Which Keras a file says that it is of."""
+"""The Keras version that a file states."""
 
 import pytest
 
@@ -26,6 +26,6 @@ def test_the_versions(version, is_keras_1, is_tf_keras):
 
 
 @pytest.mark.parametrize("version", ["3.0.0", "2", "2.", "4.1", 2.4, [], "two"])
-def test_no_such_version(version):
+def test_an_unknown_version(version):
     with pytest.raises(LegacyModelError, match="Keras"):
         era_of(version, None, "float32")

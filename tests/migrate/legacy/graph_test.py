@@ -1,4 +1,4 @@
-"""Models whose inputs or calls make no sense get a clear error."""
+"""Models with invalid inputs or calls get a clear error."""
 
 import json
 
@@ -15,7 +15,7 @@ def test_ragged_inputs(path):
     refuses(path, "'input_1' (InputLayer)", "ragged", "mask the padding")
 
 
-def test_a_sequential_that_never_was_built(tf_keras, tmp_path):
+def test_a_sequential_that_was_never_built(tf_keras, tmp_path):
     path = tmp_path / "model.h5"
     config = {"name": "s", "layers": [{"class_name": "Flatten", "config": {}}]}
     with h5py.File(path, "w") as file:
@@ -38,7 +38,7 @@ def test_a_sequential_that_never_was_built(tf_keras, tmp_path):
         ([7], "refers to no layer"),
     ],
 )
-def test_a_graph_that_does_not_close(path, node, word):
+def test_invalid_connections(path, node, word):
     def edit(config):
         config["config"]["layers"][-1]["inbound_nodes"] = [node]
 

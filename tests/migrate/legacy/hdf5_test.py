@@ -1,4 +1,4 @@
-"""HDF5 and .keras files that are damaged, or not what they seem, get a clear error."""
+"""HDF5 and .keras files that are damaged or misleading get a clear error."""
 
 import shutil
 import struct
@@ -15,7 +15,7 @@ from support.legacy_files import edit_gru, refuses
 from tf_gru_addon import load_legacy_model
 
 
-def test_no_such_file(tmp_path):
+def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_legacy_model(tmp_path / "model.h5")
 
@@ -23,7 +23,7 @@ def test_no_such_file(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"not HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 90]
 )
-def test_not_hdf5(tmp_path, content):
+def test_a_file_that_is_not_hdf5(tmp_path, content):
     path = tmp_path / "model.h5"
     path.write_bytes(content)
     refuses(path, "cannot be read", "get it again")
@@ -71,7 +71,7 @@ def test_a_missing_array(path):
     refuses(path, "'cu_dnngru/bias:0' is missing")
 
 
-def test_arrays_of_another_layer(path):
+def test_a_file_with_the_arrays_of_another_layer(path):
     with h5py.File(path, "r+") as file:
         weights = file["model_weights"]
         weights.copy("cu_dnngru", "other")
@@ -113,7 +113,7 @@ def test_numbers_in_another_file_are_not_read(path, tmp_path):
     refuses(path, "lie in another file", "not read")
 
 
-def test_an_array_that_only_claims_its_size(path):
+def test_an_array_without_its_data(path):
     with h5py.File(path, "r+") as file:
         del file[GRU]["cu_dnngru/kernel:0"]
         file[GRU].create_dataset("cu_dnngru/kernel:0", (10**7, 10**5), "float32")
@@ -146,7 +146,7 @@ def _rewrite(source, target, edit):
         ("metadata.json", b'{"keras_version": "3.1.0"}', ["keras.saving.load_model"]),
     ],
 )
-def test_a_spoilt_zip(keras_zip, tmp_path, member, content, words):
+def test_a_damaged_zip(keras_zip, tmp_path, member, content, words):
     path = tmp_path / "model.keras"
     _rewrite(keras_zip, path, lambda name, old: content if name == member else old)
     refuses(path, *words)
@@ -160,8 +160,8 @@ def test_a_zip_cut_short(keras_zip, tmp_path, part):
     refuses(path, "cut short", "get it again")
 
 
-def test_a_zip_writes_nothing_anywhere(keras_zip, tmp_path):
-    """Members with paths that lead elsewhere are not looked at."""
+def test_a_zip_member_with_a_path_is_not_extracted(keras_zip, tmp_path):
+    """Members whose paths lead out of the archive are ignored."""
     path = tmp_path / "in" / "model.keras"
     path.parent.mkdir()
     shutil.copy(keras_zip, path)
@@ -173,7 +173,7 @@ def test_a_zip_writes_nothing_anywhere(keras_zip, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_zip_that_unfolds_without_end(keras_zip, tmp_path):
+def test_a_zip_bomb(keras_zip, tmp_path):
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         new.writestr("metadata.json", '{"keras_version": "2.15.0"}')
@@ -186,7 +186,7 @@ def test_a_zip_that_unfolds_without_end(keras_zip, tmp_path):
 def test_an_encrypted_zip(keras_zip, tmp_path):
     content = bytearray(keras_zip.read_bytes())
     at = content.find(b"PK\x01\x02")
-    while at >= 0:  # The flag of each member in the list at the end.
+    while at >= 0:  # The flag of each member in the central directory.
         (flags,) = struct.unpack_from("<H", content, at + 8)
         struct.pack_into("<H", content, at + 8, flags | 1)
         at = content.find(b"PK\x01\x02", at + 1)
@@ -224,10 +224,10 @@ def test_arrays_of_a_zip(keras_zip, tmp_path):
 
     refuses(_with_weights(keras_zip, tmp_path, add), "'layers/dense'", "no such layer")
 
-    def spoil(file):
+    def damage(file):
         file["layers/gru/cell/vars/1"][:] = np.nan
 
-    refuses(_with_weights(keras_zip, tmp_path, spoil), "(GRUCell)", "not a number")
+    refuses(_with_weights(keras_zip, tmp_path, damage), "(GRUCell)", "not a number")
 
 
 def test_a_layer_in_two_models_of_one_zip(tf_keras, tmp_path):

@@ -1,4 +1,4 @@
-"""Layers that cannot be made are refused, and code in a file is never run."""
+"""Unsupported layers are refused, and code in a file is never run."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ from support.legacy_files import edit_config, edit_layer, refuses
 
 
 def test_code_is_never_run(tf_keras, tmp_path):
-    """A Lambda that writes a file when it is called, and when it is loaded."""
+    """Tries a Lambda that writes a file when it is called or loaded."""
     trace = str(tmp_path / "trace")
 
     def attack(x, trace=trace):
@@ -42,12 +42,12 @@ def test_code_is_never_run(tf_keras, tmp_path):
         {"class_name": "TFOpLambda", "module": "evil"},
     ],
 )
-def test_no_class_is_imported_by_its_name(path, changes):
+def test_classes_are_never_imported_by_name(path, changes):
     edit_layer(path, **changes)
     refuses(path, changes["class_name"], "custom_objects")
 
 
-def test_a_class_of_the_users_own(path):
+def test_a_class_of_the_user(path):
     edit_layer(path, "MyModel")
     refuses(path, "'dense' (MyModel)", "custom_objects", "Dense")
     edit_config(path, lambda config: {**config, "class_name": "MyModel"})

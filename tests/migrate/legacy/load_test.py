@@ -1,4 +1,4 @@
-"""Files that tf_keras writes give the same numbers here and there."""
+"""Files that tf_keras writes give the same numbers in both packages."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ FORMATS = {case: ["model.keras"] for case in legacy_cases.WHOLE} | {
     # Writing a SavedModel takes seconds per GRU.
     "mixed_training": ["model.keras", "model"],
     "wrappers": ["model.keras", "model"],
-    # Keras 2 itself cannot load its .keras file of a layer in two models.
+    # Keras 2 itself cannot load its .keras file if a layer is in two models.
     "two_deep": ["model"],
 }
 
@@ -119,7 +119,7 @@ def test_bidirectional(tf_keras, merge_mode, return_sequences, tmp_path):
     assert kinds == [tf_gru_addon.GRU] * 2
 
 
-def test_a_stateful_model_goes_on_from_batch_to_batch(tf_keras, tmp_path):
+def test_a_stateful_model_keeps_its_state_between_batches(tf_keras, tmp_path):
     k = tf_keras
     model = k.Sequential([k.layers.GRU(3, stateful=True, batch_input_shape=(B, T, F))])
     randomized(model)
@@ -150,7 +150,7 @@ def test_mixed_precision(tf_keras, tmp_path):
 
 @pytest.mark.parametrize("kind", ["GRU", "LSTM"])
 def test_cudnn_layers(tf_keras, kind, tmp_path):
-    """A CuDNN layer only runs on GPUs; tf_keras converts its file to the other."""
+    """A CuDNN layer only runs on GPUs; tf_keras loads its file into a plain layer."""
     from tf_keras.api._v1.keras import layers as v1
 
     k = tf_keras
@@ -173,7 +173,7 @@ def test_cudnn_layers(tf_keras, kind, tmp_path):
         assert_close(outputs(loaded, x)[0], expected)
 
 
-def test_hard_sigmoid_is_what_it_was_in_every_layer(tf_keras, tmp_path):
+def test_hard_sigmoid_is_keras_2s_in_every_layer(tf_keras, tmp_path):
     k = tf_keras
     model = k.Sequential(
         [
@@ -190,7 +190,7 @@ def test_hard_sigmoid_is_what_it_was_in_every_layer(tf_keras, tmp_path):
     assert activation.activation is activations.hard_sigmoid
 
 
-def test_the_file_is_only_read_and_the_optimizer_is_left(tf_keras, tmp_path):
+def test_the_file_is_only_read_and_the_optimizer_is_ignored(tf_keras, tmp_path):
     model, x = legacy_cases.gru(tf_keras)
     model.compile("adam", "mse")
     model.optimizer.build(model.trainable_variables)
@@ -218,15 +218,15 @@ def test_a_loaded_model_can_be_trained(tf_keras, tmp_path):
         np.abs(one - two).max() > 0
         for one, two in zip(before, loaded.get_weights(), strict=True)
     )
-    # Its config has the initializers of the file.
+    # The saved config has the file's initializers.
     layer = loaded.layers[-1]
     initializer = layer.get_config()["recurrent_initializer"]
     assert initializer["class_name"].startswith("Orthogonal")
     assert layer.cell.kernel_initializer(layer.cell.kernel.shape).numpy().any()
 
 
-def test_attention_of_tf_2_0_that_is_causal(tf_keras, tmp_path):
-    """The argument of the layer became an argument of its call."""
+def test_causal_attention_of_tf_2_0(tf_keras, tmp_path):
+    """Later versions moved the layer's argument to its call."""
     x = tf_keras.Input((T, F))
     model = tf_keras.Model(x, tf_keras.layers.Attention()([x, x], use_causal_mask=True))
     model.save(tmp_path / "model.h5")
@@ -269,7 +269,7 @@ def _loss(expected, received):
 
 
 def _clip(k):
-    """A custom constraint and a custom regularizer, for Keras 2 or 3."""
+    """Returns a custom constraint and a custom regularizer, for Keras 2 or 3."""
 
     class Clip(k.constraints.Constraint):
         def __init__(self, limit=1.0):
@@ -330,7 +330,7 @@ def _assert_kept_or_left_out(path, x, expected):
 
 
 def test_a_layer_whose_config_lacks_its_name(tf_keras, tmp_path):
-    """Keras 2 used the name of the entry."""
+    """Keras 2 took the name from the entry."""
     layer = legacy_cases.probe(tf_keras)(name="given")
     x = tf_keras.Input((T, F))
     model = tf_keras.Model(x, layer(tf_keras.layers.Masking()(x)))

@@ -1,4 +1,4 @@
-"""SavedModel folders that are damaged, or of another kind, get a clear error."""
+"""SavedModel folders that are damaged or of another kind get a clear error."""
 
 import shutil
 
@@ -9,7 +9,7 @@ from support.legacy_files import refuses
 from tf_gru_addon import load_legacy_model
 
 
-def test_a_folder_that_is_none(tmp_path):
+def test_a_folder_that_is_not_a_saved_model(tmp_path):
     refuses(tmp_path, "no SavedModel", "saved_model.pb")
 
 
@@ -38,7 +38,7 @@ def test_a_checkpoint_cut_short(saved_model, tmp_path, name):
 
 
 def test_metadata_of_tensorflow_before_2_5(tf_keras, saved_model, tmp_path):
-    """It was in saved_model.pb."""
+    """Those versions stored it in saved_model.pb."""
     from tensorflow.core.protobuf import saved_model_pb2
     from tf_keras.protobuf import saved_metadata_pb2
 

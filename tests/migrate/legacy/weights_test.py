@@ -1,4 +1,4 @@
-"""Arrays that do not fit their layer get a clear error."""
+"""Arrays that do not match their layer get a clear error."""
 
 import h5py
 import numpy as np
@@ -73,7 +73,7 @@ def test_an_array_of_another_dtype(path, dtype):
     refuses(path, "dense/bias:0" if dtype in ("complex64", "S3") else "bias", dtype[:3])
 
 
-def test_float16_fits_into_float32(path):
+def test_float16_arrays_are_accepted_as_float32(path):
     with h5py.File(path, "r+") as file:
         group = file["model_weights/dense"]
         half = group["dense/bias:0"][()].astype("float16")

@@ -1,6 +1,6 @@
-"""CuDNNGRU's arrays, against the converter that Keras 2 loads its files with.
+"""CuDNNGRU's arrays, against Keras 2's own converter.
 
-A CuDNNGRU runs on GPUs alone; Keras 2's `GRU` takes its files on CPUs.
+A CuDNNGRU only runs on GPUs; Keras 2's `GRU` loads its files on CPUs.
 """
 
 import numpy as np
@@ -16,7 +16,14 @@ from support.random_weights import (
     random_weights,
 )
 
-from tf_gru_addon.weights import WeightsError, from_cudnn_gru, to_cudnn_gru
+from tf_gru_addon.weights import (
+    GRULayer,
+    WeightsError,
+    from_cudnn_gru,
+    read_weights,
+    to_cudnn_gru,
+    write_weights,
+)
 
 
 @given(gru_weights(bias=True, reset_after=True, dtype="float32"))
@@ -35,7 +42,7 @@ def test_against_keras_2_reading_them(tf_keras, weights):
 
 @given(gru_weights(bias=True, reset_after=True, dtype="float32"))
 @few
-def test_against_what_keras_2_gives_a_cudnn_gru(tf_keras, weights):
+def test_against_keras_2_writing_them(tf_keras, weights):
     from tf_keras.src.layers.rnn.cudnn_gru import CuDNNGRU
     from tf_keras.src.saving.legacy.hdf5_format import preprocess_weights_for_loading
 
@@ -76,6 +83,18 @@ def test_reset_before_is_refused():
         ([(3, 6), (3, 6), (12,)], r"recurrent_kernel .*here \(2, 6\).*\(3, 6\)"),
     ],
 )
-def test_what_is_no_cudnn_gru(shapes, message):
+def test_arrays_that_are_not_a_cudnn_gru(shapes, message):
     with pytest.raises(WeightsError, match=message):
         from_cudnn_gru([np.ones(shape) for shape in shapes])
+
+
+def test_keras_2_loads_a_cudnn_grus_file(tf_keras, tmp_path):
+    weights = random_weights()
+    path = tmp_path / "gru.h5"
+    write_weights(path, weights, "cudnn_gru")
+    layer = tf_keras.layers.GRU(4, return_sequences=True)
+    model = tf_keras.Sequential([tf_keras.Input((None, 3)), layer])
+    model.load_weights(path)
+    x = inputs_for(weights)
+    assert_close(model(x), outputs_of(weights, x))
+    assert read_weights(path) == (GRULayer(weights),)

@@ -74,7 +74,7 @@ def test_pickled_parameters_are_refused(tmp_path):
         (GRULayer(BEFORE, BEFORE), "Haiku's GRU runs forward"),
     ],
 )
-def test_what_haiku_cannot_hold(tmp_path, layer, message):
+def test_weights_that_haiku_cannot_hold(tmp_path, layer, message):
     with pytest.raises(WeightsError, match=message):
         write_weights(tmp_path / "gru.npz", layer, "haiku")
 

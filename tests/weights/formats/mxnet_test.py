@@ -144,7 +144,7 @@ def test_cells_and_other_layers():
         ({"i2h_bias": np.ones(12)}, "l0_i2h_bias and i2h_bias are two names"),
     ],
 )
-def test_what_is_wrong_is_named(changes, message):
+def test_errors_name_the_problem(changes, message):
     arrays = {**to_mxnet(random_stack(dtype="float64")), **changes}
     arrays = {name: array for name, array in arrays.items() if array is not None}
     with pytest.raises(WeightsError, match=message):
@@ -160,7 +160,7 @@ def test_what_is_wrong_is_named(changes, message):
         (GRULayer(None, random_weights()), "only runs backward"),
     ],
 )
-def test_what_mxnet_cannot_hold(tmp_path, stack, message):
+def test_weights_that_mxnet_cannot_hold(tmp_path, stack, message):
     with pytest.raises(WeightsError, match=message):
         write_weights(tmp_path / "gru.params", stack, "mxnet")
 
@@ -204,14 +204,14 @@ def test_arrays_of_every_version(tmp_path, version):
         (params(array(), array(), names=(b"a", b"a")), "two arrays of one name"),
     ],
 )
-def test_what_is_no_file_of_mxnet(tmp_path, content, message):
+def test_files_that_are_not_of_mxnet(tmp_path, content, message):
     path = tmp_path / "a.params"
     path.write_bytes(content)
     with pytest.raises(FileRefusedError, match=message):
         read_params(path)
 
 
-def test_every_cut_of_a_file_is_refused_by_its_name(tmp_path):
+def test_every_truncated_file_is_refused_by_name(tmp_path):
     path = tmp_path / "gru.params"
     write_weights(path, random_weights(1, 1), "mxnet")
     content = path.read_bytes()
@@ -221,7 +221,7 @@ def test_every_cut_of_a_file_is_refused_by_its_name(tmp_path):
             inspect_weights(path)
 
 
-def test_other_arrays_are_no_gru(tmp_path):
+def test_other_arrays_are_not_a_gru(tmp_path):
     write_params(tmp_path / "a.params", {"weight": np.ones((2, 3), "f4")})
     assert inspect_weights(tmp_path / "a.params").grus == {}
 
@@ -229,7 +229,7 @@ def test_other_arrays_are_no_gru(tmp_path):
 @pytest.mark.peer
 @pytest.mark.parametrize("options", [{}, {"units": (4, 4), "bidirectional": True}])
 def test_against_mxnet(tmp_path, options):
-    """It loads the file in a process of its own, and its outputs are compared."""
+    """MXNet loads the file in its own process, and the outputs are compared."""
     if importlib.util.find_spec("mxnet") is None:
         pytest.skip("MXNet is not installed")
     read = write_and_read_back(

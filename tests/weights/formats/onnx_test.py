@@ -29,7 +29,7 @@ ACTIVATIONS = [
 
 
 def runtime(model, x):
-    """The outputs (B, T, outputs) that ONNX Runtime comes to."""
+    """Returns the outputs (B, T, outputs) of ONNX Runtime."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(
@@ -67,7 +67,7 @@ def node_of(model):
 
 
 def replaced(model, **arrays):
-    """The model with other initializers, and attributes by lower-case names."""
+    """Returns the model with other initializers, and other attributes in lower case."""
     from onnx import helper, numpy_helper
 
     node = node_of(model)
@@ -87,7 +87,7 @@ def replaced(model, **arrays):
 @given(gru_stacks(layers=1, bias=True))
 @few
 def test_both_biases_and_layout_1_as_the_reference_runs_them(stack):
-    """Foreign weights, with recurrent biases whatever linear_before_reset is."""
+    """Foreign weights have recurrent biases for either `linear_before_reset`."""
     from onnx.reference import ReferenceEvaluator
 
     (layer,) = stack
@@ -115,8 +115,8 @@ def test_every_dtype(weights):
         assert read_onnx(to_onnx(cast))["gru"].forward == cast
 
 
-def test_a_model_of_pytorchs_exporter(tmp_path):
-    """PyTorch computes the gates' order with nodes of the graph, or folds them."""
+def test_a_model_from_pytorchs_exporter(tmp_path):
+    """PyTorch reorders the gates with nodes of the graph, or folds the nodes."""
     import onnx
     import onnxruntime
     import torch
@@ -141,7 +141,7 @@ def test_a_model_of_pytorchs_exporter(tmp_path):
     assert read == from_torch(gru.state_dict())
 
 
-def test_constants_that_nodes_make_and_graphs_within():
+def test_computed_constants_and_subgraphs():
     from onnx import helper, numpy_helper
 
     layer = GRULayer(random_weights())
@@ -237,7 +237,7 @@ def twice(model):
         (twice, "Two GRU nodes have the name 'gru'"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named(change, message):
+def test_errors_name_the_problem(change, message):
     with pytest.raises(WeightsError, match=message):
         read_onnx(change(to_onnx(random_weights())))
 
@@ -252,7 +252,7 @@ def test_directions_with_different_activations():
 
 
 def with_candidate(name, alpha, beta):
-    """A model whose candidate has this activation."""
+    """Returns a model whose candidate has this activation."""
     numbers = {"activation_alpha": alpha, "activation_beta": beta}
     model = to_onnx(random_weights())
     return replaced(model, activations=["Sigmoid", name], **numbers)
@@ -276,7 +276,7 @@ def with_candidate(name, alpha, beta):
         ("ScaledTanh", [1.0], [1.0], "tanh"),
     ],
 )
-def test_activations_are_onnx_runtimes(name, alpha, beta, expected):
+def test_activations_equal_onnx_runtimes(name, alpha, beta, expected):
     model = with_candidate(name, alpha, beta)
     layer = read_onnx(model)["gru"]
     assert (layer.activation, layer.recurrent_activation) == (expected, "sigmoid")
@@ -310,13 +310,13 @@ def test_activations_without_a_counterpart(name, alpha, beta, message):
         ("HardSigmoid", [0.2], [0.5]),
         ("Elu", [1.0], None),
         ("LeakyRelu", [0.01], None),
-        # Where ONNX Runtime's default is not that of ONNX's operator, none is assumed.
+        # If the defaults of ONNX Runtime and the operator differ, neither is assumed.
         ("Affine", [0.0], [0.0]),
         ("ScaledTanh", [0.0], [0.0]),
         ("ThresholdedRelu", [0.0], None),
     ],
 )
-def test_what_onnx_runtime_takes_for_a_missing_number(name, alpha, beta):
+def test_defaults_of_onnx_runtime(name, alpha, beta):
     x = inputs_for(random_weights())
     given, missing = (
         runtime(with_candidate(name, *numbers), x)
@@ -325,7 +325,7 @@ def test_what_onnx_runtime_takes_for_a_missing_number(name, alpha, beta):
     np.testing.assert_array_equal(given, missing)
 
 
-def test_what_onnx_cannot_hold():
+def test_stacks_that_onnx_cannot_hold():
     with pytest.raises(WeightsError, match="A GRU node is one layer; received 2"):
         to_onnx(random_stack(units=(4, 4)))
     with pytest.raises(WeightsError, match=r"no activation 'gelu'. Known: sigmoid, "):
@@ -346,7 +346,7 @@ def test_files(tmp_path):
 
 
 @pytest.mark.parametrize("location", ["missing.bin", "../gru.bin", "/gru.bin"])
-def test_external_data_is_not_fetched_from_elsewhere(tmp_path, location):
+def test_external_data_outside_the_folder_is_not_read(tmp_path, location):
     model = to_onnx(random_weights())
     tensor = model.graph.initializer[0]
     (tmp_path / "gru.bin").write_bytes(tensor.raw_data)

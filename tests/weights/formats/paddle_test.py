@@ -85,7 +85,7 @@ def test_a_file_that_paddle_wrote(tmp_path):
     assert list(ours) == list(theirs)
 
 
-def test_a_model_that_holds_several():
+def test_a_model_with_several_grus():
     (layer,) = random_stack()
     (pair,) = random_stack(bidirectional=True)
     arrays = to_paddle((layer,))
@@ -119,7 +119,7 @@ def test_one_bias_of_two_is_zero(missing):
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_dicts_within_dicts(tmp_path, protocol):
+def test_nested_dicts(tmp_path, protocol):
     stack = random_stack()
     arrays = {name: ("gru_cell_0.w_0", a) for name, a in to_paddle(stack).items()}
     content = {"model": arrays, "epoch": 3, "rates": [0.1], "done": None}
@@ -139,13 +139,13 @@ def test_dicts_within_dicts(tmp_path, protocol):
         ({"a": WeightsError}, "an object of tf_gru_addon.weights.errors.WeightsError"),
     ],
 )
-def test_what_is_no_state_dict(tmp_path, content, message):
+def test_files_that_are_not_a_state_dict(tmp_path, content, message):
     (tmp_path / "a.pdparams").write_bytes(pickle.dumps(content))
     with pytest.raises(WeightsError, match=rf"a\.pdparams: .*{message}"):
         inspect_weights(tmp_path / "a.pdparams")
 
 
-def test_an_array_under_a_thousand_names(tmp_path):
+def test_one_array_with_a_thousand_names(tmp_path):
     weights = np.ones((3 * 512, 512), "f4")
     arrays = {f"{i}.weight_hh_l0": weights for i in range(1000)}
     (tmp_path / "a.pdparams").write_bytes(pickle.dumps(arrays))
@@ -162,7 +162,7 @@ def test_an_array_under_a_thousand_names(tmp_path):
         (GRULayer(None, random_weights()), "only runs backward"),
     ],
 )
-def test_what_paddle_cannot_hold(tmp_path, stack, message):
+def test_stacks_that_paddle_cannot_hold(tmp_path, stack, message):
     with pytest.raises(WeightsError, match=message):
         write_weights(tmp_path / "gru.pdparams", stack, "paddle")
 
@@ -170,7 +170,7 @@ def test_what_paddle_cannot_hold(tmp_path, stack, message):
 @pytest.mark.peer
 @pytest.mark.parametrize("options", [{}, {"units": (4, 4), "bidirectional": True}])
 def test_against_paddle(tmp_path, options):
-    """It loads the file in a process of its own, and its outputs are compared."""
+    """PaddlePaddle loads the file in its own process, and the outputs are compared."""
     if importlib.util.find_spec("paddle") is None:
         pytest.skip("PaddlePaddle is not installed")
     read = write_and_read_back(

@@ -56,7 +56,7 @@ def test_the_equations(weights):
 
 
 def save(path, **modules):
-    """Saves modules by the variables that Sonnet's have, and a Dense-like one."""
+    """Saves modules with Sonnet's variable names, and one like a Dense layer."""
     objects = {
         name: tf.train.Checkpoint(
             **{key: tf.Variable(array) for key, array in variables.items()}
@@ -93,7 +93,7 @@ def test_a_checkpoint_of_several_modules(tmp_path):
         ({"c": np.ones(6)}, "Sonnet's GRU has the surplus c"),
     ],
 )
-def test_what_is_no_gru(changes, message):
+def test_files_without_a_gru(changes, message):
     with pytest.raises(WeightsError, match=message):
         from_sonnet({**ARRAYS, **changes})
 
@@ -114,7 +114,7 @@ def test_what_is_no_gru(changes, message):
         (GRULayer(None, random_weights(reset_after=False)), "is reverse"),
     ],
 )
-def test_what_sonnet_cannot_hold(tmp_path, layer, message):
+def test_weights_that_sonnet_cannot_hold(tmp_path, layer, message):
     with pytest.raises(WeightsError, match=message):
         write_weights(tmp_path / "ckpt", layer, "sonnet")
     assert not list(tmp_path.iterdir())

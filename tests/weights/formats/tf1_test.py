@@ -1,4 +1,4 @@
-"""TensorFlow 1's cells: against its GRUBlockCell op, and its own checkpoints."""
+"""TensorFlow 1's cells, against the GRUBlockCell op and a Saver's checkpoints."""
 
 import numpy as np
 import pytest
@@ -15,16 +15,19 @@ from support.random_weights import (
 )
 
 from tf_gru_addon.weights import (
+    GRULayer,
     WeightsError,
     from_tf1_variables,
+    inspect_weights,
     read_tf1_checkpoint,
+    read_weights,
     to_tf1_variables,
     write_tf1_checkpoint,
 )
 
 
 def block_cell(variables, x):
-    """The outputs of TensorFlow's fused cell."""
+    """Returns the outputs of TensorFlow's fused cell."""
     h = tf.zeros([len(x), variables["candidate/bias"].size])
     outputs = []
     for t in range(x.shape[1]):
@@ -81,7 +84,7 @@ def test_the_cudnn_compatible_cell(weights):
 
 
 @pytest.mark.parametrize("names", ["w_ru b_ru w_c b_c", "weights biases"])
-def test_other_names_of_the_same(names):
+def test_other_names_of_the_same_variables(names):
     weights = random_weights(reset_after=False)
     variables = to_tf1_variables(weights)
     if names.startswith("w_ru"):
@@ -109,7 +112,7 @@ def test_other_names_of_the_same(names):
         ({"candidate/bias": np.full(4, np.nan)}, r"candidate/bias\[0\] is nan"),
     ],
 )
-def test_what_is_no_tf1_cell(changes, message):
+def test_variables_that_are_not_a_tf1_cell(changes, message):
     weights = random_weights(reset_after=False, dtype="float64")
     variables = {**to_tf1_variables(weights), **changes}
     variables = {name: v for name, v in variables.items() if v is not None}
@@ -117,8 +120,8 @@ def test_what_is_no_tf1_cell(changes, message):
         from_tf1_variables(variables)
 
 
-def save_as_tensorflow_1_did(path, cells):
-    """Saves variables by name, with an optimizer's slots beside them, with a Saver."""
+def save_like_tensorflow_1(path, cells):
+    """Saves variables by name, and an optimizer's slots, with a Saver."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         for scope, weights in cells.items():
             for name, array in to_tf1_variables(weights).items():
@@ -137,11 +140,11 @@ def test_a_checkpoint_of_a_saver(tmp_path):
         "rnn/multi_rnn_cell/cell_1/gru_cell": random_weights(4, 2, reset_after=False),
         "bw/cudnn_compatible_gru_cell": random_weights().fold_biases(),
     }
-    save_as_tensorflow_1_did(str(tmp_path / "model.ckpt-7"), cells)
+    save_like_tensorflow_1(str(tmp_path / "model.ckpt-7"), cells)
     assert read_tf1_checkpoint(tmp_path / "model.ckpt-7") == cells
 
 
-def test_a_saver_restores_what_is_written(tmp_path):
+def test_a_saver_restores_a_written_checkpoint(tmp_path):
     weights = random_weights(reset_after=False)
     path = str(tmp_path / "model.ckpt")
     write_tf1_checkpoint(path, {"rnn/gru_cell": weights, "": weights})
@@ -182,3 +185,24 @@ def test_a_cell_that_lacks_a_variable_is_named(tmp_path):
     )
     with pytest.raises(WeightsError, match=r"ckpt: rnn/gru_cell: .*lacks gates/bias"):
         read_tf1_checkpoint(path)
+
+
+def test_both_directions_of_a_checkpoint(tmp_path):
+    before = random_weights(reset_after=False)
+    other = random_weights(reset_after=False, seed=1)
+    cells = {"rnn/fw/gru_cell": before, "rnn/bw/gru_cell": other, "x/gru_cell": before}
+    write_tf1_checkpoint(tmp_path / "a", cells)
+    both = {"rnn": (GRULayer(before, other),), "x/gru_cell": (GRULayer(before),)}
+    assert inspect_weights(tmp_path / "a").grus == both
+    write_tf1_checkpoint(tmp_path / "b", {"rnn/bw/gru_cell": other})
+    assert read_weights(tmp_path / "b") == (GRULayer(None, other),)
+    cells = {f"rnn/{way}/cell_{i}": other for way in ("fw", "bw") for i in range(2)}
+    write_tf1_checkpoint(tmp_path / "c", cells)
+    grus = inspect_weights(tmp_path / "c").grus
+    assert grus["rnn/fw/cell_1"] == (GRULayer(other),)
+    assert grus["rnn/bw/cell_0"] == (GRULayer(None, other),)
+    assert len(grus) == 4
+    smaller = random_weights(3, 2, reset_after=False)
+    write_tf1_checkpoint(tmp_path / "d", {"rnn/fw/a": other, "rnn/bw/a": smaller})
+    grus = {"rnn/fw/a": (GRULayer(other),), "rnn/bw/a": (GRULayer(None, smaller),)}
+    assert inspect_weights(tmp_path / "d").grus == grus

@@ -1,4 +1,4 @@
-"""TensorFlow 2's checkpoints of objects, against Keras 2 and Keras 3."""
+"""TensorFlow 2's object-based checkpoints, against Keras 2 and Keras 3."""
 
 import keras
 import numpy as np
@@ -39,7 +39,7 @@ def variables(arrays):
 
 
 def trained(keras, optimizer):
-    """Returns a model after a step of training, which makes the optimizer's slots."""
+    """Returns a model after a step of training, which creates the optimizer's slots."""
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -68,7 +68,7 @@ def expected(model):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "legacy"])
-def test_what_keras_2_saves(tmp_path, tf_keras, optimizer):
+def test_checkpoints_of_keras_2(tmp_path, tf_keras, optimizer):
     legacy = optimizer == "legacy"
     model = trained(tf_keras, tf_keras.optimizers.legacy.Adam() if legacy else "adam")
     model.save_weights(str(tmp_path / "ckpt"))
@@ -88,7 +88,7 @@ def test_what_keras_2_saves(tmp_path, tf_keras, optimizer):
     assert list(file.grus) == [f"model/{name}" for name in names]
 
 
-def test_what_keras_3_saves(tmp_path):
+def test_checkpoints_of_keras_3(tmp_path):
     model = trained(keras, "adam")
     file = inspect_weights(checkpoint(tmp_path / "ckpt", model=model))
     assert list(file.grus.values()) == expected(model)
@@ -130,10 +130,10 @@ def test_a_cudnn_gru(tmp_path, tf_keras):
     assert file.unstated == {}
 
 
-def test_keras_2_loads_what_is_written(tmp_path, tf_keras):
+def test_keras_2_loads_a_written_checkpoint(tmp_path, tf_keras):
     one, pair = random_stack(units=(4,)) + random_stack(4, (2,), bidirectional=True)
     read = write_and_read_back(tmp_path / "ckpt", (one, pair), "tf2")
-    assert read.startswith("tf_keras ")  # whose outputs have been compared
+    assert read.startswith("tf_keras ")  # its outputs are compared above
     stack = read_weights(tmp_path / "ckpt", "*", recurrent_activation="sigmoid")
     assert stack == (one, pair)
     gru = tf_keras.layers.GRU(4)
@@ -143,7 +143,7 @@ def test_keras_2_loads_what_is_written(tmp_path, tf_keras):
     assert_identical(gru.get_weights(), one.forward.arrays())
 
 
-def test_what_a_checkpoint_cannot_hold(tmp_path):
+def test_stacks_that_a_checkpoint_cannot_hold(tmp_path):
     with pytest.raises(WeightsError, match="does not say that a GRU runs backward"):
         write_weights(tmp_path / "ckpt", GRULayer(None, random_weights()), "tf2")
 
@@ -169,13 +169,13 @@ def test_without_a_bias_the_convention_must_be_given(tmp_path):
         ([np.ones((3, 6), "i4"), np.ones((2, 6), "i4")], "m: kernel must be float16"),
     ],
 )
-def test_what_is_no_gru_is_named(tmp_path, arrays, message):
+def test_errors_name_variables_that_are_not_a_gru(tmp_path, arrays, message):
     path = checkpoint(tmp_path / "ckpt", m=variables(arrays))
     with pytest.raises(WeightsError, match=message):
         inspect_weights(path, reset_after=True)
 
 
-def test_one_variable_of_a_thousand_cells(tmp_path):
+def test_one_variable_shared_by_a_thousand_cells(tmp_path):
     shared = [tf.Variable(np.zeros((240, 720), "f4"))] * 2
     names = ("kernel", "recurrent_kernel")
     cells = {

@@ -1,9 +1,13 @@
 """PyTorch's state_dicts, against PyTorch itself."""
 
+import os
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
 from support.harness import assert_close
+from support.pickles import Evil
 from support.random_weights import (
     assert_identical,
     few,
@@ -19,6 +23,8 @@ from tf_gru_addon.weights import (
     GRULayer,
     WeightsError,
     from_torch,
+    inspect_weights,
+    read_weights,
     to_torch,
     torch_arrays,
     torch_prefixes,
@@ -74,7 +80,7 @@ def test_tensors_of_every_kind():
     import torch
 
     gru = torch.nn.GRU(3, 4)
-    # Its parameters, which want gradients; and float64.
+    # Parameters that require gradients; and float64.
     assert from_torch(dict(gru.named_parameters())) == from_torch(gru.state_dict())
     assert from_torch(gru.double().state_dict())[0].dtype == np.float64
     with pytest.raises(WeightsError, match=r"weight_ih_l0 .*torch\.bfloat16 .*Cast"):
@@ -97,7 +103,7 @@ LSTM = {"lstm.weight_ih_l0": np.ones((8, 3)), "lstm.weight_hh_l0": np.ones((8, 2
 RNN = {"weight_ih_l0": np.ones((2, 3)), "weight_hh_l0": np.ones((2, 2))}
 
 
-def test_a_model_that_holds_grus():
+def test_a_model_with_several_grus():
     one, other = random_stack(), random_stack(units=(2, 2), bidirectional=True)
     model = {"dense.weight": np.ones((2, 2)), **LSTM, **prefixed("encoder.rnn.", one)}
     assert from_torch(model) == one
@@ -128,7 +134,7 @@ def test_a_model_that_holds_grus():
         ({str(i): 0 for i in range(9)}, "received 0, 1, 2, 3, 4, 5 and 3 more"),
     ],
 )
-def test_what_holds_no_gru(state_dict, message):
+def test_state_dicts_without_a_gru(state_dict, message):
     with pytest.raises(WeightsError, match=message):
         from_torch(state_dict)
 
@@ -156,7 +162,7 @@ def test_what_holds_no_gru(state_dict, message):
         ({"weight_ih_l0": np.ones((12, 3), "f4")}, "recurrent_kernel must have the dt"),
     ],
 )
-def test_what_is_wrong_is_named(changes, message):
+def test_errors_name_the_problem(changes, message):
     state_dict = prefixed("a.", random_stack(units=(4, 4), dtype="float64"))
     state_dict |= {"a." + name: array for name, array in changes.items()}
     state_dict = {name: v for name, v in state_dict.items() if v is not None}
@@ -184,6 +190,50 @@ def test_what_is_wrong_is_named(changes, message):
         (random_stack(bidirectional=True), True, "one layer in one direction"),
     ],
 )
-def test_what_pytorch_cannot_hold(stack, cell, message):
+def test_stacks_that_pytorch_cannot_hold(stack, cell, message):
     with pytest.raises(WeightsError, match=message):
         torch_arrays(stack, cell=cell)
+
+
+@pytest.mark.peer
+def test_pickles_are_not_run(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weight_ih_l0": torch.ones(6, 3), "x": Evil()}, "zip.pt")
+    torch.save({"x": Evil()}, "legacy.pt", _use_new_zipfile_serialization=False)
+    with open("plain.pkl", "wb") as stream:
+        pickle.dump(Evil(), stream)
+    names = sorted(os.listdir())
+    for name in names:
+        reason = "an object of" if "pkl" in name else "not a file of tensors"
+        with pytest.raises(WeightsError, match=rf"^{name}: .*{reason}"):
+            read_weights(name)
+    assert sorted(os.listdir()) == names, "the pickle was executed"
+
+
+@pytest.mark.peer
+def test_a_checkpoint_of_a_training_loop(tmp_path):
+    import torch
+
+    gru = torch.nn.GRU(3, 4)
+    model = {"encoder": torch.nn.Linear(2, 2).state_dict(), "gru": gru.state_dict()}
+    torch.save({"model": model, "epoch": 3, "loss": [0.1]}, tmp_path / "last.pt")
+    file = inspect_weights(tmp_path / "last.pt")
+    assert list(file.grus) == ["model.gru"]
+    torch.save(gru.bfloat16().state_dict(), tmp_path / "bf16.pt")
+    with pytest.raises(WeightsError, match=r"bf16.pt: .*bfloat16 .*Cast it first"):
+        inspect_weights(tmp_path / "bf16.pt")
+    torch.save([torch.ones(3)], tmp_path / "list.pt")
+    with pytest.raises(WeightsError, match="expected a state_dict; it holds a list"):
+        inspect_weights(tmp_path / "list.pt")
+
+
+@pytest.mark.peer
+def test_an_old_pytorch_must_not_read_pickles(tmp_path, monkeypatch):
+    import torch
+
+    torch.save(torch.nn.GRU(3, 4).state_dict(), tmp_path / "gru.pt")
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
+    with pytest.raises(WeightsError, match=r"PyTorch 2.5.1.*CVE-2025-32434"):
+        inspect_weights(tmp_path / "gru.pt")

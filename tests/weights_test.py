@@ -1,4 +1,4 @@
-"""Every public function names the argument that is not what it must be."""
+"""Every public function of `weights` refuses a wrong type and names the argument."""
 
 import inspect
 
@@ -11,7 +11,7 @@ from tf_gru_addon import weights
 WEIGHTS = random_weights()
 NPZ = "gru.npz"
 
-#: By function: arguments that are right, of which one at a time is made wrong.
+#: By function: valid arguments. The test replaces one at a time by a wrong one.
 RIGHT = {
     "GRULayer": {"forward": WEIGHTS, "activation": "tanh"},
     "GRUWeights": {
@@ -59,10 +59,10 @@ RIGHT = {
     "write_tf1_checkpoint": {"path": "out.ckpt", "cells": {"": WEIGHTS}},
     "write_weights": {"path": "out.npz", "stack": WEIGHTS, "format": "npz"},
 }
-#: What None means something for.
+#: The arguments for which None is valid.
 NONE = ("name", "activation", "recurrent_activation", "reset_after", "prefix", "bias")
 NEEDED = [("GRULayer", "activation"), ("GRUWeights", "reset_after")]
-#: What the errors call an argument that can be several things.
+#: The errors' words for arguments that have several types.
 CALLED = {"weights": "GRUWeights", "stack": "GRUWeights", "layer": "GRUWeights"}
 WRONG = [3.5, "evil", "", b"x", object(), [object()], {"a": object()}, np.ones(2)]
 PEERS = {"read_onnx", "to_onnx", "to_torch"}
@@ -75,7 +75,7 @@ CASES = [
 ]
 
 
-def test_every_function_is_tried():
+def test_every_function_has_arguments_here():
     functions = set(weights.__all__) - {"Gate", "WeightsError", "WeightsFile"}
     assert set(RIGHT) == functions
     for name, arguments in RIGHT.items():
@@ -83,8 +83,8 @@ def test_every_function_is_tried():
         assert set(arguments) <= set(parameters)
 
 
-def is_right(name, argument, value):
-    """Whether a value is of the type that the argument has."""
+def has_valid_type(name, argument, value):
+    """Returns whether a value has the argument's type."""
     if value is None:
         return argument in NONE and (name, argument) not in NEEDED
     if isinstance(value, str):
@@ -99,7 +99,7 @@ def test_wrong_types(name, argument, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     weights.write_weights(NPZ, WEIGHTS, "npz")
     for value in [None, *WRONG]:
-        if is_right(name, argument, value):
+        if has_valid_type(name, argument, value):
             continue
         with pytest.raises(ValueError, match=CALLED.get(argument, argument)) as error:
             getattr(weights, name)(**{**RIGHT[name], argument: value})

@@ -1,6 +1,6 @@
-"""Files as Keras 1, Keras 2.2 and tf.keras 1.13 wrote them, against the oracle.
+"""Files in the layouts of Keras 1, Keras 2.2 and tf.keras 1.13, against the oracle.
 
-tests/fixtures/README.md says what the files are.
+tests/fixtures/README.md describes the files.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ from support.oracles import ACTIVATIONS, gru
 import tf_gru_addon
 from tf_gru_addon import activations, load_legacy_model
 
-FOLDER = pathlib.Path(__file__).parents[2] / "fixtures"
+FOLDER = pathlib.Path(__file__).parents[1] / "fixtures"
 
 
 def _script():
@@ -32,7 +32,7 @@ make = _script()
 
 @pytest.fixture
 def made(tmp_path):
-    """Runs the script in another folder, and returns the arrays of a model."""
+    """Runs the script in another folder; returns the arrays of a model."""
     return lambda name: make.MODELS[name](tmp_path)
 
 
@@ -52,7 +52,7 @@ def call(name):
 
 
 @pytest.mark.parametrize("name", make.MODELS)
-def test_the_files_are_what_the_script_writes(name, made, tmp_path):
+def test_the_script_reproduces_the_files(name, made, tmp_path):
     made(name)
     with (
         h5py.File(tmp_path / f"{name}.h5") as new,
@@ -116,7 +116,7 @@ def test_three_arrays_of_keras_1_shared_and_merged(made):
     assert model.get_layer("gru").implementation == 2
 
 
-def test_a_gru_before_there_was_reset_after(made):
+def test_a_gru_older_than_reset_after(made):
     weights = made("keras2_gru")
     _, last, _ = run(weights["gru"])
     assert_close(call("keras2_gru"), last)
@@ -124,13 +124,13 @@ def test_a_gru_before_there_was_reset_after(made):
     assert layer.implementation == 1
 
 
-def test_both_directions_of_keras_2_repeat_the_output_where_masked(made, tmp_path):
+def test_bidirectional_of_keras_2_repeats_the_output_where_masked(made, tmp_path):
     weights = made("keras2_bidirectional")
     mask = (make.inputs() != 0).any(axis=-1)
     forward, _, _ = run(weights["forward"], mask=mask)
     backward, _, _ = run(weights["backward"], mask=mask, go_backwards=True)
     expected = np.concatenate([forward, backward[:, ::-1]], axis=-1)
-    assert np.abs(expected[1, 2:]).min() == 0  # the backward direction begins there
+    assert np.abs(expected[1, 2:]).min() == 0  # the backward direction starts there
     assert np.abs(forward[1, 2:]).min() > 0
     assert_close(call("keras2_bidirectional"), expected)
     load_legacy_model(FOLDER / "keras2_bidirectional.h5").save(tmp_path / "again.keras")

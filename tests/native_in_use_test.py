@@ -1,4 +1,4 @@
-"""The native engine in users' programs: proof that it runs, with the right numbers."""
+"""The native engine runs in users' programs and gives the right numbers."""
 
 import re
 
@@ -36,7 +36,7 @@ KINDS = {
 
 
 def _fit(kind):
-    """Returns the losses and the weights of a training, and what is predicted."""
+    """Returns the losses and the weights of a training, and the predictions."""
     keras.utils.set_random_seed(3)
     layers = [keras.Input((6, 4), batch_size=8), *KINDS[kind](), keras.layers.Dense(2)]
     model = keras.Sequential(layers)
@@ -140,8 +140,8 @@ EXPORTS = {
 
 
 @pytest.mark.parametrize("way", EXPORTS)
-def test_nothing_of_this_package_is_exported_after_training(ran, way, tmp_path):
-    """Not even if the model has traced functions with native ops."""
+def test_a_trained_model_exports_no_native_op(ran, way, tmp_path):
+    """Also if the model has traced functions with native ops."""
     model = _model()
     model.compile("sgd", "mse", jit_compile=False)
     model.fit(np.ones([4, 5, 3]), np.ones([4, 2]), verbose=0)
@@ -160,9 +160,7 @@ def test_nothing_of_this_package_is_exported_after_training(ran, way, tmp_path):
 
 
 @pytest.mark.parametrize("way", EXPORTS)
-def test_a_layer_that_demands_native_is_exported_where_use_engine_says_so(
-    way, tmp_path
-):
+def test_use_engine_exports_a_layer_that_demands_native(way, tmp_path):
     layer = GRU(2, engine="native")
     model = keras.Sequential([keras.Input((None, 3)), layer])
     with pytest.raises(
@@ -208,7 +206,7 @@ for kind, name in (("onnx", "m.onnx"), ("litert", "m.tflite"), ("openvino", "m.x
 
 
 @pytest.mark.peer
-def test_nothing_of_this_package_is_in_an_export_to_another_format(tmp_path):
+def test_other_export_formats_hold_no_native_op(tmp_path):
     run_python(EXPORT_OTHERS, tmp_path)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(files) == {"m.onnx", "m.tflite", "m.xml", "m.bin"}

@@ -1,7 +1,7 @@
-"""Static shapes and dtypes equal Keras' on every engine: later layers read them.
+"""Static shapes and dtypes equal Keras' on every engine, as later layers read them.
 
-A shape that a loop loses changes no number here, but makes `TimeDistributed` take
-another axis and `Flatten` fail.
+If a loop loses a static shape, no number changes, but `TimeDistributed` takes another
+axis and `Flatten` fails.
 """
 
 import functools
@@ -9,9 +9,10 @@ import functools
 import keras
 import pytest
 import tensorflow as tf
+from support.cudnn import pretend_gpu
 
 import tf_gru_addon
-from tf_gru_addon import _compat, native
+from tf_gru_addon import native
 from tf_gru_addon.ops import engines, litert
 
 F, U = 3, 5
@@ -36,7 +37,7 @@ CASES = {
 }
 OF_THE_CALL = ("masked", "initial_state", "training")
 DTYPES = {"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"}
-#: By engine: the cases that it cannot take, and the dtypes that it can.
+#: By engine: the cases that it does not support, and the dtypes that it supports.
 ENGINES = {
     "portable": (set(), DTYPES),
     "litert": (set(), DTYPES),
@@ -52,7 +53,7 @@ def _layer(cls, name, **options):
 
 
 def _trace(layer, name, sizes):
-    """Returns the static shapes and dtypes of a call, in the structure of its result.
+    """Returns the static shapes and dtypes of a call's result, in its structure.
 
     Args:
         layer: A layer.
@@ -100,7 +101,7 @@ def _actual(engine, name, monkeypatch, policy="float32"):
         pytest.skip(f"native: {native.status().reason}")
     layer = _layer(tf_gru_addon.GRU, name, dtype=policy)
     if engine == "cudnn":  # traced as if there were a GPU
-        monkeypatch.setattr(_compat, "on_cpu", lambda: False)
+        pretend_gpu(monkeypatch)
     with engines.using(litert.ENGINE if engine == "litert" else engine):
         return _traces(layer, name)
 
@@ -146,7 +147,7 @@ def test_symbolic_shapes(name):
 
 @pytest.mark.parametrize("name", ["last", "sequences_state", "masked", "unroll"])
 def test_no_timesteps(name):
-    """Keras' layer cannot run these, but computes their shapes."""
+    """Keras' layer cannot run these inputs, but computes their shapes."""
     layer, keras_layer = (
         _layer(cls, name) for cls in (tf_gru_addon.GRU, keras.layers.GRU)
     )

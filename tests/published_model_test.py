@@ -1,9 +1,9 @@
 """A published model: the pronunciation of words, by the package g2p_en.
 
-Its checkpoint holds an encoder and a decoder that were trained in PyTorch, both of 256
-units on 256 features, so that no shape shows a matrix that is transposed. Its own NumPy
-code gives the numbers that are to be reached; its page on the Python index says how it
-pronounces "activationist".
+Its checkpoint holds an encoder and a decoder that were trained in PyTorch. Both have
+256 units and 256 features, so no shape reveals a transposed matrix. The package's own
+NumPy code gives the expected numbers; its page on PyPI gives the pronunciation of
+"activationist".
 """
 
 import importlib
@@ -27,7 +27,7 @@ WORDS = ["activationist", "tensor", "recurrence", "onomatopoeia", "qwzx", "a"]
 
 @pytest.fixture(scope="module")
 def g2p():
-    """The package's model, without the dictionaries that it wants to download."""
+    """The package's model, without the dictionaries that it would download."""
     stand_ins = {
         "nltk": {"pos_tag": None, "data": types.SimpleNamespace(find=bool)},
         "nltk.corpus": {"cmudict": types.SimpleNamespace(dict=dict)},
@@ -35,7 +35,9 @@ def g2p():
         "g2p_en.expand": {"normalize_numbers": None},
     }
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # g2p_en is older than what warns of it
+        warnings.simplefilter(
+            "ignore"
+        )  # g2p_en is older than the functions that warn about it
         for name, attributes in stand_ins.items():
             module = types.ModuleType(name)
             vars(module).update(attributes)
@@ -44,7 +46,7 @@ def g2p():
 
 
 def weights_of(g2p, part):
-    """The weights of the part "enc" or "dec"."""
+    """Returns the weights of the part "enc" or "dec"."""
     names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
     arrays = [getattr(g2p, f"{part}_{end}") for end in ("w_ih", "w_hh", "b_ih", "b_hh")]
     (layer,) = from_torch(dict(zip(names, arrays, strict=True)))
@@ -77,7 +79,7 @@ def package_states(g2p, word):
 
 
 def pronounce(g2p, encoder, decoder, word):
-    """What the package's `predict` does, its two GRUs exchanged for these."""
+    """Does what the package's `predict` does, with these two GRUs."""
     h = encoder(g2p.encode(word))[:, -1]
     phoneme, phonemes = g2p.p2idx["<s>"], []
     for _ in range(20):
@@ -96,7 +98,7 @@ def test_the_same_states_and_the_same_phonemes(g2p, encoder, decoder, word):
     assert pronounce(g2p, encoder, decoder, word) == g2p.predict(word)
 
 
-def test_what_its_authors_published(g2p, encoder, decoder):
+def test_the_published_pronunciation(g2p, encoder, decoder):
     assert " ".join(pronounce(g2p, encoder, decoder, "activationist")) == PUBLISHED
 
 

@@ -67,13 +67,13 @@ def test_arguments_of_the_constructor(cls, argument):
             cls(**{"units": U, argument: value})
 
 
-def test_a_config_of_a_class_that_is_not_registered_says_so():
+def test_a_config_of_an_unregistered_class_is_refused():
     config = {"class_name": "Mine", "config": {}, "registered_name": "Mine"}
     with pytest.raises(ValueError, match=r"^kernel_constraint must be .*Could not"):
         GRU(U, kernel_constraint=config)
 
 
-def test_the_mixin_checks_the_seed_of_a_cell_of_your_own():
+def test_the_mixin_checks_the_seed_of_a_users_cell():
     class Cell(tf_gru_addon.DropoutRNNCellMixin, keras.layers.Layer):
         pass
 
@@ -106,7 +106,7 @@ def test_training_of_several_booleans():
 @pytest.mark.parametrize(
     "value", [1, np.bool_(True), np.array(True), tf.constant(1), tf.constant(True)]
 )
-def test_training_that_is_true(value):
+def test_true_values_of_training_are_accepted(value):
     assert LAYER.explain(training=value) == LAYER.explain(training=True)
     LAYER(X, training=value)
 
@@ -120,7 +120,7 @@ def test_training_that_is_true(value):
         (lambda x: CELL(X[:, 0], x(STATE)), "states of gru_cell"),
     ],
 )
-def test_numbers_that_are_not_real(call, what):
+def test_complex_numbers_are_refused(call, what):
     for dtype in ("complex64", "str"):
         # The first versions of Keras 3 refuse complex numbers themselves.
         message = f"{what}.* must hold real numbers|^Invalid dtype: complex64"
@@ -133,7 +133,7 @@ def test_numbers_that_are_not_real(call, what):
         )
 
 
-def test_inputs_that_are_no_dense_tensor():
+def test_inputs_must_be_dense_tensors():
     with pytest.raises(ValueError, match=r"sequences of .* must be a dense tensor"):
         LAYER(tf.sparse.from_dense(X))
 
@@ -155,7 +155,7 @@ def test_masks(mask, message):
         LAYER(X, mask=mask)
 
 
-def test_masks_that_are_the_same():
+def test_equivalent_masks_give_the_same_numbers():
     mask = MASK.copy()
     mask[0, 1:] = False
     expected = LAYER(X, mask=mask)
@@ -169,7 +169,7 @@ def test_masks_that_are_the_same():
 
 
 def test_a_mask_of_fractions_in_a_graph():
-    """What they are is not known there."""
+    """The mask's values are unknown while tracing."""
     function = tf.function(lambda mask: LAYER(X, mask=mask), autograph=False)
     with pytest.raises(ValueError, match=r"mask of .*dtype float32"):
         function(tf.constant(MASK, "float32"))
@@ -210,7 +210,7 @@ def test_use_engine_without_a_with_block():
 
 
 @pytest.mark.parametrize("cls", [GRUCell, GRU])
-def test_numpy_numbers_and_booleans_are_numbers_and_booleans(cls):
+def test_numpy_numbers_and_booleans_are_accepted(cls):
     options = {"units": 2, "use_bias": False, "reset_after": True, "seed": 3}
     given = {"units": np.int64(2), "use_bias": np.bool_(False), "seed": np.int64(3)}
     layer = cls(**{**options, **given, "reset_after": np.bool_(True)})
@@ -218,8 +218,8 @@ def test_numpy_numbers_and_booleans_are_numbers_and_booleans(cls):
 
 
 @pytest.mark.parametrize("seed", [-3, 3])
-def test_what_keras_wrote_into_a_config_is_taken(seed):
-    """Keras' layers accept 1 for True and any integer for a seed, and save them."""
+def test_configs_written_by_keras_are_accepted(seed):
+    """Keras' layers accept 1 for True and any integer as a seed, and save them."""
     written = keras.layers.GRU(
         U, use_bias=0, return_sequences=1, unroll=1, seed=seed
     ).get_config()
@@ -233,7 +233,7 @@ def test_what_keras_wrote_into_a_config_is_taken(seed):
 
 @pytest.mark.parametrize("recurrent_dropout", [0.0, 0.5])
 @pytest.mark.parametrize("kind", ["GRU", "GRUCell"])
-def test_implementation_0_is_what_keras_2_makes_of_it(
+def test_implementation_0_means_what_it_means_in_keras_2(
     tf_keras, kind, recurrent_dropout
 ):
     config = {"units": U, "dropout": 0.5, "recurrent_dropout": recurrent_dropout}
@@ -242,5 +242,5 @@ def test_implementation_0_is_what_keras_2_makes_of_it(
     layer = getattr(tf_gru_addon, kind).from_config(config)
     assert config["implementation"] == 0
     reference = getattr(reference, "cell", reference)
-    # Its cell looks at no other number than 1.
+    # Keras 2's cell only tests for 1.
     assert layer.implementation == (1 if reference.implementation == 1 else 2)
