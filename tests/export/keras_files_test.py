@@ -7,7 +7,7 @@ import pytest
 import tf_gru_addon
 from tf_gru_addon.export import ExportError, export_streaming
 from tf_gru_addon.export.keras_files import load_keras_file
-from tf_gru_addon.export.saved_model import export_saved_model
+from tf_gru_addon.export.targets.saved_model import export_saved_model
 
 
 class _Clip(keras.constraints.Constraint):

@@ -11,7 +11,7 @@ from support.harness import assert_close
 
 import tf_gru_addon
 from tf_gru_addon.export import ExportError
-from tf_gru_addon.export.litert import TOLERANCES, export_litert
+from tf_gru_addon.export.targets.litert import TOLERANCES, export_litert
 
 pytestmark = pytest.mark.peer
 

@@ -11,7 +11,7 @@ from support.harness import assert_close
 
 import tf_gru_addon
 from tf_gru_addon.export import ExportError
-from tf_gru_addon.export.onnx import TARGET, export_onnx
+from tf_gru_addon.export.targets.onnx import TARGET, export_onnx
 from tf_gru_addon.flat_model import flat_model
 
 pytestmark = [
@@ -303,7 +303,7 @@ class _Loop(keras.layers.Layer):
         ),
         (
             lambda: [tf_gru_addon.GRU(2, dtype="float64", name="mine")],
-            r"mine: ONNX Runtime's GRU computes in float32, and the layer in float64",
+            r"mine: ONNX Runtime's GRU computes in float32, but the layer in float64",
         ),
         (lambda: [_TimesTwo(name="odd"), tf_gru_addon.GRU(2)], r"odd.*op Betainc"),
         (lambda: [_Loop()], r"gru.*: this GRU is called inside a loop"),
