@@ -73,7 +73,7 @@ def test_examples_instead_of_random_inputs(call, file, tmp_path):
         (["--model", "{file}", "--workdir", "a"], "either --workdir or --model"),
         (
             ["--model", "{file}", "--format", "onx"],
-            "must be one of litert, onnx, saved_model",
+            "should be one of <litert|onnx|saved_model>",
         ),
         (["--model", "{tmp}/no.keras"], "no.keras: there is no such file"),
         (["--model", "{tmp}/a.txt"], "a.txt: not a .keras file"),
