@@ -22,8 +22,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 import tf_gru_addon
-from tf_gru_addon.export.litert import convert_to_litert, export_litert
-from tf_gru_addon.export.saved_model import write_saved_model
+from tf_gru_addon.export.targets.litert import convert_to_litert, export_litert
+from tf_gru_addon.export.targets.saved_model import write_saved_model
 from tf_gru_addon.flat_model import flat_model
 
 FEATURES, UNITS = 64, 128

@@ -29,8 +29,8 @@ def folder(tmp_path, monkeypatch):
 
 #: Their examples need a framework of the [peers] extra.
 PEERS = {
-    "tf_gru_addon.export.litert",
-    "tf_gru_addon.export.onnx",
+    "tf_gru_addon.export.targets.litert",
+    "tf_gru_addon.export.targets.onnx",
     "tf_gru_addon.training.deploy",
     "tf_gru_addon.weights.formats.onnx",
 }

@@ -119,6 +119,7 @@ def started(request, tmp_path):
         (["trian"], 2),
         (["train", "--help"], 0),
         (["inspect", "--help"], 0),
+        (["export", "--help"], 0),
         (["train", "--bogus"], 2),
         (["train", "--config", "no.yaml", "--workdir", "a"], 2),
         (["inspect", "no.npz"], 2),

@@ -73,7 +73,7 @@ def test_examples_instead_of_random_inputs(call, file, tmp_path):
         (["--model", "{file}", "--workdir", "a"], "either --workdir or --model"),
         (
             ["--model", "{file}", "--format", "onx"],
-            "must be one of saved_model",
+            "should be one of <litert|onnx|saved_model>",
         ),
         (["--model", "{tmp}/no.keras"], "no.keras: there is no such file"),
         (["--model", "{tmp}/a.txt"], "a.txt: not a .keras file"),
@@ -132,7 +132,7 @@ def test_a_model_with_unknown_training_classes(call, tmp_path, capsys):
     )
     assert code == 0
     assert err.startswith("warning: ")
-    assert "left out, as unknown here and of no use in inference: Clip, _penalty" in err
+    assert "and not used in inference: Clip, _penalty" in err
     x = np.ones((2, 3, 3), "float32")
     run = target_of("saved_model").load(output, flat_model(model))
     np.testing.assert_allclose(run([x])[0], model(x), atol=1e-6)

@@ -7,7 +7,7 @@ import pytest
 import tf_gru_addon
 from tf_gru_addon.export import ExportError, export_streaming
 from tf_gru_addon.export.keras_files import load_keras_file
-from tf_gru_addon.export.saved_model import export_saved_model
+from tf_gru_addon.export.targets.saved_model import export_saved_model
 
 
 class _Clip(keras.constraints.Constraint):
@@ -125,13 +125,3 @@ def test_live_objects_need_no_registration(tmp_path):
     np.testing.assert_allclose(outputs, causal(x), atol=1e-6)
     assert export_streaming(causal, tmp_path / "step").passed
     assert "own" in tf_gru_addon.accelerate(model).replaced
-
-
-@pytest.mark.peer
-def test_live_objects_in_other_targets(tmp_path):
-    from tf_gru_addon.export import export_litert, export_onnx
-
-    model = _model()
-    for export in (export_onnx, export_litert):
-        path = tmp_path / export.__name__
-        assert export(model, path, beside_keras=False).passed

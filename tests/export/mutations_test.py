@@ -10,7 +10,7 @@ import tf_gru_addon
 from tf_gru_addon.export import ExportError
 from tf_gru_addon.export.parity_report import ParityReport, require_passed
 from tf_gru_addon.export.prepare import prepared
-from tf_gru_addon.export.saved_model import TARGET, export_saved_model
+from tf_gru_addon.export.targets.saved_model import TARGET, export_saved_model
 from tf_gru_addon.export.whole import export_whole
 from tf_gru_addon.flat_model import flat_model
 from tf_gru_addon.verify import compare, example_inputs, run_model

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from tf_gru_addon.export import ExportError
-from tf_gru_addon.export.saved_model import TARGET
+from tf_gru_addon.export.targets.saved_model import TARGET
 from tf_gru_addon.training import RunError, WorkdirError
 from tf_gru_addon.training.deploy import deploy
 from tf_gru_addon.training.deployment import Form, print_deployment

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 import typing
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -16,9 +18,9 @@ if typing.TYPE_CHECKING:
 
 
 def _targets() -> list[str]:
-    from tf_gru_addon.export.targets import targets
-
-    return list(targets())
+    """Returns the names of the targets' modules, without importing TensorFlow."""
+    folder = Path(__file__).parents[1] / "export" / "targets"
+    return [module.name for module in pkgutil.iter_modules([str(folder)])]
 
 
 @command(
@@ -40,8 +42,8 @@ def _targets() -> list[str]:
     Flag("output", "the file or folder to write", required=True),
     Flag(
         "examples",
-        "an .npz file of inputs to compare on: arrays named as the model's inputs, or "
-        "one array per example",
+        "an .npz file of inputs to compare on: one array for each model input, by "
+        "name, or one array per example",
     ),
     Flag(
         "only_examples",
@@ -51,7 +53,7 @@ def _targets() -> list[str]:
     ),
     Flag(
         "tolerance",
-        "the largest error allowed where rounding does not explain more",
+        "the largest error allowed, unless rounding alone makes a larger one",
         flags.DEFINE_float,
     ),
 )
@@ -66,7 +68,7 @@ def export(
     only_examples: bool,
     tolerance: float | None,
 ) -> None:
-    """Write a trained model for where it runs, and compare the two."""
+    """Write a trained model for deployment, and compare the two."""
     from tf_gru_addon.errors import ExportError
     from tf_gru_addon.export import export_streaming
     from tf_gru_addon.export.parity import require_new
@@ -113,7 +115,7 @@ def deploy(*, workdir: str, output: str) -> None:
 
 
 def _load_run(workdir: str) -> tuple[keras.Model, dict[str, Any]]:
-    """Returns the model of a run, and the options to export it with."""
+    """Returns the model of a run, and its export options."""
     from tf_gru_addon.training.evaluate import load_run
     from tf_gru_addon.training.workdir import Workdir
 
@@ -123,13 +125,14 @@ def _load_run(workdir: str) -> tuple[keras.Model, dict[str, Any]]:
 
 
 def _load_file(path: str) -> tuple[keras.Model, dict[str, Any]]:
-    """Returns the model in a .keras file, and no options; warns of what it drops."""
+    """Returns the model in a .keras file, and no options; warns of omitted classes."""
     from tf_gru_addon.export.keras_files import load_keras_file
 
     model, left_out = load_keras_file(path)
     if left_out:
         print(
-            f"warning: {path}: left out, as unknown here and of no use in inference: "
+            f"warning: {path}: left out, because they are unknown here and not used in "
+            "inference: "
             f"{', '.join(left_out)}",
             file=sys.stderr,
         )
@@ -137,7 +140,7 @@ def _load_file(path: str) -> tuple[keras.Model, dict[str, Any]]:
 
 
 def _examples(path: str, model: keras.Model) -> dict[str, list[np.ndarray]]:
-    """Returns the examples in an .npz file, in the form that the exports take."""
+    """Returns the examples in an .npz file, as an argument for the exports."""
     from tf_gru_addon.errors import ExportError
     from tf_gru_addon.flat_model import flat_model
     from tf_gru_addon.reading import boundary
@@ -151,7 +154,7 @@ def _examples(path: str, model: keras.Model) -> dict[str, list[np.ndarray]]:
         return {path: [arrays[name] for name in names]}
     if len(names) > 1 or not arrays:
         raise ExportError(
-            f"{path}: --examples must hold the arrays {', '.join(names)}, as the "
-            f"model's inputs are named; it holds {', '.join(arrays) or 'none'}."
+            f"{path}: --examples must contain the arrays {', '.join(names)}, one for "
+            f"each model input; it contains {', '.join(arrays) or 'none'}."
         )
     return {name: [array] for name, array in arrays.items()}

@@ -1,4 +1,4 @@
-"""What an export is asked for, checked before anything is written."""
+"""The arguments of an export, checked before anything is written."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from tf_gru_addon.verify import (
     why_not,
 )
 
-_ROWS = 256  # of an example, to see whether the model takes it
+_ROWS = 256  # rows of an example that the model is tried on
 
 
 class Checked(NamedTuple):
-    """What an export is asked for.
+    """The checked arguments of an export.
 
     Attributes:
         model: The `flat_model`.
-        path: What to write.
+        path: The file or folder to write.
         tolerance: The largest error allowed.
         cases: The inputs to compare on, by name.
     """
@@ -45,11 +45,11 @@ class Checked(NamedTuple):
     cases: dict[str, Arrays]
 
     def compare(self, received: Run, expected: Run | None = None) -> Comparison:
-        """Runs an export beside the model.
+        """Compares an export with the model.
 
         Args:
             received: Runs the export.
-            expected: Runs the model; None calls it as it is.
+            expected: Runs the model. None calls the model itself.
         """
         if expected is None:
             expected = functools.partial(run_model, self.model)
@@ -58,25 +58,26 @@ class Checked(NamedTuple):
 
 def check(
     model: Any,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     tolerance: float,
     examples: Mapping[str, Arrays] | None = None,
     only_examples: bool = False,
     beside_keras: bool = True,
 ) -> Checked:
-    """Checks what the exports have in common, and returns it.
+    """Checks the arguments that all exports take.
 
     Args:
         model: The model to export.
         path: The file or folder to write.
-        tolerance: The largest error allowed where rounding does not explain more.
-        examples: More inputs to compare on: a name, and an array for each input.
-        only_examples: Whether `examples` replaces the random inputs.
-        beside_keras: Whether to measure Keras' own export of the model too.
+        tolerance: The largest error allowed, unless rounding alone makes a larger one.
+        examples: More inputs to compare on: lists of one array per model input, by
+            name.
+        only_examples: Whether to compare on `examples` alone, without random inputs.
+        beside_keras: Whether to measure Keras' own export too.
 
     Raises:
-        ExportError: One of them cannot be used, or `path` exists.
+        ExportError: An argument is invalid, or `path` exists.
     """
     with refusing():
         tolerance = arguments.number("tolerance", tolerance, 0)
@@ -90,7 +91,7 @@ def check(
 
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
-    """Makes the ValueError of a check in `arguments` an ExportError."""
+    """Turns a ValueError from a check in `arguments` into an ExportError."""
     try:
         yield
     except ValueError as error:
@@ -100,15 +101,16 @@ def refusing() -> Iterator[None]:
 def cases_of(
     model: keras.Model, examples: Any, only_examples: bool
 ) -> dict[str, Arrays]:
-    """Returns the inputs to compare on: random ones, and the examples given.
+    """Returns the inputs to compare on: random ones and the given examples.
 
     Args:
         model: A `flat_model`.
-        examples: More inputs to compare on: a name, and an array for each input.
-        only_examples: Whether `examples` replaces the random inputs.
+        examples: More inputs to compare on: lists of one array per model input, by
+            name.
+        only_examples: Whether to compare on `examples` alone, without random inputs.
 
     Raises:
-        ExportError: `examples` does not fit the model, or the model takes nothing.
+        ExportError: `examples` does not fit the model, or the model runs on no input.
     """
     with refusing():
         only_examples = arguments.boolean("only_examples", only_examples)
@@ -121,7 +123,7 @@ def cases_of(
 
 
 def _examples(model: keras.Model, examples: Any) -> dict[str, Arrays]:
-    """Returns the examples given, in the dtypes of the model's inputs."""
+    """Returns the given examples in the dtypes of the model's inputs."""
     count = len(model.inputs)
     each = "one array" if count == 1 else f"{count} arrays, one for each input"
     expected = f"examples must be a dict from a name to a list of {each}"
@@ -157,15 +159,15 @@ def _examples(model: keras.Model, examples: Any) -> dict[str, Arrays]:
 
 
 def array_of(name: str, value: Any, tensor: keras.KerasTensor) -> np.ndarray:
-    """Returns an array for a model's input, in the dtype of the input.
+    """Returns a value as an array with the dtype of a model's input.
 
     Args:
-        name: What the argument is called.
+        name: The name of the argument, for errors.
         value: The argument.
-        tensor: The input.
+        tensor: The model's input.
 
     Raises:
-        ExportError: Its dtype or its shape does not fit, or it is empty.
+        ExportError: The dtype or the shape does not fit, or the array is empty.
     """
     shape, dtype = tensor.shape, keras.backend.standardize_dtype(tensor.dtype)
     with refusing():

@@ -1,9 +1,8 @@
-"""A model's graph with its GRUs cut out of it, for a target that has a GRU of its own.
+"""A model's graph without its GRUs, for a target that has its own GRU op.
 
-The converters that exist see a GRU as a loop of many ops. So each call of a `GRU` is
-taken out of the traced function before they see it: what goes into the call becomes an
-output of the function, what comes out of it an input, and the target's own node is put
-between the two afterwards.
+A converter would see a GRU as a loop of many ops. So each call of a `GRU` is removed
+from the traced function first: the call's inputs become outputs of the function, and
+its results become inputs. After the conversion, the target's own node connects them.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ from tf_gru_addon.ops.call import Call, Engine, Result
 
 @dataclass(frozen=True)
 class Cut:
-    """A call of a `GRU` that was taken out of a function.
+    """A call of a `GRU` that was removed from a function.
 
     Attributes:
-        name: Begins the names of its tensors: outputs of the function are NAME_x (the
-            sequences) and, where the call has them, NAME_h (the initial state) and
-            NAME_mask; inputs of the function are NAME_y (the call's output) and NAME_s
-            (its last state).
-        layer: The layer called.
-        masked: Whether there is a mask.
-        initial_state: "zeros"; "given", by NAME_h; or "kept", where the layer is
-            stateful and goes on from its own.
-        zero_output_for_mask: As the layer's.
-        go_backwards: As the layer's.
-        return_sequences: As the layer's.
+        name: The prefix of the names of its tensors. The function has the outputs
+            NAME_x (the sequences) and, if the call has them, NAME_h (the initial state)
+            and NAME_mask. It has the inputs NAME_y (the call's output) and NAME_s (its
+            last state).
+        layer: The layer.
+        masked: Whether the call has a mask.
+        initial_state: "zeros", "given" (NAME_h), or "kept" (the layer is stateful and
+            starts from its own state).
+        zero_output_for_mask: The layer's option.
+        go_backwards: The layer's option.
+        return_sequences: The layer's option.
     """
 
     name: str
@@ -55,16 +54,16 @@ def cut_out(
 
     Args:
         model: A `prepared` model.
-        inputs: What the function is to name the model's inputs.
-        outputs: What it is to name the model's outputs.
+        inputs: The function's names of the model's inputs.
+        outputs: The function's names of the model's outputs.
 
     Returns:
-        A `tf.function`, its input signature and the cuts. The function takes the
-        model's inputs and those of the cuts; it returns a dict of the model's outputs
-        and those of the cuts.
+        A `tf.function`, its input signature and the cuts. The function takes the inputs
+        of the model and of the cuts, and returns a dict of the outputs of the model and
+        of the cuts.
 
     Raises:
-        ExportError: A GRU is called where it cannot be taken out.
+        ExportError: A GRU is called where it cannot be removed.
     """
     specs = [
         tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
@@ -73,9 +72,11 @@ def cut_out(
     recorder = _Recorder()
     engine = Engine("recorder", recorder.run, stores_state=False)
 
-    # Traced twice: only the first time tells the inputs of the second.
+    # Traced twice: the first trace finds the inputs that the second one needs.
     @tf.function(autograph=False)
-    def run(arguments, results):
+    def run(
+        arguments: list[tf.Tensor], results: dict[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
         recorder.begin(results)
         with engines.using(engine):
             values = keras.tree.flatten(model(arguments, training=False))
@@ -87,19 +88,26 @@ def cut_out(
         signature = [specs, recorder.result_specs]
         if recorder.cuts:
             run.get_concrete_function(*signature)
-    except Exception as error:  # Keras wraps what is raised within a layer
+    except Exception as error:  # Keras wraps errors that a layer raises
         reason = recorder.refusal or f"{model.name} cannot be traced: {error}"
         raise ExportError(reason) from error
     return run, signature, recorder.cuts
 
 
 class _Recorder:
-    """Runs as an engine that takes down the calls."""
+    """An engine that records the calls.
+
+    Attributes:
+        cuts: The calls.
+        tensors: The inputs of the calls, by name.
+        result_specs: The results of the calls, by name.
+        refusal: Why a call cannot be removed, if one cannot.
+    """
 
     refusal = ""
 
     def begin(self, results: dict[str, tf.Tensor]) -> None:
-        """Begins a trace, in which the calls return `results`, or else zeros."""
+        """Begins a trace, in which the calls return `results`, or zeros."""
         self.cuts: list[Cut] = []
         self.tensors: dict[str, tf.Tensor] = {}
         self._results = results
@@ -107,13 +115,13 @@ class _Recorder:
         self.result_specs: dict[str, tf.TensorSpec] = {}
 
     def run(self, call: Call) -> Result:
-        """Takes down a call, and returns placeholders for its results."""
+        """Records a call, and returns placeholders for its results."""
         layer, sequences = call.layer, call.inputs
         if tf.compat.v1.get_default_graph() is not self._graph:
             self.refusal = (
                 f"{layer.name}: this GRU is called inside a loop, a branch or a "
-                "tf.function of its own, and cannot be replaced by a node there. Call "
-                "it outside."
+                "tf.function of its own, where no node can replace it. Call it outside "
+                "of it."
             )
             raise ExportError(self.refusal)
         given = not call.resumes and not _is_zeros(call.initial_state)
@@ -144,7 +152,9 @@ class _Recorder:
             self._result(f"{cut.name}_s", [rows, layer.units], sequences),
         )
 
-    def _result(self, name: str, shape: list, sequences: tf.Tensor) -> tf.Tensor:
+    def _result(
+        self, name: str, shape: list[int | None], sequences: tf.Tensor
+    ) -> tf.Tensor:
         self.result_specs[name] = tf.TensorSpec(shape, sequences.dtype, name=name)
         if self._results:
             return self._results[name]

@@ -1,4 +1,4 @@
-"""The step of a causal model written to a file, and run beside the model."""
+"""Exports one step of a causal model, and compares the export with the model."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tf_gru_addon.export.extras import require_extra
 from tf_gru_addon.export.parity import measure, new_output
 from tf_gru_addon.export.parity_report import ParityReport, require_passed
 from tf_gru_addon.export.steps import output_names
-from tf_gru_addon.export.target import STEP, Arrays, Named, Run, StepOptions, Target
+from tf_gru_addon.export.target import STEP, Named, StepOptions, Target
 from tf_gru_addon.export.targets import target_of
 from tf_gru_addon.files import size
 from tf_gru_addon.flat_model import flat_model
 from tf_gru_addon.streaming.streaming_model import StreamingModel
-from tf_gru_addon.verify import Comparison, compare, run_model
+from tf_gru_addon.verify import Arrays, Comparison, Run, compare, run_model
 
 
 def export_streaming(
     model: keras.Model,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     format: str | Target = "saved_model",
     *,
     mask: bool = False,
@@ -39,45 +39,45 @@ def export_streaming(
     examples: Mapping[str, Arrays] | None = None,
     only_examples: bool = False,
 ) -> ParityReport:
-    """Writes a model as a step that takes frames and states, and gives new states.
+    """Writes a model as a step that takes frames and states and returns new states.
 
-    A step takes `frames` (batch, n, ...), with `mask` also `mask` (batch, n), and a
-    state by each name of `StreamingModel(model).states`. It gives `output` (`output_0`,
-    `output_1`, ... where the model has several) and the new states. All states begin
-    with zeros, and zeros in a row begin a new sequence there.
+    A step takes `frames` (batch, n, ...), with `mask=True` also `mask` (batch, n), and
+    the states, by the names in `StreamingModel(model).states`. It returns `output`
+    (`output_0`, `output_1`, ... if the model has several) and the new states. Initial
+    states are zeros. To start a new sequence in a row, set its states to zeros.
 
-    - `"saved_model"`: a folder; signatures `step`, and `initial_states`, which gives
-      the states for a scalar `batch_size`. Any n.
-    - `"litert"`: a file of built-in ops; signature `step`. n is 1.
-    - `"onnx"`: a file with a GRU node for each GRU. n is at least 1. The new states are
-      named `next_` and the state's name.
+    - `"saved_model"`: a folder with the signatures `step` and `initial_states`. The
+      latter returns the states for a scalar `batch_size`. n may be any number.
+    - `"litert"`: a file with only built-in ops and the signature `step`. n is 1.
+    - `"onnx"`: a file with a GRU node for each GRU. n is at least 1. The names of the
+      new states have the prefix `next_`.
 
-    The file is run in its runtime on whole sequences, cut into chunks, from single
-    frames to all at once, with rows that begin anew, and compared with the model.
+    The file is run in its runtime and compared with the model. It gets whole sequences
+    in chunks of different lengths, and sequences that start anew in some rows.
 
     Args:
-        model: A built Sequential or functional model whose layers are causal, as
-            `StreamingModel` has it.
-        path: What to write; it must not exist.
+        model: A built Sequential or functional model whose layers are causal; see
+            `StreamingModel`.
+        path: The file or folder to write. It must not exist.
         format: The name of a target: "saved_model", "litert" or "onnx".
-        mask: Whether the step takes a mask: False where a row has no frame.
-        batch_size: The number of rows, where it is to be fixed.
-        quantize: For "litert", how weights are stored: "none", "float16", "dynamic"
-            (int8 weights), or "int8" (int8 weights and arithmetic).
-        representative: For "int8": typical sequences, (sequences, time, ...), whose
-            numbers say what ranges there are.
-        tolerance: The largest error allowed where rounding does not explain more; see
-            `ParityReport`. None is 1e-5, or as for `export_litert` what `quantize` may
-            cost.
-        examples: More sequences to compare on: a name, and a list of one array.
+        mask: Whether the step takes a mask, which is False where a row has no frame.
+        batch_size: A fixed number of rows; None for any number.
+        quantize: How "litert" stores the weights: "none", "float16", "dynamic" (int8
+            weights) or "int8" (int8 weights and arithmetic).
+        representative: For "int8": typical sequences, (sequences, timesteps, ...), from
+            which the converter takes the ranges.
+        tolerance: The largest error allowed, unless rounding alone makes a larger one;
+            see `ParityReport`. None means 1e-5, or more for quantized weights.
+        examples: More sequences to compare on: lists of one array, by name.
         only_examples: Whether `examples` replaces the random sequences.
 
     Returns:
-        The report. Latency is that of one frame; Keras has no such export.
+        The report. Its latency is that of one frame. Keras has no such export.
 
     Raises:
-        ExportError: A layer is not causal, or the format cannot hold it; the message
-            names it. Or `path` exists; or the numbers differ, and then the file stays.
+        ExportError: A layer is not causal or not supported by the format (the message
+            names it), `path` exists, or the outputs differ. If they differ, the file is
+            kept.
         ImportError: The format's runtime is not installed.
         RunError: The file cannot be written.
 
@@ -134,13 +134,15 @@ def export_streaming(
     )
 
 
-def load_streaming(target: Target, path: str | os.PathLike, model: keras.Model) -> Run:
-    """Returns what runs whole sequences through a step, in chunks that it can take.
+def load_streaming(
+    target: Target, path: str | os.PathLike[str], model: keras.Model
+) -> Run:
+    """Returns a function that runs whole sequences through a step, in chunks.
 
     Args:
         target: The target.
-        path: What `export_streaming` wrote, without a mask.
-        model: The model that it was made of.
+        path: A file or folder that `export_streaming` wrote, without a mask.
+        model: The model that it was made from.
     """
     options = StepOptions(frames=target.step_frames)
     step = target.open(Path(path), STEP).run
@@ -162,14 +164,15 @@ def _check_options(
         )
     if (quantize == "int8") != (representative is not None):
         raise ExportError(
-            'quantize="int8" and representative, typical sequences, go together.'
+            'quantize="int8" and representative (typical sequences) go together: pass '
+            "both or neither."
         )
     if quantize == "int8" and mask:
-        raise ExportError('quantize="int8" takes no mask: export without mask=True.')
+        raise ExportError('quantize="int8" supports no mask: export without mask=True.')
 
 
 class _Parity:
-    """Runs a step over whole sequences, beside the model."""
+    """Runs a step over whole sequences, and compares it with the model."""
 
     def __init__(
         self,
@@ -178,7 +181,7 @@ class _Parity:
         options: StepOptions,
         least: int,
         checked: Checked | None = None,
-    ):
+    ) -> None:
         self._streaming, self._step = streaming, step
         self._masked, self._frames = options.masked, options.frames
         self._least = least
@@ -191,17 +194,19 @@ class _Parity:
             name: x if rows is None else np.resize(x, (rows, *x.shape[1:]))
             for name, (x,) in (checked.cases if checked else {}).items()
         }
-        # The first is what latency is measured on: the smallest.
+        # The smallest is first: the latency is measured on it.
         self._examples = dict(sorted(examples.items(), key=lambda item: item[1].size))
 
     def compare(self, tolerance: float) -> Comparison:
-        """Runs the step beside the model.
+        """Compares the step with the model.
 
         Args:
             tolerance: The largest error allowed.
         """
 
-        def compared(expected: Run, received: Run, cases: Mapping[str, Arrays]):
+        def compared(
+            expected: Run, received: Run, cases: Mapping[str, Arrays]
+        ) -> Comparison:
             return compare(expected, received, cases, self._flat, tolerance)
 
         examples = {name: [x] for name, x in self._examples.items()}
@@ -213,12 +218,12 @@ class _Parity:
             case = {"a mask with holes": [longest, mask]}
             result |= compared(self._model, self.run, case)
         if self._flat.inputs[0].shape[1] is None and longest.shape[1] > 1:
-            case = {"every other row begins anew": [longest]}
+            case = {"every other row starts anew": [longest]}
             result |= compared(self._model_anew, self._run_anew, case)
         return result
 
     def latency(self) -> float:
-        """Returns the median milliseconds of one frame."""
+        """Returns the median latency of one frame in milliseconds."""
         x = next(iter(self._examples.values()))
         inputs = {"frames": x[:, :1], **self._begin(x)}
         if self._masked:
@@ -230,7 +235,7 @@ class _Parity:
         if not mask:
             return run_model(self._flat, [x])
         with warnings.catch_warnings():
-            # Keras warns that the model hands the mask on to nobody.
+            # Keras warns if no layer of the model uses the mask.
             warnings.filterwarnings("ignore", ".*does not support masking")
             outputs = self._flat([x], mask=mask, training=False)
         return [np.asarray(y) for y in keras.tree.flatten(outputs)]
@@ -253,8 +258,8 @@ class _Parity:
         (x,) = arrays
         half = x.shape[1] // 2
         early, states = self._chunks(x[:, :half], self._begin(x))
-        states = self._streaming.reset(states, np.arange(len(x)) % 2 == 0)
-        states = {name: state.numpy() for name, state in states.items()}
+        anew = self._streaming.reset(states, np.arange(len(x)) % 2 == 0)
+        states = {name: state.numpy() for name, state in anew.items()}
         late, _ = self._chunks(x[:, half:], states)
         pairs = zip(early, late, strict=True)
         return [self._joined(i, list(pair)) for i, pair in enumerate(pairs)]
@@ -266,7 +271,7 @@ class _Parity:
     def _chunks(
         self, x: np.ndarray, states: Named, mask: np.ndarray | None = None
     ) -> tuple[Arrays, Named]:
-        """Runs a sequence in chunks; returns the outputs, joined, and the states."""
+        """Runs a sequence in chunks; returns the joined outputs and the states."""
         if mask is None and self._masked:
             mask = np.ones(x.shape[:2], bool)
         parts = []

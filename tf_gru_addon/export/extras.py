@@ -1,4 +1,4 @@
-"""What an install without the extra `[export]` says."""
+"""The error for an install without the extra `[export]`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tf_gru_addon.packages import install_command
 
 
 def require_extra(what: str, *packages: str) -> None:
-    """Raises ImportError, which says what to install, unless the packages are here.
+    """Raises an ImportError that says what to install if a package is missing.
 
     Args:
-        what: What needs them, in the plural.
-        *packages: Their import names.
+        what: What needs the packages, in the plural.
+        *packages: Import names.
     """
     missing = [each for each in packages if importlib.util.find_spec(each) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""A `.keras` file as a model for inference, also where training classes are unknown."""
+"""Loads a `.keras` file for inference, even if it names unknown training classes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tf_gru_addon.reading import boundary, require_regular
 from tf_gru_addon.reading.keras_file import CONFIG, check_keras_file, is_known
 from tf_gru_addon.reading.zip_file import ZipFile, open_zip
 
-#: What matters in training alone: the end of an argument's name, what finds its value,
-#: and what takes the place of an unknown one.
+#: Arguments that only training uses, by the end of their names: the function that finds
+#: a value, and the replacement of an unknown one.
 _ROLES = {
     "constraint": (keras.constraints.get, None),
     "initializer": (keras.initializers.get, "zeros"),
@@ -29,22 +29,22 @@ _ROLES = {
 _UNKNOWN = re.compile(r"(?:Could not locate (?:class|function) '|of type `)(\w+)")
 
 
-def load_keras_file(path: str | os.PathLike) -> tuple[keras.Model, list[str]]:
-    """Returns the model in a `.keras` file, uncompiled, and what was left out.
+def load_keras_file(path: str | os.PathLike[str]) -> tuple[keras.Model, list[str]]:
+    """Loads the model in a `.keras` file, uncompiled.
 
-    Losses, metrics and optimizers are never loaded. Constraints, regularizers and
-    initializers whose class is unknown here are left out.
+    Losses, metrics and optimizers are not loaded. Constraints, regularizers and
+    initializers of unknown classes are left out.
 
     Args:
         path: The file.
 
     Returns:
-        The model, and the names of the classes and functions left out.
+        The model, and the names of the classes and functions that were left out.
 
     Raises:
-        ExportError: It is no such file, it is damaged, or it holds a layer or a
-            function that is unknown here.
-        FileNotFoundError: There is no such file.
+        ExportError: The file is not a `.keras` file, is damaged, or contains an unknown
+            layer or function.
+        FileNotFoundError: The file does not exist.
     """
     path = Path(path)
     remedy = "Save the model with model.save('NAME.keras')."
@@ -79,7 +79,7 @@ def _load(path: Path) -> keras.Model:
 
 
 def _leave_out(config: Any) -> Iterator[str]:
-    """Replaces what is unknown in a config, and yields its names."""
+    """Replaces unknown classes and functions in a config, and yields their names."""
     if isinstance(config, list):
         for value in config:
             yield from _leave_out(value)
@@ -96,12 +96,12 @@ def _leave_out(config: Any) -> Iterator[str]:
 
 
 def _finds(find: Callable[[Any], Any], value: Any) -> bool:
-    """Tells whether Keras finds a class or function, without importing a module."""
+    """Returns whether Keras finds a class or function, without importing a module."""
     if isinstance(value, dict) and not is_known(value):
         return False
     try:
         find(value)
-    except Exception:  # whatever an unknown name raises
+    except Exception:  # an unknown name may raise any error
         return False
     return True
 
@@ -125,7 +125,7 @@ def _rewrite(file: ZipFile, config: Any, path: Path) -> None:
 
 @contextlib.contextmanager
 def _reasons() -> Iterator[None]:
-    """Says what to do about a layer or a function that Keras does not know."""
+    """Explains an error about a layer or a function that Keras does not know."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The content of a LiteRT file: what stands in it, and how to make it smaller."""
+"""Counts the ops in the content of a LiteRT file, and makes it smaller."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 
 def count_ops(content: bytes) -> dict[str, int]:
-    """Returns how often each op stands in a file, its loops' bodies included.
+    """Counts the ops of a file, including those in loop bodies.
 
     Args:
-        content: The file.
+        content: The content of the file.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     names = {value: name for name, value in vars(schema.BuiltinOperator).items()}
     model = _read(content)
     codes = [
-        # Ops are numbered in one byte, and later ones in four.
+        # Older ops have a number of one byte, newer ones a number of four.
         names[max(code.builtinCode, code.deprecatedBuiltinCode)]
         for code in model.operatorCodes
     ]
@@ -26,12 +26,13 @@ def count_ops(content: bytes) -> dict[str, int]:
 
 
 def without_inner_names(content: bytes) -> bytes:
-    """Returns a file without the names of what is neither an input nor an output.
+    """Removes the names of all tensors that are neither inputs nor outputs.
 
-    For a loop they are as large as everything else but the weights.
+    In a file with a loop, these names take as much space as everything else apart from
+    the weights.
 
     Args:
-        content: The file.
+        content: The content of the file.
     """
     import flatbuffers
 
@@ -50,9 +51,9 @@ def without_inner_names(content: bytes) -> bytes:
 
 
 class _AlignedPack:
-    """Packs a buffer's data where the format wants it: at a multiple of 16 bytes."""
+    """Packs the data of a buffer at a multiple of 16 bytes, as the format requires."""
 
-    def __init__(self, data: Any):
+    def __init__(self, data: Any) -> None:
         self._data = bytes(data)
 
     def __call__(self, builder: Any) -> int:

@@ -1,10 +1,11 @@
-"""A model as an ONNX graph: tf2onnx converts it without its GRUs, which go in after."""
+"""A model as an ONNX graph: tf2onnx converts the layers around the GRU nodes."""
 
 from __future__ import annotations
 
 import collections
 import typing
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import keras
 
@@ -21,13 +22,13 @@ _OPSET = 17
 
 
 def onnx_model(model: keras.Model) -> tuple[onnx.ModelProto, list[GRU]]:
-    """Returns a model in ONNX, and the layers whose state it takes and gives.
+    """Returns a model in ONNX, and the layers whose state is an input and an output.
 
     Args:
         model: A `flat_model`.
 
     Raises:
-        ExportError: A layer cannot be held; the message names it.
+        ExportError: ONNX cannot represent a layer; the message names it.
         ImportError: tf2onnx or onnx is not installed.
     """
     taken: set[str] = set()
@@ -47,24 +48,24 @@ def onnx_model(model: keras.Model) -> tuple[onnx.ModelProto, list[GRU]]:
 
 
 def count_ops(graph: onnx.GraphProto) -> dict[str, int]:
-    """Returns how often each op stands in a graph and the loops and branches in it."""
+    """Counts the ops of a graph, including those in its loops and branches."""
     return dict(collections.Counter(node.op_type for node in _all_nodes(graph)))
 
 
-def _tf2onnx(model: keras.Model, function, signature) -> onnx.ModelProto:
+def _tf2onnx(model: keras.Model, function: Any, signature: Any) -> onnx.ModelProto:
     import tf2onnx
 
     try:
         proto, _ = tf2onnx.convert.from_function(function, signature, opset=_OPSET)
-    except Exception as error:  # a converter may fail in any way
+    except Exception as error:  # converters raise many kinds of errors
         raise ExportError(
-            f"{model.name}: tf2onnx cannot convert what is around the GRUs: {error}"
+            f"{model.name}: tf2onnx cannot convert the layers around the GRUs: {error}"
         ) from error
     return proto
 
 
 def _require_known(model: keras.Model, graph: onnx.GraphProto) -> None:
-    """Raises ExportError if tf2onnx has left an op of TensorFlow's in a graph."""
+    """Raises an ExportError if tf2onnx has left a TensorFlow op in the graph."""
     import onnx
 
     for node in _all_nodes(graph):
@@ -72,14 +73,14 @@ def _require_known(model: keras.Model, graph: onnx.GraphProto) -> None:
             scope = node.name.rpartition("/")[0] or model.name
             raise ExportError(
                 f"{scope}: ONNX has no counterpart of this layer's TensorFlow op "
-                f"{node.op_type}. Take another layer, or export a SavedModel."
+                f"{node.op_type}. Replace the layer, or export a SavedModel."
             )
 
 
 def _insert(
     graph: onnx.GraphProto, cuts: list[Cut], inputs: list[str], outputs: list[str]
 ) -> list[GRU]:
-    """Puts the GRUs where they were cut out; returns those whose state is an input."""
+    """Inserts the GRU nodes; returns the layers whose state is an input."""
     import onnx
 
     ends = {value.name: value for value in (*graph.input, *graph.output)}
@@ -114,7 +115,7 @@ def _insert(
 
 
 def _live_in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Returns the nodes that the outputs need, each after those that it reads."""
+    """Returns the nodes that the outputs need, in topological order."""
     producers = {name: node for node in graph.node for name in node.output if name}
     ordered: list[onnx.NodeProto] = []
     begun: set[int] = set()
@@ -132,14 +133,14 @@ def _live_in_order(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return ordered
 
 
-def _replace(field, values: Iterable) -> None:
+def _replace(field: Any, values: Iterable[Any]) -> None:
     values = list(values)
     del field[:]
     field.extend(values)
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:
-    """Yields the tensors that a node reads, also within its loops and branches."""
+    """Yields the tensors that a node reads, including those its subgraphs read."""
     yield from node.input
     for inner in _inner_graphs(node):
         yield from (output.name for output in inner.output)

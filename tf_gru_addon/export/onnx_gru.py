@@ -1,15 +1,15 @@
-"""ONNX nodes that compute what a GRU layer does.
+"""The ONNX nodes of a GRU layer.
 
-ONNX's GRU has Keras' equations and gate order, z r h. What it lacks is Keras' masks: it
-knows lengths, and gives 0 where Keras repeats the last output. So where there is a mask
-the unmasked timesteps of each row are gathered to its front, the GRU runs with their
-number as the lengths, and what it gives is gathered back: exact for any mask. A row
-without any unmasked timestep has length 1, and what comes of it is not taken.
+ONNX's GRU has Keras' equations and gate order, z r h, but not Keras' masks: it takes
+lengths, and outputs 0 where Keras repeats the last output. With a mask, the unmasked
+timesteps of each row are therefore gathered to its front, the GRU runs with their
+number as the length, and its outputs are gathered back. This is exact for any mask. A
+row without unmasked timesteps has length 1, and its output is not used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -21,8 +21,8 @@ from tf_gru_addon.errors import ExportError
 from tf_gru_addon.export.cut import Cut
 from tf_gru_addon.layers.gru_cell import GRUCell
 
-#: Activation to ONNX's name of it, and its alpha and beta where it has them.
-_ACTIVATIONS: dict[Callable, tuple[str, list[float], list[float]]] = {
+#: ONNX's name of each activation, and its alpha and beta if it has them.
+_ACTIVATIONS: dict[Callable[..., Any], tuple[str, list[float], list[float]]] = {
     keras.activations.sigmoid: ("Sigmoid", [], []),
     tf.sigmoid: ("Sigmoid", [], []),
     keras.activations.tanh: ("Tanh", [], []),
@@ -39,7 +39,7 @@ _ACTIVATIONS: dict[Callable, tuple[str, list[float], list[float]]] = {
 
 
 def require_supported(cut: Cut) -> None:
-    """Raises ExportError, which names the layer, unless ONNX's GRU can hold a call."""
+    """Raises an ExportError that names the layer if ONNX's GRU cannot do the call."""
     layer = cut.layer
     for name in ("activation", "recurrent_activation"):
         function = getattr(layer, name)
@@ -52,20 +52,20 @@ def require_supported(cut: Cut) -> None:
             )
     if layer.compute_dtype != "float32":
         raise ExportError(
-            f"{layer.name}: ONNX Runtime's GRU computes in float32, and the layer in "
-            f"{layer.compute_dtype}. Build the model with the dtype float32, and give "
-            "it the weights of this one."
+            f"{layer.name}: ONNX Runtime's GRU computes in float32, but the layer in "
+            f"{layer.compute_dtype}. Build the model again with the dtype float32, and "
+            "set the weights of this one."
         )
 
 
 class Nodes:
-    """Nodes and constants to go into a graph.
+    """Nodes and constants to add to a graph.
 
     Args:
-        prefix: Begins the name of each.
+        prefix: The prefix of their names.
     """
 
-    def __init__(self, prefix: str):
+    def __init__(self, prefix: str) -> None:
         import onnx
 
         self._onnx = onnx
@@ -81,32 +81,33 @@ class Nodes:
         return name
 
     def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Adds a node of one output, and returns the output's name."""
+        """Adds a node with one output, and returns the output's name."""
         output = output or f"{self._prefix}/{op}_{len(self.nodes)}"
         self.add_all(op, inputs, [output], **attributes)
         return output
 
-    def add_all(self, op: str, inputs, outputs, **attributes: Any) -> None:
-        """Adds a node whose outputs have these names."""
+    def add_all(
+        self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+    ) -> None:
+        """Adds a node with these inputs and outputs."""
         name = f"{self._prefix}/{op}_{len(self.nodes)}"
         self.nodes.append(
             self._onnx.helper.make_node(op, inputs, outputs, name=name, **attributes)
         )
 
     def cast(self, value: str, dtype: str) -> str:
-        """Adds a cast to the ONNX dtype of this name."""
+        """Adds a cast to the ONNX dtype with this name."""
         return self.add("Cast", value, to=getattr(self._onnx.TensorProto, dtype))
 
 
 def gru_nodes(cut: Cut, state: str = "") -> Nodes:
     """Returns the nodes of one call.
 
-    They take the tensors that `Cut.name` describes, and give those it says the function
-    takes.
+    They read NAME_x, NAME_h and NAME_mask, and write NAME_y and NAME_s: see `Cut.name`.
 
     Args:
         cut: The call.
-        state: Name of the initial state of a layer that keeps its own.
+        state: The name of the tensor with the state of a stateful layer.
     """
     g = Nodes(cut.name)
     h0 = {"zeros": "", "given": f"{cut.name}_h", "kept": state}[cut.initial_state]
@@ -130,14 +131,14 @@ _REVERSED = ([-1], [-(2**63)], [1], [-1])  # from, to, axis, step
 
 
 def _masked(g: Nodes, cut: Cut, h0: str) -> tuple[str, str]:
-    """Adds a call with a mask; returns its output, in the order of time, and state."""
+    """Adds a call with a mask; returns its output, in time order, and its state."""
     mask = f"{cut.name}_mask"
     zero, one, first, second = map(g.constant, (0, 1, [0], [1]))
     unmasked = g.cast(mask, "INT64")  # [B, T]
     timesteps = g.add("Gather", g.add("Shape", mask), one)
     count = g.add("ReduceSum", unmasked, second, keepdims=1)  # [B, 1]
 
-    # The unmasked timesteps, in the order that the GRU takes them, then the others.
+    # The unmasked timesteps in the order that the GRU reads them, then the others.
     steps = g.add("Range", zero, timesteps, one)
     rank = g.add("Mul", unmasked, timesteps)
     rank = g.add("Add" if cut.go_backwards else "Sub", rank, steps)
@@ -158,7 +159,7 @@ def _masked(g: Nodes, cut: Cut, h0: str) -> tuple[str, str]:
         lengths=g.cast(g.add("Squeeze", lengths, second), "INT32"),
     )
 
-    # Not from the node's own last state, as OpenVINO does not look at lengths.
+    # Not the node's own last state, because OpenVINO ignores the lengths for it.
     rows = g.add("Range", zero, g.add("Gather", g.add("Shape", mask), zero), one)
     ends = [g.add("Sub", lengths, one), g.add("Unsqueeze", rows, second)]
     last = g.add("GatherND", outputs, g.add("Concat", *ends, axis=1))  # [B, U]
@@ -183,7 +184,7 @@ def _masked(g: Nodes, cut: Cut, h0: str) -> tuple[str, str]:
 
 
 def _gather_steps(g: Nodes, values: str, steps: str) -> str:
-    """Adds what takes values, [B, T, N], at the timesteps [B, T] of each row."""
+    """Adds a gather of values, [B, T, N], at the timesteps [B, T] of each row."""
     steps = g.add("Unsqueeze", steps, g.constant([2]))
     return g.add("GatherND", values, steps, batch_dims=1)
 
@@ -191,10 +192,10 @@ def _gather_steps(g: Nodes, values: str, steps: str) -> str:
 def _gru(
     g: Nodes, cut: Cut, x: str, h0: str, lengths: str = "", direction: str = "forward"
 ) -> tuple[str, str]:
-    """Adds the node; returns its outputs, [T, B, U], and last state, [B, U]."""
+    """Adds the GRU node; returns its outputs, [T, B, U], and last state, [B, U]."""
     cell = cut.layer.cell
     chosen = [_ACTIVATIONS[f] for f in (cell.recurrent_activation, cell.activation)]
-    # One for each activation that has any, and none for the others.
+    # ONNX lists only the parameters of the activations that have any.
     parameters = {
         "activation_alpha": [a for _, alpha, _ in chosen for a in alpha],
         "activation_beta": [b for _, _, beta in chosen for b in beta],
@@ -224,7 +225,7 @@ def _gru(
 
 
 def _bias(cell: GRUCell) -> np.ndarray:
-    """Returns the biases of the inputs, then of the state, (1, 6 * units)."""
+    """Returns the input biases and then the recurrent ones, (1, 6 * units)."""
     bias = np.zeros([2, 3 * cell.units])
     if cell.use_bias:
         bias[: 2 if cell.reset_after else 1] = np.asarray(cell.bias)

@@ -1,8 +1,4 @@
-"""What every export does with its file: writes it, times it, says why Keras has none.
-
-An export is written beside its place and moved there when it is complete. Then it runs
-in its real runtime beside the model.
-"""
+"""Steps that all exports share: writing the output, and measuring the latency."""
 
 from __future__ import annotations
 
@@ -21,15 +17,15 @@ from tf_gru_addon.verify import Arrays, Run
 
 
 @contextlib.contextmanager
-def new_output(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a path to write to, beside `path`, and moves it there when it is whole.
+def new_output(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, and moves it to `path` when complete.
 
     Args:
-        path: The file or folder that is to be made, and its parents with it.
+        path: The file or folder to write. Its parent folders are created.
 
     Raises:
-        ExportError: It exists already.
-        RunError: It cannot be written.
+        ExportError: `path` exists already.
+        RunError: `path` cannot be written.
     """
     path = Path(path)
     require_new(path)
@@ -39,8 +35,8 @@ def new_output(path: str | os.PathLike) -> Iterator[Path]:
         yield unfinished
 
 
-def require_new(path: str | os.PathLike) -> None:
-    """Raises ExportError if there is something at a path."""
+def require_new(path: str | os.PathLike[str]) -> None:
+    """Raises an ExportError if a path exists."""
     if os.path.lexists(path):
         raise ExportError(
             f"{path}: exists already. Choose another output, or delete it."
@@ -51,10 +47,10 @@ def measure(run: Run, arrays: Arrays, seconds: float = 1.0) -> float:
     """Returns the median milliseconds of a call.
 
     Args:
-        run: What to call.
+        run: The function to call.
         arrays: Its argument.
-        seconds: How long to go on, after 3 calls that do not count; at least 5 calls
-            and at most 200 do.
+        seconds: How long to measure, after 3 warm-up calls. At least 5 and at most 200
+            calls are measured.
     """
     for _ in range(3):
         run(arrays)
@@ -68,14 +64,14 @@ def measure(run: Run, arrays: Arrays, seconds: float = 1.0) -> float:
 
 
 def why_not_keras(error: Exception, runtime: str | None = None) -> str:
-    """Returns why a report has no figures of Keras' own export.
+    """Returns why a report has no measurements of Keras' own export.
 
-    The cause may be Keras or a layer of the model, this package's too: so the text
-    says what failed, and not whose fault it is.
+    The text says what failed but does not blame Keras: the cause may be a layer of the
+    model, including this package's.
 
     Args:
-        error: What was raised.
-        runtime: What did not run the file; None where there is none.
+        error: The error.
+        runtime: The runtime that could not run the file; None if there is no file.
     """
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     export = f"`model.export` of Keras {keras.__version__}"

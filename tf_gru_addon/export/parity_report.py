@@ -1,4 +1,4 @@
-"""How an export compares with the model that it was made of, in numbers and words."""
+"""The report of how an export compares with its model."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tf_gru_addon.verify import Comparison
 
 @dataclass(frozen=True)
 class ParityReport:
-    """How an export compares with the model that it was made of.
+    """How an export compares with its model.
 
     Attributes:
-        format: Name of the target.
-        path: The file or folder written.
-        size: Its bytes.
-        ops: How often each op stands in it, by the op's name.
-        comparison: What each input that was run gave.
-        latency_ms: Median milliseconds of a call with the first case.
-        keras_latency_ms: The same of Keras' own export of the model, or None.
-        keras_size: Bytes of Keras' own export, or None.
-        keras_reason: Why there are no figures of Keras' own export.
-        notes: What else there is to say.
+        format: The name of the target.
+        path: The file or folder that was written.
+        size: Its size in bytes.
+        ops: The count of each op, by the op's name.
+        comparison: The errors of all inputs that were compared.
+        latency_ms: The median latency in milliseconds of a call with the first case.
+        keras_latency_ms: The latency of Keras' own export, or None.
+        keras_size: The size in bytes of Keras' own export, or None.
+        keras_reason: Why there are no measurements of Keras' own export.
+        notes: Further remarks.
 
     Example:
         >>> comparison = Comparison((("batch 1", 2e-7),), 1e-5)
@@ -53,17 +53,17 @@ class ParityReport:
 
     @property
     def cases(self) -> tuple[tuple[str, float], ...]:
-        """Name and maximum error of each input that was run."""
+        """The name and the largest error of each input that was compared."""
         return self.comparison.cases
 
     @property
     def tolerance(self) -> float:
-        """The largest error allowed where rounding does not explain more."""
+        """The largest error allowed, unless rounding alone makes a larger one."""
         return self.comparison.tolerance
 
     @property
     def max_error(self) -> float:
-        """The largest error of the decided cases; NaN if one is NaN or none is."""
+        """The largest error of decided cases; NaN if one is NaN or there is none."""
         return self.comparison.max_error
 
     @property
@@ -73,7 +73,7 @@ class ParityReport:
 
     @property
     def passed(self) -> bool:
-        """Whether the export computes what the model does."""
+        """Whether the outputs of the export equal those of the model."""
         return self.comparison.passed
 
     def __str__(self) -> str:
@@ -102,24 +102,24 @@ class ParityReport:
 
 
 def readable_size(count: int) -> str:
-    """Returns a number of bytes as a person reads it."""
+    """Returns a number of bytes as text in kB or MB."""
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def require_passed(report: ParityReport) -> ParityReport:
-    """Returns a report, or raises ExportError with it unless it passed."""
+    """Returns a report that passed; raises an ExportError with one that did not."""
     if report.passed:
         return report
     failure = report.comparison.failure
     if failure is None:
         remedy = (
-            " Compare it on inputs like those that it will get, shorter ones, say: "
+            " Compare on typical inputs, for example shorter ones: "
             "examples={name: [array, ...]}, only_examples=True."
         )
     elif failure[0] in report.comparison.problems:
         remedy = ""
     else:
-        remedy = " Raise `tolerance` if that is good enough."
+        remedy = " Raise `tolerance` if this error is acceptable."
     raise ExportError(
         f"{report.path}: the export {report.comparison.reason}. It stays "
         f"where it is.{remedy}",

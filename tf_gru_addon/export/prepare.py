@@ -1,4 +1,4 @@
-"""A model as the exports trace it."""
+"""Prepares a model for tracing by an export."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tf_gru_addon.shadow import shadow
 
 
 def prepared(model: keras.Model) -> keras.Model:
-    """Returns a shadow of a model with layers that every target can hold.
+    """Returns a shadow of a model with layers that every target supports.
 
-    Each `keras.layers.GRU` and each `RNN` of a `GRUCell` is a `GRU`, and a
-    `TimeDistributed` runs all timesteps in one call. Subclasses stay what they are,
-    because their `call` can compute something else.
+    Each `keras.layers.GRU` and each `RNN` of a `GRUCell` becomes a `GRU`, and a
+    `TimeDistributed` runs all timesteps in one call. Subclasses are not changed,
+    because their `call` may compute something else.
 
     Args:
-        model: A `flat_model`. It is only read.
+        model: A `flat_model`. It is not changed.
     """
     result = shadow(model)
     for layer in list(layers_of(result)):
@@ -38,7 +38,7 @@ def prepared(model: keras.Model) -> keras.Model:
 class _AllAtOnce(keras.layers.TimeDistributed):
     """Calls the wrapped layer once, on a batch of all timesteps of all rows.
 
-    Keras calls it once for each timestep: in a loop, or unrolled.
+    Keras calls it once per timestep, in a loop or unrolled.
     """
 
     def call(
@@ -61,7 +61,7 @@ def _rows(x: tf.Tensor) -> tf.Tensor:
 
 
 def _sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
-    """Returns the size of each axis, as an integer where it is known."""
+    """Returns the size of each axis, as an integer if it is static."""
     dynamic = tf.unstack(tf.shape(x))
     return [
         dynamic[axis] if size is None else size for axis, size in enumerate(x.shape)

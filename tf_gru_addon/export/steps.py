@@ -1,4 +1,4 @@
-"""The step of a causal model as a function and as a model, for the targets."""
+"""One step of a causal model, as a function and as a Keras model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tf_gru_addon.ops.engines import use_engine
 from tf_gru_addon.streaming.steps import GruStep
 from tf_gru_addon.streaming.streaming_model import StreamingModel
 
-#: Begins the name of a new state in a `step_model`.
+#: The prefix of the names of the new states in a `step_model`.
 NEXT = "next_"
 _OUTPUT = "output"
 
@@ -31,7 +31,9 @@ def step_function(streaming: StreamingModel, options: StepOptions) -> Any:
     names = output_names(streaming)
 
     @tf.function(autograph=False)
-    def step(frames, mask=None, **states):
+    def step(
+        frames: tf.Tensor, mask: tf.Tensor | None = None, **states: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         with use_engine("portable"):
             outputs, new = streaming.causal.run(tf.identity(frames), states, mask)
         named = dict(zip(names, outputs, strict=True)) | new
@@ -42,20 +44,20 @@ def step_function(streaming: StreamingModel, options: StepOptions) -> Any:
 
 
 class _StepLayer(keras.layers.Layer):
-    """A step as a layer, in which an export finds the GRUs."""
+    """A step as a layer whose GRUs an export can find."""
 
-    def __init__(self, streaming: StreamingModel, masked: bool):
+    def __init__(self, streaming: StreamingModel, masked: bool) -> None:
         super().__init__(name="step", dtype="float32", autocast=False)
         self._causal, self._masked = streaming.causal, masked
-        self.layers = []
+        self.layers: list[keras.layers.Layer] = []
         for step in self._causal.steps:
             self.layers += step.runs if isinstance(step, GruStep) else [step.layer]
 
-    def call(self, tensors):
-        """Runs the frames, the mask if there is one, and the states."""
-        frames, *states = tensors
-        mask = states.pop(0) if self._masked else None
-        states = dict(zip(self._causal.states, states, strict=True))
+    def call(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Runs a step on the frames, the mask if there is one, and the states."""
+        frames, *rest = tensors
+        mask = rest.pop(0) if self._masked else None
+        states = dict(zip(self._causal.states, rest, strict=True))
         outputs, new = self._causal.run(tf.identity(frames), states, mask)
         return [*outputs, *(new[name] for name in states)]
 
@@ -63,8 +65,8 @@ class _StepLayer(keras.layers.Layer):
 def step_model(streaming: StreamingModel, options: StepOptions) -> keras.Model:
     """Returns a step as a model of the frames, the mask and the states.
 
-    ONNX allows no output to have the name of an input, so the name of a new state
-    begins with `NEXT`.
+    In ONNX an output cannot have the name of an input, so the names of the new states
+    have the prefix `NEXT`.
     """
     frames, states, *mask = streaming.signature(
         options.masked, options.batch_size, options.frames

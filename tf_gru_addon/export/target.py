@@ -1,4 +1,4 @@
-"""What a target of an export is."""
+"""The interface of an export target."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.streaming.streaming_model import StreamingModel
 from tf_gru_addon.verify import Arrays, Run
 
-#: Arrays by the names that they have in a file.
+#: Arrays by their names in a file.
 Named = dict[str, np.ndarray]
 
-#: The signatures of files that have any.
+#: The names of the signatures, in files that have signatures.
 WHOLE, STEP = "serving_default", "step"
 
 
@@ -28,9 +28,9 @@ class Opened(NamedTuple):
     """A file in its runtime.
 
     Attributes:
-        run: Takes the inputs and returns the outputs.
-        names: The inputs and the outputs in the model's order, or None where they are
-            the model's `endpoint_names`.
+        run: Runs the file: takes the inputs and returns the outputs.
+        names: The names of the inputs and of the outputs in the model's order. None
+            means the model's `endpoint_names`.
     """
 
     run: Callable[[Named], Named]
@@ -39,14 +39,14 @@ class Opened(NamedTuple):
 
 @dataclass(frozen=True)
 class StepOptions:
-    """What a step takes.
+    """The options of a step.
 
     Attributes:
-        masked: Whether it has an input `mask`.
-        batch_size: The number of rows, or None for any.
-        frames: The number of frames, or None for any.
-        quantize: How weights are stored: a key of `Target.tolerances`.
-        representative: For "int8", typical sequences.
+        masked: Whether the step has an input `mask`.
+        batch_size: The number of rows; None for any number.
+        frames: The number of frames; None for any number.
+        quantize: How to store the weights: a key of `Target.tolerances`.
+        representative: Typical sequences, for `quantize="int8"`.
     """
 
     masked: bool = False
@@ -62,32 +62,39 @@ def _none(path: Path) -> Iterator[tuple[str, Opened | str]]:
 
 @dataclass(frozen=True)
 class Target:
-    """A kind of file that a model can be written to, and the runtime that runs it.
+    """A file format for deployment, and the runtime that runs such files.
 
     Attributes:
-        name: The name that users select the target by.
-        suffix: The end of the name of a file; empty for a folder.
+        name: The name that users select the target by; also the name of its module.
+        file: What is written, for the documentation.
+        whole: The contents for whole sequences, for the documentation.
+        step: The contents for one step, for the documentation.
+        suffix: The file name extension; empty for a folder.
         runtime: The name of the runtime.
         write: Writes a model for whole sequences. Takes a `prepared` model, the path
-            and how to store the weights. Returns the layers whose state is an input
-            and an output, after those of the model.
+            and how to store the weights. Returns the layers whose state is an
+            additional input and output, after those of the model.
         write_step: Writes one step of a causal model.
         open: Opens a file in the runtime. Takes the path and the signature, `WHOLE` or
-            `STEP`. The outputs of a step have the names of `output_names`, and the new
-            states the names of the states.
-        count_ops: Returns how often each op stands in a file.
-        keras_export: Writes a model with Keras' own export of this kind, to a path.
-        keras_open: Opens what `keras_export` wrote.
-        packages: Import names of the packages that must be installed.
-        tolerances: How weights can be stored, for `quantize`, and the largest error
-            that this may make.
-        step_frames: The number of frames of a step, or None for any number.
+            `STEP`. The outputs of a step are named by `output_names`, and the new
+            states have the names of the states.
+        count_ops: Counts the ops in a file, by name.
+        keras_export: Writes a model to a path with Keras' own export to this format.
+        keras_open: Opens a file that `keras_export` wrote.
+        packages: Import names of the required packages.
+        tolerances: The ways to store weights, for `quantize`, and the default tolerance
+            of each.
+        step_frames: The number of frames of a step; None for any number.
         least_frames: The smallest number of frames of a step.
         others: Opens a file for whole sequences in further runtimes. Yields the name of
-            each, and the opened file, or a note that says why it cannot be opened.
+            each runtime with the opened file, or with a note that says why the runtime
+            cannot open it.
     """
 
     name: str
+    file: str
+    whole: str
+    step: str
     suffix: str
     runtime: str
     write: Callable[[keras.Model, Path, str], list[GRU]]
@@ -102,19 +109,19 @@ class Target:
     least_frames: int = 1
     others: Callable[[Path], Iterator[tuple[str, Opened | str]]] = _none
 
-    def load(self, path: str | os.PathLike, model: keras.Model) -> Run:
-        """Returns what runs a file on whole sequences.
+    def load(self, path: str | os.PathLike[str], model: keras.Model) -> Run:
+        """Returns a function that runs a file on whole sequences.
 
         Args:
-            path: What `write` wrote.
-            model: The `flat_model` that it was made of, for the order of its inputs and
+            path: A file or folder that `write` wrote.
+            model: The `flat_model` it was made from, for the order of inputs and
                 outputs.
         """
         return in_order(self.open(Path(path), WHOLE), model)
 
 
 def in_order(opened: Opened, model: keras.Model) -> Run:
-    """Returns what runs an opened file on arrays in the model's order."""
+    """Returns a function that runs an opened file on arrays in the model's order."""
     inputs, outputs = opened.names or endpoint_names(model)
 
     def run(arrays: Arrays) -> Arrays:
@@ -139,12 +146,13 @@ def endpoint_names(model: keras.Model) -> tuple[list[str], list[str]]:
 
 
 def unique_name(name: str, taken: set[str]) -> str:
-    """Returns a name of letters, digits and _ that is not taken, and takes it.
+    """Returns a name of letters, digits and _ that is not in use.
+
+    The name never begins with "cut_", the prefix of the tensors of a `cut.Cut`.
 
     Args:
-        name: The name to make it from.
-        taken: The names taken; the result is added. It never begins with "cut_", as the
-            tensors of a `cut.Cut` do.
+        name: The original name.
+        taken: The names in use. The result is added.
     """
     base = re.sub(r"\W", "_", name)
     base = f"_{base}" if base.startswith("cut_") else base

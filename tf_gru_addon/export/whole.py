@@ -1,4 +1,4 @@
-"""A model written for whole sequences, and run beside the model."""
+"""Exports a model for whole sequences, and compares the export with the model."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tf_gru_addon.export.extras import require_extra
 from tf_gru_addon.export.parity import measure, new_output, why_not_keras
 from tf_gru_addon.export.parity_report import ParityReport, require_passed
 from tf_gru_addon.export.prepare import prepared
-from tf_gru_addon.export.target import Arrays, Run, Target, in_order
+from tf_gru_addon.export.target import Target, in_order
 from tf_gru_addon.files import size
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.shadow import shadow
-from tf_gru_addon.verify import Comparison, run_model
+from tf_gru_addon.verify import Arrays, Comparison, Run, run_model
 
 
 def export_whole(
     target: Target,
     model: keras.Model,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     quantize: str = "none",
     tolerance: float | None = None,
@@ -38,23 +38,24 @@ def export_whole(
     only_examples: bool = False,
     beside_keras: bool = True,
 ) -> ParityReport:
-    """Writes a model to a target, and runs the file beside the model.
+    """Exports a model to a target, and compares the export with the model.
 
     Args:
         target: The target.
-        model: A built functional or sequential model. It is only read.
-        path: The file or folder to write; it must not exist.
+        model: A built functional or sequential model. It is not changed.
+        path: The file or folder to write. It must not exist.
         quantize: How to store the weights: a key of `target.tolerances`.
-        tolerance: The largest error allowed where rounding does not explain more. None
-            is what `quantize` may cost.
-        examples: More inputs to compare on: a name, and an array for each input.
-        only_examples: Whether `examples` replaces the random inputs.
-        beside_keras: Whether to measure Keras' own export of the model too.
+        tolerance: The largest error allowed, unless rounding alone makes a larger one.
+            None means the default for `quantize`.
+        examples: More inputs to compare on: lists of one array per model input, by
+            name.
+        only_examples: Whether to compare on `examples` alone, without random inputs.
+        beside_keras: Whether to measure Keras' own export too.
 
     Raises:
-        ExportError: An argument cannot be used, the target cannot hold the model,
-            `path` exists; or the numbers differ, and then the file stays.
-        ImportError: A package is not installed.
+        ExportError: An argument is invalid, the target cannot represent the model,
+            `path` exists, or the outputs differ. If they differ, the file is kept.
+        ImportError: A required package is not installed.
         RunError: The file cannot be written.
     """
     checked = check(
@@ -70,7 +71,7 @@ def export_whole(
     traced = prepared(flat)
     with new_output(path) as unfinished:
         kept = target.write(traced, unfinished, quantize)
-    # The same layers in the model that is run.
+    # The same layers in the model that the export is compared with.
     running = dict(zip(layers_of(traced), layers_of(flat), strict=True))
     reference = _Reference(flat, [running[layer] for layer in kept])
     cases = {name: reference.inputs(each) for name, each in checked.cases.items()}
@@ -97,24 +98,24 @@ def export_whole(
 
 
 class _Reference:
-    """Runs a model as a file does that takes and gives the states of layers.
+    """Runs a model whose layers' states are additional inputs and outputs.
 
     Args:
         model: A `flat_model`.
-        kept: The layers whose states are inputs and outputs, after the model's own.
+        kept: The layers whose states are inputs and outputs, after those of the model.
     """
 
-    def __init__(self, model: keras.Model, kept: list[GRU]):
+    def __init__(self, model: keras.Model, kept: list[GRU]) -> None:
         self._model, self._kept = model, kept
 
     def inputs(self, arrays: Arrays) -> Arrays:
-        """Returns inputs of the model with a state for each layer."""
+        """Returns inputs of the model followed by a random state for each layer."""
         rng = np.random.default_rng(1)
         states = [rng.uniform(-1, 1, layer.states[0].shape) for layer in self._kept]
         return [*arrays, *(state.astype(np.float32) for state in states)]
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        """Returns the model's outputs and the new states."""
+        """Returns the outputs of the model followed by the new states."""
         count = len(self._model.inputs)
         before = [np.array(layer.states[0]) for layer in self._kept]
         for layer, state in zip(self._kept, arrays[count:], strict=True):
@@ -130,7 +131,7 @@ class _Reference:
 def _with_others(
     target: Target, checked: Checked, reference: Run, comparison: Comparison
 ) -> tuple[Comparison, tuple[str, ...]]:
-    """Adds the cases run in the target's further runtimes, and notes about them."""
+    """Adds the comparison in the target's further runtimes, and notes about them."""
     notes = []
     for name, opened in target.others(checked.path):
         if isinstance(opened, str):
@@ -142,7 +143,7 @@ def _with_others(
 
 
 def _keras_export(target: Target, model: keras.Model, arrays: Arrays) -> dict[str, Any]:
-    """Returns what a report says about Keras' own export."""
+    """Returns the fields of a report about Keras' own export."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / f"keras{target.suffix}"
@@ -152,14 +153,14 @@ def _keras_export(target: Target, model: keras.Model, arrays: Arrays) -> dict[st
                 target.keras_export(shadow(model), path)
             runtime = target.runtime
             milliseconds = measure(target.keras_open(path, model), arrays)
-        except Exception as error:  # whatever stops it is the reason to report
+        except Exception as error:  # reported, whatever it is
             return {"keras_reason": why_not_keras(error, runtime)}
         return {"keras_latency_ms": milliseconds, "keras_size": size(path)}
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Discards what converters write to the process's own output."""
+    """Discards what converters print, also what they print from C++."""
     sys.stdout.flush()
     sys.stderr.flush()
     with (

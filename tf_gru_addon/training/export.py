@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tf_gru_addon.export import ExportError, saved_model
+from tf_gru_addon.export import ExportError
+from tf_gru_addon.export.targets import saved_model
 from tf_gru_addon.files import whole, writing
 from tf_gru_addon.training.errors import RunError, WorkdirError
 from tf_gru_addon.training.workdir import Workdir

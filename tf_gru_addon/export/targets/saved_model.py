@@ -1,4 +1,4 @@
-"""A model as a SavedModel of TensorFlow's own ops."""
+"""The target `saved_model`: a SavedModel with only standard TensorFlow ops."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ from tf_gru_addon.export.steps import step_function
 from tf_gru_addon.export.target import (
     STEP,
     WHOLE,
-    Arrays,
     Named,
     Opened,
-    Run,
     StepOptions,
     Target,
     endpoint_names,
@@ -31,11 +29,12 @@ from tf_gru_addon.export.whole import export_whole
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.ops.engines import use_engine
 from tf_gru_addon.streaming.streaming_model import StreamingModel
+from tf_gru_addon.verify import Arrays, Run
 
 
 def export_saved_model(
     model: keras.Model,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     tolerance: float = 1e-5,
     examples: Mapping[str, Arrays] | None = None,
@@ -44,33 +43,35 @@ def export_saved_model(
 ) -> ParityReport:
     """Writes a model as a SavedModel, and runs it beside the model.
 
-    It holds standard ops only, whatever engine the layers run on, and needs neither
-    Keras nor this package. A `keras.layers.GRU` and a `keras.layers.RNN` of a `GRUCell`
-    run as this package's `GRU` does. Batch size and timesteps are open where the model
-    leaves them open, masks have their meaning, and a stateful layer goes on from the
-    state that it has now. With `loaded = tf.saved_model.load(path)` there are
+    The SavedModel contains only standard TensorFlow ops, whichever engine the layers
+    run on. Loading it needs neither Keras nor this package. Each `keras.layers.GRU` and
+    each `keras.layers.RNN` of a `GRUCell` is written as this package's `GRU`. Batch
+    size and timesteps are dynamic where they are dynamic in the model. Masks work as in
+    the model. A stateful layer starts from its current state.
+    `loaded = tf.saved_model.load(path)` has two endpoints:
 
-    - `loaded.serve(x)`, with an argument for each input of the model: the output, or a
-      list of the outputs;
-    - `loaded.signatures["serving_default"](name=x)`, with the names of the model's
-      inputs: a dict of the outputs, by the names of the layers that give them.
+    - `loaded.serve(x)` takes one argument per model input, and returns the output, or a
+      list if the model has several.
+    - `loaded.signatures["serving_default"](name=x)` takes the model inputs by name, and
+      returns a dict of the outputs by the names of their layers.
 
     Args:
         model: A built functional or sequential model.
-        path: The folder to write; it must not exist.
-        tolerance: The largest error allowed where rounding does not explain more; see
-            `ParityReport`.
-        examples: More inputs to compare on: a name, and an array for each input.
-        only_examples: Whether `examples` replaces the random inputs.
-        beside_keras: Whether to measure Keras' own export of the model too.
+        path: The folder to write. It must not exist.
+        tolerance: The largest error allowed, unless rounding alone makes a larger one;
+            see `ParityReport`.
+        examples: More inputs to compare on: lists of one array per model input, by
+            name.
+        only_examples: Whether to compare on `examples` alone, without random inputs.
+        beside_keras: Whether to measure Keras' own export too.
 
     Returns:
         The report.
 
     Raises:
-        ExportError: The model is not built, a layer holds an op that is not
-            TensorFlow's (the message names the op), `path` exists; or the numbers
-            differ, and then the folder stays.
+        ExportError: The model is not built, a layer runs an op that is not part of
+            TensorFlow (the message names the op), `path` exists, or the outputs differ.
+            If they differ, the folder is kept.
         RunError: The folder cannot be written.
 
     Example:
@@ -101,14 +102,14 @@ def _write(model: keras.Model, path: Path, quantize: str) -> list[GRU]:
         write_saved_model(model, path)
     if foreign := [op for op in _count_ops(path) if not hasattr(tf.raw_ops, op)]:
         raise ExportError(
-            f"{model.name}: a layer runs the op {foreign[0]}, which is not "
-            "TensorFlow's own. Take another layer."
+            f"{model.name}: a layer runs the op {foreign[0]}, which is not part of "
+            "TensorFlow. Replace the layer."
         )
     return []
 
 
 def write_saved_model(model: keras.Model, path: Path) -> None:
-    """Writes a model with the endpoints of `export_saved_model`, and runs nothing.
+    """Writes a SavedModel with the endpoints of `export_saved_model`, unchecked.
 
     Args:
         model: A `prepared` model.
@@ -137,7 +138,7 @@ def save(
 ) -> None:
     """Saves functions of a model.
 
-    Keras' `ExportArchive` is not used, because it sets attributes of the layers.
+    Keras' `ExportArchive` would set attributes of the layers.
 
     Args:
         model: The model, whose variables and lookup tables are saved.
@@ -154,10 +155,9 @@ def save(
 
 
 def _resources(model: keras.Model) -> list[Any]:
-    """Returns what layers hold that TensorFlow has to save, such as lookup tables.
+    """Returns the layers' trackable objects, such as lookup tables and variables.
 
-    Variables are among it: Keras does not count the states of a layer among a model's
-    variables.
+    `model.variables` does not include the states of stateful layers.
     """
     kinds = (tf.saved_model.experimental.TrackableResource, tf.Variable, tf.Module)
     found: dict[int, Any] = {}
@@ -179,7 +179,7 @@ def _resources(model: keras.Model) -> list[Any]:
 
 
 def write_step(streaming: StreamingModel, options: StepOptions, path: Path) -> None:
-    """Writes a step as a folder with the signatures `step` and `initial_states`."""
+    """Writes a step as a SavedModel with the signatures `step` and `initial_states`."""
     step = step_function(streaming, options)
     initial_states = tf.function(
         streaming.initial_states,
@@ -192,24 +192,27 @@ def write_step(streaming: StreamingModel, options: StepOptions, path: Path) -> N
 
 
 def _open(path: Path, signature: str) -> Opened:
-    """Opens a SavedModel, which begins each call from the states it was saved with."""
+    """Opens a SavedModel in TensorFlow.
+
+    Each call of a stateful model starts from the saved states.
+    """
     loaded = tf.saved_model.load(str(path))
-    function = loaded.signatures[signature]
-    variables = function.variables if signature == WHOLE else ()
+    variables = loaded.signatures[WHOLE].variables if signature == WHOLE else ()
     states = [(v, v.numpy()) for v in variables if not v.trainable]
 
     def run(inputs: Named) -> Named:
         for state, value in states:
             state.assign(value)
-        results = function(**{name: tf.constant(x) for name, x in inputs.items()})
+        # Looked up in each call: a signature does not keep its SavedModel alive.
+        signature_function = loaded.signatures[signature]
+        results = signature_function(**{n: tf.constant(x) for n, x in inputs.items()})
         return {name: y.numpy() for name, y in results.items()}
 
-    run.loaded = loaded  # keep a reference: the function holds none
     return Opened(run)
 
 
 def _count_ops(path: Path) -> dict[str, int]:
-    """Returns how often each op stands in a SavedModel and its functions."""
+    """Counts the ops of a SavedModel, including those of its functions."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     content = (path / "saved_model.pb").read_bytes()
@@ -221,20 +224,21 @@ def _count_ops(path: Path) -> dict[str, int]:
 
 def _keras_open(path: Path, model: keras.Model) -> Run:
     loaded = tf.saved_model.load(str(path))
-    serve = loaded.signatures[WHOLE]
-    keys = list(serve.structured_input_signature[1])
+    keys = list(loaded.signatures[WHOLE].structured_input_signature[1])
     names = keys if len(keys) == 1 else [each.name for each in model.inputs]
 
     def run(arrays: Arrays) -> Arrays:
         inputs = dict(zip(names, map(tf.constant, arrays), strict=True))
-        return [np.asarray(y) for y in serve(**inputs).values()]
+        return [np.asarray(y) for y in loaded.signatures[WHOLE](**inputs).values()]
 
-    run.loaded = loaded
     return run
 
 
 TARGET = Target(
     name="saved_model",
+    file="a folder",
+    whole="standard TensorFlow ops only",
+    step="signatures `step` and `initial_states`",
     suffix="",
     runtime="TensorFlow",
     write=_write,

@@ -1,4 +1,4 @@
-"""A model as a LiteRT file of built-in ops."""
+"""The target `litert`: a LiteRT file with only built-in ops."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ import tensorflow as tf
 
 from tf_gru_addon._compat import layers_of
 from tf_gru_addon.errors import ExportError
-from tf_gru_addon.export import saved_model
 from tf_gru_addon.export.litert_file import count_ops, without_inner_names
 from tf_gru_addon.export.parity_report import ParityReport
 from tf_gru_addon.export.target import (
     STEP,
     WHOLE,
-    Arrays,
     Named,
     Opened,
-    Run,
     StepOptions,
     Target,
 )
+from tf_gru_addon.export.targets import saved_model
 from tf_gru_addon.export.whole import export_whole, silence
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.ops import engines, litert
 from tf_gru_addon.streaming.streaming_model import StreamingModel
+from tf_gru_addon.verify import Arrays, Run
 
-#: How weights can be stored, and the largest error that this may make.
+#: The default tolerance for each way to store weights.
 TOLERANCES = {"none": 1e-5, "float16": 5e-3, "dynamic": 5e-2, "int8": 1e-1}
 
 
 def export_litert(
     model: keras.Model,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     quantize: str = "none",
     tolerance: float | None = None,
@@ -49,32 +48,33 @@ def export_litert(
 ) -> ParityReport:
     """Writes a model as a LiteRT file (`.tflite`), and runs it beside the model.
 
-    The file holds built-in ops only, and a loop for each GRU and not its timesteps one
-    by one. Batch size and timesteps are open where the model leaves them open: resize
-    the input before a call. There is one signature, `serving_default`, with the names
-    of the model's inputs and of the layers that give its outputs.
+    The file contains only built-in ops. Each GRU is a loop, not one copy of its ops per
+    timestep. Batch size and timesteps are dynamic where they are dynamic in the model;
+    resize the input before a call. The only signature is `serving_default`. It names
+    inputs as in the model, and outputs after their layers.
 
     Args:
         model: A built functional or sequential model.
-        path: The file to write; it must not exist.
-        quantize: "none", all float32; "float16", float16 weights, half the size;
-            "dynamic", int8 weights, a quarter, which are multiplied with int8 inputs
-            whose range is found at each call. (Full int8 needs a fixed number of
-            timesteps: `export_streaming` has it, for one timestep.)
-        tolerance: The largest error allowed where rounding does not explain more; see
-            `ParityReport`. None is 1e-5, or 5e-3 with float16 and 5e-2 with int8
-            weights.
-        examples: More inputs to compare on: a name, and an array for each input.
-        only_examples: Whether `examples` replaces the random inputs.
-        beside_keras: Whether to try Keras' own export of the model too.
+        path: The file to write. It must not exist.
+        quantize: How to store the weights: "none" (float32), "float16" (half the size)
+            or "dynamic" (int8, a quarter of the size; each call finds the range of the
+            inputs and multiplies in int8). Full int8 needs a fixed number of timesteps:
+            use `export_streaming`, which exports one timestep.
+        tolerance: The largest error allowed, unless rounding alone makes a larger one;
+            see `ParityReport`. None means 1e-5, or 5e-3 with float16
+            and 5e-2 with int8 weights.
+        examples: More inputs to compare on: lists of one array per model input, by
+            name.
+        only_examples: Whether to compare on `examples` alone, without random inputs.
+        beside_keras: Whether to measure Keras' own export too.
 
     Returns:
-        The report, of ai-edge-litert's interpreter with one thread.
+        The report, measured in ai-edge-litert's interpreter with one thread.
 
     Raises:
-        ExportError: The model is not built, `path` exists, a layer is stateful, or a
-            layer holds an op that LiteRT lacks (the message names it); or the numbers
-            differ, and then the file stays.
+        ExportError: The model is not built, `path` exists, a layer is stateful, a layer
+            uses an op that LiteRT lacks (the message names it), or the outputs differ.
+            If they differ, the file is kept.
         ImportError: ai-edge-litert is not installed.
         RunError: The file cannot be written.
 
@@ -129,17 +129,18 @@ def convert_to_litert(
     quantize: str = "none",
     representative: Iterable[Mapping[str, np.ndarray]] | None = None,
 ) -> bytes:
-    """Returns a signature of a SavedModel as the content of a LiteRT file.
+    """Converts a signature of a SavedModel to the content of a LiteRT file.
 
     Args:
-        name: The model's name, for messages.
+        name: The name of the model, for errors.
         saved_model: The folder.
         signature: The signature to convert.
         quantize: A key of `TOLERANCES`.
-        representative: For "int8": typical inputs, by name, whose ranges count.
+        representative: For "int8": typical inputs by name, from which the converter
+            takes the ranges.
 
     Raises:
-        ExportError: It cannot be held by built-in ops.
+        ExportError: The signature needs more than built-in ops.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(
         str(saved_model), signature_keys=[signature]
@@ -154,13 +155,13 @@ def convert_to_litert(
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     try:
         with silence(), warnings.catch_warnings():
-            # To find ranges the converter takes the interpreter that TensorFlow drops.
+            # The int8 converter still uses TensorFlow's deprecated interpreter.
             warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
             return without_inner_names(converter.convert())
-    except Exception as error:  # whatever a converter may raise
+    except Exception as error:  # converters raise many kinds of errors
         raise ExportError(
-            f"{name}: LiteRT's built-in ops cannot hold the model: "
-            f"{_summary(error)}. Replace the layer that makes the op, or export a "
+            f"{name}: the model cannot be written with LiteRT's built-in ops: "
+            f"{_summary(error)}. Replace the layer that uses the op, or export a "
             "SavedModel."
         ) from error
 
@@ -169,16 +170,16 @@ def _refuse_states(model: keras.Model) -> None:
     for layer in layers_of(model):
         if getattr(layer, "stateful", False):
             raise ExportError(
-                f"{layer.name}: a stateful layer cannot be held by a LiteRT file of "
-                "built-in ops. Export the model with `export_streaming`, whose states "
-                "go in and out."
+                f"{layer.name}: a stateful layer cannot be written with LiteRT's "
+                "built-in ops. Export the model with `export_streaming`, which makes "
+                "the states inputs and outputs."
             )
 
 
 def _representative_steps(
     streaming: StreamingModel, options: StepOptions
 ) -> Iterator[Named]:
-    """Yields the inputs of the steps that typical sequences take."""
+    """Yields the inputs of each step of the typical sequences."""
     if options.representative is None:
         return
     x = options.representative
@@ -201,24 +202,23 @@ def _open(path: Path, signature: str) -> Opened:
     def run(inputs: Named) -> Named:
         return {name: np.array(y) for name, y in runner(**inputs).items()}
 
-    run.interpreter = interpreter  # keep a reference: the runner holds none
     return Opened(run)
 
 
 def _keras_export(model: keras.Model, path: Path) -> None:
     try:
         model.export(path, format="litert")
-    except Exception as error:  # whatever a converter may raise
+    except Exception as error:  # converters raise many kinds of errors
         raise ValueError(_summary(error)) from error
 
 
 def _keras_open(path: Path, model: keras.Model) -> Run:
-    """Opens a file whose names are unknown: its inputs are in the model's order."""
+    """Opens a file with unknown names, whose inputs are in the model's order."""
     del model
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=1)
-    shapes = None
+    shapes: list[tuple[int, ...]] = []
 
     def run(arrays: Arrays) -> Arrays:
         nonlocal shapes
@@ -238,7 +238,7 @@ def _keras_open(path: Path, model: keras.Model) -> Run:
 
 
 def _summary(error: Exception) -> str:
-    """Returns what a converter says of an op that it lacks, or else its first line."""
+    """Returns what an error says about a missing op, or else its first line."""
     text = str(error).strip()
     if place := re.search(r'fused\["(\w+):", "([^"@]+)', text):
         return f"it lacks the op {place[1]}, made in {place[2]}"
@@ -249,6 +249,9 @@ def _summary(error: Exception) -> str:
 
 TARGET = Target(
     name="litert",
+    file="a `.tflite` file",
+    whole="built-in ops only",
+    step="one frame; also full int8",
     suffix=".tflite",
     runtime="LiteRT",
     write=_write,

@@ -1,4 +1,4 @@
-"""A model as an ONNX file with a GRU node for each GRU."""
+"""The target `onnx`: an ONNX file with a GRU node for each GRU."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from tf_gru_addon.export.steps import NEXT, step_model
 from tf_gru_addon.export.target import (
     STEP,
     WHOLE,
-    Arrays,
     Named,
     Opened,
-    Run,
     StepOptions,
     Target,
     in_order,
@@ -27,11 +25,12 @@ from tf_gru_addon.export.target import (
 from tf_gru_addon.export.whole import export_whole
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.streaming.streaming_model import StreamingModel
+from tf_gru_addon.verify import Arrays, Run
 
 
 def export_onnx(
     model: keras.Model,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     tolerance: float = 1e-5,
     examples: Mapping[str, Arrays] | None = None,
@@ -40,30 +39,34 @@ def export_onnx(
 ) -> ParityReport:
     """Writes a model as an ONNX file, and runs it beside the model.
 
-    Each call of a GRU layer, this package's, `keras.layers.GRU` or `keras.layers.RNN`
-    of a `GRUCell`, becomes one `GRU` node; tf2onnx converts the rest. Batch
-    size and timesteps are open where the model leaves them open. Any mask has Keras'
-    meaning. The inputs and outputs have the model's names. A stateful layer gets an
-    input NAME_state and an output NAME_next_state, (batch, units): an ONNX graph keeps
-    nothing from one call to the next.
+    Each call of a GRU layer becomes one `GRU` node: this package's `GRU`,
+    `keras.layers.GRU`, or `keras.layers.RNN` of a `GRUCell`. tf2onnx converts the other
+    layers. Batch size and timesteps are dynamic where they are dynamic in the model.
+    Masks work as in Keras. Inputs and outputs have the model's names. An ONNX graph has
+    no state, so a stateful layer gets an input NAME_state and an output
+    NAME_next_state, both (batch, units).
 
-    There must be at least one timestep: ONNX Runtime ends the process at none.
+    Run it on at least one timestep: ONNX Runtime aborts the process on an empty
+    sequence.
 
     Args:
-        model: A built functional or sequential model that computes in float32.
-        path: The file to write; it must not exist.
-        tolerance: The largest error allowed where rounding does not explain more; see
-            `ParityReport`.
-        examples: More inputs to compare on: a name, and an array for each input.
-        only_examples: Whether `examples` replaces the random inputs.
-        beside_keras: Whether to measure Keras' own export of the model too.
+        model: A built functional or sequential model with the dtype float32.
+        path: The file to write. It must not exist.
+        tolerance: The largest error allowed, unless rounding alone makes a larger one;
+            see `ParityReport`.
+        examples: More inputs to compare on: lists of one array per model input, by
+            name.
+        only_examples: Whether to compare on `examples` alone, without random inputs.
+        beside_keras: Whether to measure Keras' own export too.
 
     Returns:
-        The report, of ONNX Runtime, and of OpenVINO in float32 where it is installed.
+        The report, measured in ONNX Runtime and, if it is installed, in OpenVINO with
+        float32.
 
     Raises:
-        ExportError: The model is not built, a layer cannot be held (the message names
-            it), `path` exists; or the numbers differ, and then the file stays.
+        ExportError: The model is not built, ONNX cannot represent a layer (the message
+            names it), `path` exists, or the outputs differ. If they differ, the file is
+            kept.
         ImportError: tf2onnx, onnx or onnxruntime is not installed.
         RunError: The file cannot be written.
 
@@ -119,17 +122,17 @@ def _open(path: Path, signature: str) -> Opened:
 def _others(path: Path) -> Iterator[tuple[str, Opened | str]]:
     """Opens a file in OpenVINO, in float32."""
     if not importlib.util.find_spec("openvino"):
-        yield "OpenVINO", "OpenVINO is not installed; not run in it."
+        yield "OpenVINO", "OpenVINO is not installed, so the file was not run in it."
         return
     import openvino
 
-    # It computes in bfloat16 where the processor can, unless told otherwise.
+    # By default it computes in bfloat16 on processors that support it.
     hint = {"INFERENCE_PRECISION_HINT": "f32"}
     try:
         compiled = openvino.Core().compile_model(str(path), "CPU", hint)
-    except RuntimeError as error:  # it lacks activations, and some of tf2onnx' loops
+    except RuntimeError as error:  # it lacks some activations and tf2onnx loops
         reason = str(error).strip().rpartition("\n")[2]
-        yield "OpenVINO", f"OpenVINO cannot take the model: {reason}"
+        yield "OpenVINO", f"OpenVINO cannot load the model: {reason}"
         return
     inputs = [each.get_any_name() for each in compiled.inputs]
     outputs = [each.get_any_name() for each in compiled.outputs]
@@ -158,6 +161,9 @@ def _keras_open(path: Path, model: keras.Model) -> Run:
 
 TARGET = Target(
     name="onnx",
+    file="an `.onnx` file",
+    whole="one `GRU` node per layer and direction",
+    step="one or more frames",
     suffix=".onnx",
     runtime="ONNX Runtime",
     write=_write,
