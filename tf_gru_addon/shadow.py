@@ -89,7 +89,7 @@ class _Shadows:
         elif isinstance(value, list | set):
             result = [] if isinstance(value, list) else set()
             self.put(value, result)
-            add = result.append if isinstance(value, list) else result.add
+            add = result.append if isinstance(result, list) else result.add
             for each in list(value):
                 add(self._copy(each))
         elif isinstance(value, dict):
