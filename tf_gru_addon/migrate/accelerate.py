@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,14 +16,7 @@ from tf_gru_addon.layers.gru_cell import GRUCell
 from tf_gru_addon.layers.in_place import become_gru
 from tf_gru_addon.migrate.acceleration import Acceleration
 from tf_gru_addon.ops import gru_step
-from tf_gru_addon.verify import (
-    Arrays,
-    Comparison,
-    compare_outputs,
-    outputs,
-    rounding,
-    tolerance,
-)
+from tf_gru_addon.verify import Arrays, Comparison, compare_outputs, outputs, rounding
 
 
 def accelerate(model: keras.layers.Layer, inputs: Any = None) -> Acceleration:
@@ -239,7 +233,7 @@ def _replace(layer: keras.layers.RNN, undo: contextlib.ExitStack) -> float:
             ) from error
         if comparison.undecided:
             raise _OtherOutputsError(
-                f"rounding alone moves its outputs by {_spread(comparison):.0e}, so a "
+                f"rounding alone moves its outputs by {comparison.spread:.0e}, so a "
                 "comparison cannot tell whether they would differ"
             )
         if not comparison.passed:
@@ -258,18 +252,8 @@ def _compare(
 ) -> Comparison:
     """Runs changed layers, and compares the outputs with the expected ones."""
     received = run(inputs)
-    return compare_outputs(
-        "",
-        expected,
-        received,
-        layers,
-        tolerance(layers),
-        lambda: rounding(run, inputs, received, layers),
-    )
-
-
-def _spread(comparison: Comparison) -> float:
-    return max(comparison.rounding.values())
+    spread = functools.partial(rounding, run, inputs, received, layers)
+    return compare_outputs(expected, received, layers, spread)
 
 
 class _Trial(NamedTuple):
@@ -307,8 +291,7 @@ class _Trial(NamedTuple):
                     f"run on them: {reason}"
                 ) from error
             return cls(None, None, reason)
-        again = compare_outputs("", first, second, layers, tolerance(layers), float)
-        if not again.passed:
+        if not compare_outputs(first, second, layers, rounding=float).passed:
             return cls(None, None, "its outputs for the same inputs differ")
         return cls(inputs, first, "the inputs given" if given else "random inputs")
 
@@ -322,14 +305,11 @@ class _Trial(NamedTuple):
         """
         if self.expected is None:
             return self, 0.0
-
-        def run(inputs: Any) -> Arrays:
-            return outputs.model_outputs(model, layers, inputs)
-
+        run = functools.partial(outputs.model_outputs, model, layers)
         comparison = _compare(run, self.inputs, self.expected, layers)
         if comparison.undecided:
             why = f"rounding alone moves its outputs on {self.what} by"
-            return _Trial(None, None, f"{why} {_spread(comparison):.0e}"), 0.0
+            return _Trial(None, None, f"{why} {comparison.spread:.0e}"), 0.0
         if not comparison.passed:
             raise RuntimeError(
                 f"{model.name} gives other outputs with its GRU layers replaced, "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import keras
@@ -63,6 +63,11 @@ class Comparison:
         return [name for name, x in self.rounding.items() if x > self.decidable]
 
     @property
+    def spread(self) -> float:
+        """How far rounding alone moves the outputs in the worst case."""
+        return max(self.rounding.values(), default=0.0)
+
+    @property
     def max_error(self) -> float:
         """The largest error of the decided cases; NaN if one is NaN or none is."""
         return max(self._decided.values(), key=severity, default=math.nan)
@@ -110,7 +115,7 @@ class Comparison:
         if self.failure is None:
             return (
                 "cannot be judged: rounding alone moves the model's outputs by up to "
-                f"{max(self.rounding.values()):.2g}, in {len(self.undecided)} of "
+                f"{self.spread:.2g}, in {len(self.undecided)} of "
                 f"{len(self.cases)} cases by more than {self.decidable:.2g}"
             )
         name, error = self.failure
@@ -169,8 +174,8 @@ def compare(
         cases: The inputs by the name of the case, as from `example_inputs`.
         model: The model whose weights `expected` reads.
         tolerance: The largest error allowed where rounding does not explain more. None
-            depends on the dtypes that the model computes in.
-        others: Runs further forms. Their cases have the keys as prefixes.
+            takes the default for the dtypes that the model computes in.
+        others: Runs further forms, by the prefix of the names of their cases.
     """
     layers = [model, *layers_of(model)]
     if tolerance is None:
@@ -181,7 +186,6 @@ def compare(
     for name, arrays in cases.items():
         for part in _parts(arrays):
             wanted = expected(part)
-
             rounding = functools.cache(
                 functools.partial(perturbation.rounding, expected, part, wanted, layers)
             )
@@ -194,31 +198,33 @@ def compare(
                     one = _unlike(prefix + name, problem, tolerance)
                 else:
                     one = compare_outputs(
-                        prefix + name, wanted, got, layers, tolerance, rounding
+                        wanted, got, layers, rounding, prefix + name, tolerance
                     )
                 results[prefix] |= one
     return functools.reduce(operator.or_, results.values())
 
 
 def compare_outputs(
-    name: str,
     expected: Arrays,
     received: Arrays,
-    layers: Iterable[keras.layers.Layer],
-    tolerance: float,
+    layers: list[keras.layers.Layer],
     rounding: Callable[[], float],
+    name: str = "",
+    tolerance: float | None = None,
 ) -> Comparison:
     """Compares the outputs of two forms of a model for the same inputs.
 
     Args:
-        name: A name for the case.
         expected: The model's outputs.
         received: The other form's outputs.
         layers: The model and the layers in it.
-        tolerance: The largest error allowed where rounding does not explain more.
         rounding: Returns how far rounding alone moves the outputs. It is called only
-            where the error is above the tolerance.
+            if the error is above the tolerance.
+        name: A name for the case.
+        tolerance: As `compare` takes it.
     """
+    if tolerance is None:
+        tolerance = perturbation.tolerance(layers)
     if problem := difference_of_form(expected, received):
         return _unlike(name, problem, tolerance)
     error = difference(expected, received)
