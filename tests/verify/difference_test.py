@@ -15,9 +15,10 @@ INF, NAN = np.inf, np.nan
     [
         ([0.5, 100.0], [0.501, 100.001], 1e-3),  # absolute up to 1
         ([0.5, 100.0], [0.5, 100.001], 1e-5),  # relative above
-        ([INF, -INF, NAN, 1.0], [INF, -INF, NAN, 1.5], 0.5),
+        ([INF, -INF, 1.0], [INF, -INF, 1.5], 0.5),
         ([0.0, 2.0], [0.0, NAN], NAN),
         ([NAN, 2.0], [0.0, 2.0], NAN),
+        ([NAN, 2.0], [NAN, 2.0], NAN),  # says nothing
         ([INF, 2.0], [-INF, 2.0], NAN),
         ([1.0, 2.0], [INF, 2.0], INF),
         ([3, 1000], [3, 1001], INF),

@@ -15,16 +15,16 @@ _HALF = ("bfloat16", "float16")  # `run_model` returns such outputs as float32
 def difference(expected: Arrays, received: Arrays) -> float:
     """Returns the largest error of outputs, which must have the same form.
 
-    The error of a number is absolute up to 1 and relative above. Equal infinities, and
-    two NaNs, have no error. Integers, booleans and strings must be equal.
+    The error of a number is absolute up to 1 and relative above. Equal infinities
+    have no error. Integers, booleans and strings must be equal.
 
     Args:
         expected: The model's outputs.
         received: Those of the other form, of the same shapes.
 
     Returns:
-        The error: infinite where values without a magnitude differ, NaN where only one
-        of two numbers is NaN.
+        The error: infinite where values without a magnitude differ, NaN where a number
+        is NaN, even in both.
     """
     pairs = zip(expected, received, strict=True)
     return max(itertools.starmap(_largest_error, pairs), key=severity, default=0.0)
@@ -34,10 +34,9 @@ def _largest_error(expected: np.ndarray, received: np.ndarray) -> float:
     if expected.dtype.kind != "f":
         return 0.0 if np.array_equal(expected, received) else math.inf
     expected, received = expected.astype(np.float64), received.astype(np.float64)
-    same = (expected == received) | (np.isnan(expected) & np.isnan(received))
     with np.errstate(invalid="ignore"):
         errors = np.abs(received - expected) / np.maximum(1.0, np.abs(expected))
-    return float(np.max(errors, where=~same, initial=0.0))
+    return float(np.max(errors, where=expected != received, initial=0.0))
 
 
 def difference_of_form(expected: Arrays, received: Arrays) -> str:
