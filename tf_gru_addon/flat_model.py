@@ -13,15 +13,15 @@ from tf_gru_addon.shadow import shadow
 def flat_model(model: Any) -> keras.Model:
     """Returns a shadow of a model whose inputs and outputs are flat lists.
 
-    The shadow computes with the weights of the model. Running or changing it leaves the
-    model alone.
+    The shadow shares the weights of the model. Running or changing the shadow does not
+    change the model.
 
     Args:
         model: A Sequential or functional model.
 
     Raises:
-        ExportError: It is not a Keras model, it is not built, or it does not know its
-            inputs (a subclass of `keras.Model`).
+        ExportError: `model` is not a Keras model, is not built, or does not declare its
+            inputs, as a subclass of `keras.Model` may not.
     """
     if not isinstance(model, keras.Model):
         raise ExportError(

@@ -22,14 +22,13 @@ Layer = TypeVar("Layer", bound=keras.layers.Layer)
 def shadow(layer: Layer) -> Layer:
     """Returns a copy of a layer or model that shares its weights.
 
-    The copy has the same class and the same attributes. It has its own layers,
-    its own lists and dicts of layers and, for models, its own graph of calls; weights,
-    initializers, optimizers and everything else are the same objects. The states of
-    stateful layers are new variables with the present values, because running the copy
-    changes them.
+    The copy has the same class and the same attributes. Its layers, its lists and dicts
+    of layers and a model's graph of calls are copies too. Weights, initializers,
+    optimizers and everything else are the same objects. The states of stateful layers
+    are new variables with the current values, because running the copy changes them.
 
-    A layer that the model holds inside an object that is neither a layer nor a
-    container, for example in a closure, is not copied.
+    A layer inside an object that is neither a layer nor a container, for example in a
+    closure, is not copied.
 
     Args:
         layer: A built layer or model. It is only read.
@@ -42,10 +41,10 @@ def shadow(layer: Layer) -> Layer:
                 shadows.put(state, _own_variable(state))
     result = shadows.of(layer)
     for each in (result, *layers_of(result)):
-        # Its loss means nothing in inference and would stay in an exported graph.
+        # Inference does not use its loss, which would stay in an exported graph.
         vars(each)["activity_regularizer"] = None
         if hasattr(each, "_begin_masks"):
-            each._begin_masks()  # of dropout, which a cell keeps from call to call
+            each._begin_masks()  # A cell keeps dropout masks from call to call.
     return result
 
 
@@ -55,20 +54,20 @@ def _own_variable(state: keras.Variable) -> keras.Variable:
 
 
 class _Shadows:
-    """The copies made so far, by the identity of what they were made of."""
+    """The copies made so far, by the identity of the originals."""
 
     def __init__(self) -> None:
         self._copies: dict[int, Any] = {}
 
     def put(self, original: Any, shadow: Any) -> None:
-        """Determines the copy of an object."""
+        """Sets the copy of an object."""
         self._copies[id(original)] = shadow
 
     def of(self, value: Any) -> Any:
-        """Returns the copy of an object, with everything that it refers to."""
+        """Returns the copy of an object, complete with its attributes."""
         self._unfilled: list[tuple[Any, Any]] = []
         result = self._copy(value)
-        # A list and no recursion: a model may be deeper than Python's stack.
+        # A list instead of recursion: a model may be deeper than Python's stack.
         while self._unfilled:
             self._fill(*self._unfilled.pop())
         return result
@@ -89,11 +88,11 @@ class _Shadows:
         elif isinstance(value, list | set):
             result = [] if isinstance(value, list) else set()
             self.put(value, result)
-            add = result.append if isinstance(value, list) else result.add
+            add = result.append if isinstance(result, list) else result.add
             for each in list(value):
                 add(self._copy(each))
         elif isinstance(value, dict):
-            # Others may have behaviour of their own, such as `defaultdict`.
+            # Other classes may add behaviour, as `defaultdict` does.
             plain = kind in (dict, OrderedDict) or kind.__module__.startswith("keras.")
             result = {} if plain else copy.copy(value)
             self.put(value, result)
@@ -104,9 +103,9 @@ class _Shadows:
         return result
 
     def _fill(self, original: Any, result: Any) -> None:
-        # Past the layer's own __setattr__, which tracks and checks what it is given.
+        # This avoids the layer's __setattr__, which tracks and checks values.
         for name, value in vars(original).copy().items():
-            # Keras wraps some methods, such as `build`, for the one object.
+            # Keras wraps some methods, such as `build`, for each object.
             wrapped = getattr(value, "__wrapped__", None)
             if getattr(wrapped, "__self__", None) is not original:
                 vars(result)[name] = self._copy(value)

@@ -218,7 +218,6 @@ def _convert_model(source: str, target: str, architecture: str | None) -> None:
             functools.partial(run_model, again),
             example_inputs(flat),
             flat,
-            1e-6,
         )
         if not comparison.passed:
             raise WeightsError(

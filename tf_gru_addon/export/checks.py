@@ -44,16 +44,24 @@ class Checked(NamedTuple):
     tolerance: float
     cases: dict[str, Arrays]
 
-    def compare(self, received: Run, expected: Run | None = None) -> Comparison:
+    def compare(
+        self,
+        received: Run,
+        expected: Run | None = None,
+        others: Mapping[str, Run] | None = None,
+    ) -> Comparison:
         """Compares an export with the model.
 
         Args:
             received: Runs the export.
-            expected: Runs the model. None calls the model itself.
+            expected: Runs the model; None calls the model itself.
+            others: Runs the export in further runtimes, by the prefix of their cases.
         """
         if expected is None:
             expected = functools.partial(run_model, self.model)
-        return compare(expected, received, self.cases, self.model, self.tolerance)
+        return compare(
+            expected, received, self.cases, self.model, self.tolerance, others
+        )
 
 
 def check(

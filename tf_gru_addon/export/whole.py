@@ -24,7 +24,7 @@ from tf_gru_addon.export.target import Target, in_order
 from tf_gru_addon.files import size
 from tf_gru_addon.layers.gru import GRU
 from tf_gru_addon.shadow import shadow
-from tf_gru_addon.verify import Arrays, Comparison, Run, run_model
+from tf_gru_addon.verify import Arrays, Run, run_model
 
 
 def export_whole(
@@ -77,8 +77,8 @@ def export_whole(
     cases = {name: reference.inputs(each) for name, each in checked.cases.items()}
     checked = checked._replace(cases=cases)
     run = target.load(checked.path, flat)
-    comparison = checked.compare(run, reference)
-    comparison, notes = _with_others(target, checked, reference, comparison)
+    others, notes = _others(target, checked)
+    comparison = checked.compare(run, reference, others)
     first = next(iter(cases.values()))
     beside = {}
     if beside_keras:
@@ -128,18 +128,15 @@ class _Reference:
         return outputs + after
 
 
-def _with_others(
-    target: Target, checked: Checked, reference: Run, comparison: Comparison
-) -> tuple[Comparison, tuple[str, ...]]:
-    """Adds the comparison in the target's further runtimes, and notes about them."""
-    notes = []
+def _others(target: Target, checked: Checked) -> tuple[dict[str, Run], tuple[str, ...]]:
+    """Returns what runs the file in the target's further runtimes, and notes."""
+    runs, notes = {}, []
     for name, opened in target.others(checked.path):
         if isinstance(opened, str):
             notes.append(opened)
         else:
-            run = in_order(opened, checked.model)
-            comparison |= checked.compare(run, reference).renamed(f"{name}: ")
-    return comparison, tuple(notes)
+            runs[f"{name}: "] = in_order(opened, checked.model)
+    return runs, tuple(notes)
 
 
 def _keras_export(target: Target, model: keras.Model, arrays: Arrays) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """One line that makes an existing model fast."""
 
+from __future__ import annotations
+
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 
-from tf_gru_addon import verify
 from tf_gru_addon._compat import running_trainer, sublayers
 from tf_gru_addon.errors import without_colours
 from tf_gru_addon.layers.gru import GRU
@@ -15,52 +16,51 @@ from tf_gru_addon.layers.gru_cell import GRUCell
 from tf_gru_addon.layers.in_place import become_gru
 from tf_gru_addon.migrate.acceleration import Acceleration
 from tf_gru_addon.ops import gru_step
-from tf_gru_addon.verify import outputs
+from tf_gru_addon.verify import Arrays, Comparison, compare_outputs, outputs, rounding
 
 
 def accelerate(model: keras.layers.Layer, inputs: Any = None) -> Acceleration:
-    """Replaces a model's GRU layers by this package's, in place.
+    """Replaces the GRU layers of a model by this package's, in place.
 
-    The model stays the object that it is, and so does each of its layers: a
-    `keras.layers.GRU`, or a `keras.layers.RNN` of a `GRUCell`, becomes a
-    `tf_gru_addon.GRU` where it stands, be it in a functional, a sequential or a
-    subclassed model, in `Bidirectional` or `TimeDistributed`, nested or shared. The
-    weights, names, initializers, regularizers, constraints, dtype policies, `trainable`
-    flags and states, and a compiled model's optimizer with all that it has gathered,
-    are the very ones that they were: there is nothing to compile or to load anew. To
-    have the model as it was besides, save it before.
+    A `keras.layers.GRU`, or a `keras.layers.RNN` of a `GRUCell`, becomes a
+    `tf_gru_addon.GRU`. The model and its layers stay the same objects. The layers may
+    be nested or shared, in a functional, sequential or subclassed model, in
+    `Bidirectional` or `TimeDistributed`. Weights, names, initializers, regularizers,
+    constraints, dtype policies, `trainable` flags, states and the optimizer of a
+    compiled model with its variables are kept, so there is nothing to compile or load
+    again. Save the model first if you need the original too.
 
-    Left as they are, each with the reason in what is returned: subclasses of Keras' GRU
-    and of its cell, whose call may be another; stacked cells; a cell that the model
-    steps itself; a layer with an activation that no engine is faster with; any layer
-    that would give other outputs. What a model holds where Keras does not see it, as in
-    a closure, is not found.
+    Some layers are kept, and the result gives the reason for each: subclasses of Keras'
+    GRU and its cell, whose call may differ; stacked cells; a cell that the model steps
+    itself; a layer with an activation that no engine speeds up; any layer whose outputs
+    would change. Layers that Keras does not track, for example in a closure, are not
+    found.
 
-    Before it returns, each replaced layer is compared with what it was on random
-    sequences, with a mask and without, and then the whole model, in inference, on
-    `inputs` or on random ones. They may differ by what rounding alone changes. States
-    and seeds are afterwards what they were.
+    Each replaced layer is compared with the original on random sequences, with and
+    without a mask. Then the whole model is compared in inference, on `inputs` or on
+    random ones. They may differ by what rounding explains. States and seeds are
+    restored afterwards.
 
-    Dropout draws other random numbers than Keras', at the same rates. A `.weights.h5`
-    file written before fits afterwards too, unless the model holds a
-    `keras.layers.RNN`: Keras finds a layer there by the name of its class. A
-    `tf.function` of your own, and a model around this one, keep what they have traced.
+    Dropout draws other random numbers than Keras' layers do, at the same rates. Older
+    `.weights.h5` files still load, unless the model holds a `keras.layers.RNN`: Keras
+    finds it by its class name. Your own `tf.function`s, and models around this one,
+    keep what they have traced.
 
     Args:
-        model: A built Keras 3 model, or layer. It is changed.
-        inputs: Inputs to compare the whole model on, as it is called with. None takes
-            random ones, where the model says what it takes; a subclassed one does not.
+        model: A built Keras 3 model or layer. It is changed.
+        inputs: The argument to call the model with for the comparison. None takes
+            random inputs if the model declares its inputs; a subclassed model does not.
 
     Returns:
-        What was replaced and what not; `print` shows it.
+        The replaced and the kept layers. `print` shows a report.
 
     Raises:
-        TypeError: `model` is no Keras 3 layer.
+        TypeError: `model` is not a Keras 3 layer.
         ValueError: `model` is not built, or does not run on `inputs`.
-        RuntimeError: `fit`, `evaluate` or `predict` of the model is running, as when a
-            callback calls this. Or the model gives other outputs, although every layer
-            gives the same, as one may that asks for the class of a layer. It is left as
-            it was.
+        RuntimeError: `fit`, `evaluate` or `predict` of the model is running, for
+            example when a callback calls this function. Or the outputs of the model
+            change although those of every layer agree, for example because it checks
+            the class of a layer; then the model is restored.
 
     Example:
         >>> import keras
@@ -88,14 +88,14 @@ def accelerate(model: keras.layers.Layer, inputs: Any = None) -> Acceleration:
     kept = {p.path: why for p in places if (why := _why_not(p, places))}
     chosen = [p for p in places if _is_rnn(p.layer) and p.path not in kept]
     errors = []
-    # Undone unless all of it goes well.
+    # Everything is undone unless all of it succeeds.
     with outputs.without_dropout(layers), contextlib.ExitStack() as undo:
         trial = _Trial.of(model, layers, inputs) if chosen else None
         for place in chosen:
             try:
                 errors.append(_replace(place.layer, undo))
-            except _OtherOutputsError as error:
-                kept[place.path] = str(error)
+            except _OtherOutputsError as reason:
+                kept[place.path] = str(reason)
         if trial and errors:
             trial, error = trial.compare(model, layers)
             errors.append(error)
@@ -103,11 +103,12 @@ def accelerate(model: keras.layers.Layer, inputs: Any = None) -> Acceleration:
     if errors:
         _forget_compiled(layers)
     replaced = {p.path: p.layer.explain() for p in chosen if p.path not in kept}
-    return Acceleration(replaced, kept, _check_of(trial, errors))
+    check = _check_of(trial, errors) if trial and errors else "Nothing was changed."
+    return Acceleration(replaced, kept, check)
 
 
 class _Place(NamedTuple):
-    """A layer in a model, its path there, and the layers that hold it."""
+    """A layer in a model, its path, and the layers that hold it."""
 
     path: str
     layer: keras.layers.Layer
@@ -115,7 +116,7 @@ class _Place(NamedTuple):
 
 
 class _OtherOutputsError(Exception):
-    """A layer that cannot be replaced, and why."""
+    """A layer cannot be replaced. The message says why."""
 
 
 def _check_model(model: Any) -> None:
@@ -127,16 +128,18 @@ def _check_model(model: Any) -> None:
     if not model.built:
         raise ValueError(
             f"model must be built, and {model.name} has no weights yet. Call it on a "
-            "batch first, or give it a keras.Input."
+            "batch first, or begin it with a keras.Input."
         )
 
 
 def _places(model: keras.layers.Layer) -> list[_Place]:
-    """Returns each layer in the model once, itself the first."""
+    """Returns each layer in the model once, beginning with the model itself."""
     found: dict[int, _Place] = {}
-    paths = set()
+    paths: set[str] = set()
 
-    def visit(layer, path, holder):
+    def visit(
+        layer: keras.layers.Layer, path: str, holder: keras.layers.Layer | None
+    ) -> None:
         if id(layer) in found:
             found[id(layer)].holders.append(holder)
             return
@@ -162,7 +165,7 @@ _KERAS_RNNS = (keras.layers.GRU, keras.layers.RNN)
 
 
 def _why_not(place: _Place, places: list[_Place]) -> str | None:
-    """Returns why a layer with a GRU in it stays; None for all others."""
+    """Returns why a recurrent layer or a cell is kept, or None."""
     layer = place.layer
     if isinstance(layer, keras.layers.GRUCell):
         steppers = [h for h in place.holders if not _is_rnn(h)]
@@ -212,61 +215,64 @@ def _why_not_cell(layer: keras.layers.RNN, places: list[_Place]) -> str | None:
 
 
 def _replace(layer: keras.layers.RNN, undo: contextlib.ExitStack) -> float:
-    """Makes a layer a `GRU`, and returns how far its outputs are from what they were.
+    """Makes a layer a `GRU` and returns the error of its outputs.
 
     Raises:
-        _OtherOutputsError: They are too far; the layer is what it was.
+        _OtherOutputsError: The outputs differ. The layer is restored.
     """
     with contextlib.ExitStack() as undo_this:
         try:
             expected = outputs.layer_outputs(layer)
             undo_this.callback(become_gru(layer))
-            verdict = _judge(
+            comparison = _compare(
                 lambda _: outputs.layer_outputs(layer), None, expected, [layer]
             )
         except Exception as error:
             raise _OtherOutputsError(
                 f"it cannot be run: {_in_a_line(error)}"
             ) from error
-        if not verdict.decided:
+        if comparison.undecided:
             raise _OtherOutputsError(
-                f"rounding alone moves its outputs by {verdict.spread:.0e} of the "
-                "largest, so a comparison cannot tell whether they would differ"
+                f"rounding alone moves its outputs by {comparison.spread:.0e}, so a "
+                "comparison cannot tell whether they would differ"
             )
-        if not verdict.passed:
+        if not comparison.passed:
             raise _OtherOutputsError(
-                f"its outputs would differ, by {verdict.error:.0e} of the largest"
+                f"its outputs would differ, by {comparison.max_error:.0e}"
             )
         undo.push(undo_this.pop_all())
-    return verdict.error
+    return comparison.max_error
 
 
-def _judge(
-    run: Callable[[Any], list[np.ndarray]],
+def _compare(
+    run: Callable[[Any], Arrays],
     inputs: Any,
-    expected: list[np.ndarray],
+    expected: Arrays,
     layers: list[keras.layers.Layer],
-) -> verify.Verdict:
-    """Runs what was changed, and compares its outputs with the expected ones."""
-
-    def spread() -> float:
-        return verify.rounding(
-            run, inputs, layers, lambda one, other: outputs.difference(other, one)
-        )
-
-    error = outputs.difference(run(inputs), expected)
-    return verify.judge(error, outputs.tolerance(layers), spread, layers)
+) -> Comparison:
+    """Runs changed layers, and compares the outputs with the expected ones."""
+    received = run(inputs)
+    spread = functools.partial(rounding, run, inputs, received, layers)
+    return compare_outputs(expected, received, layers, spread)
 
 
 class _Trial(NamedTuple):
-    """A model's outputs before it is changed, or why there are none."""
+    """The outputs of a model before the change.
+
+    Attributes:
+        inputs: The argument that the model is called with.
+        expected: Its outputs, or None if there is nothing to compare with.
+        what: What the inputs are, or why nothing can be compared.
+    """
 
     inputs: Any
-    expected: list[np.ndarray] | None
+    expected: Arrays | None
     what: str
 
     @classmethod
-    def of(cls, model, layers, inputs: Any) -> "_Trial":
+    def of(
+        cls, model: keras.layers.Layer, layers: list[keras.layers.Layer], inputs: Any
+    ) -> _Trial:
         """Runs the model on the inputs, or on random ones."""
         given = inputs is not None
         try:
@@ -285,41 +291,37 @@ class _Trial(NamedTuple):
                     f"run on them: {reason}"
                 ) from error
             return cls(None, None, reason)
-        if outputs.difference(first, second) > outputs.tolerance(layers):
+        if not compare_outputs(first, second, layers, rounding=float).passed:
             return cls(None, None, "its outputs for the same inputs differ")
         return cls(inputs, first, "the inputs given" if given else "random inputs")
 
-    def compare(self, model, layers) -> "tuple[_Trial, float]":
-        """Returns how far the model's outputs are now from what they were.
+    def compare(
+        self, model: keras.layers.Layer, layers: list[keras.layers.Layer]
+    ) -> tuple[_Trial, float]:
+        """Compares the outputs of the changed model with those before.
 
         Returns:
-            The trial, without outputs if they tell nothing, and the difference.
+            The trial, without outputs if they cannot be judged, and the error.
         """
         if self.expected is None:
             return self, 0.0
-
-        def run(inputs):
-            return outputs.model_outputs(model, layers, inputs)
-
-        verdict = _judge(run, self.inputs, self.expected, layers)
-        error = verdict.error
-        if not verdict.decided:
+        run = functools.partial(outputs.model_outputs, model, layers)
+        comparison = _compare(run, self.inputs, self.expected, layers)
+        if comparison.undecided:
             why = f"rounding alone moves its outputs on {self.what} by"
-            return _Trial(None, None, f"{why} {verdict.spread:.0e} of the largest"), 0.0
-        if not verdict.passed:
+            return _Trial(None, None, f"{why} {comparison.spread:.0e}"), 0.0
+        if not comparison.passed:
             raise RuntimeError(
                 f"{model.name} gives other outputs with its GRU layers replaced, "
                 f"although each gives the same: on {self.what} they differ by "
-                f"{error:.0e} of the largest. It is left as it was. Does it ask for "
-                "the class of a layer, or step a layer's cell?"
+                f"{comparison.max_error:.0e}. It is left as it was. Does it check the "
+                "class of a layer, or step a layer's cell?"
             )
-        return self, error
+        return self, comparison.max_error
 
 
-def _check_of(trial: _Trial | None, errors: list[float]) -> str:
-    if not errors:
-        return "Nothing was changed."
-    agreed = f"agree to {max(errors):.0e} of the largest"
+def _check_of(trial: _Trial, errors: list[float]) -> str:
+    agreed = f"agree to {max(errors):.0e}"
     if trial.expected is None:
         return (
             f"On random sequences the outputs of each {agreed}. The model as a whole "
@@ -332,7 +334,7 @@ def _check_of(trial: _Trial | None, errors: list[float]) -> str:
 
 
 def _forget_compiled(layers: list[keras.layers.Layer]) -> None:
-    """Has the models among the layers trace anew what they run."""
+    """Makes the models among the layers trace their functions again."""
     for layer in layers:
         if isinstance(layer, keras.Model):
             layer.train_function = None
@@ -341,7 +343,7 @@ def _forget_compiled(layers: list[keras.layers.Layer]) -> None:
 
 
 def _in_a_line(error: Exception) -> str:
-    """Returns what went wrong, without where Keras says that it did, and in bold."""
+    """Returns the message in one line, without Keras' colours and traceback notes."""
     lines = [line.strip() for line in without_colours(str(error)).splitlines()]
     lines = [line for line in lines if line and not line.startswith("Exception enc")]
-    return f"{type(error).__name__}: {lines[0] if lines else 'of no message'}"
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -17,7 +17,7 @@ class Acceleration(NamedTuple):
         replaced: For each replaced layer, the engine that runs it and why no faster one
             can.
         kept: For each recurrent layer that was kept, the reason.
-        check: What was compared before and after, and how closely it agrees.
+        check: Which outputs were compared before and after, and the largest error.
     """
 
     replaced: dict[str, Explanation]

@@ -1,13 +1,16 @@
-"""Whether another form of a model computes what the model does.
+"""Whether another form of a model computes what the model computes.
 
-Shapes and dtypes must be equal. Numbers may differ by the tolerance, or else by a small
-multiple of what rounding alone changes in this model on these inputs (`perturbation`).
+Shapes and dtypes must be equal. The error of the numbers (`difference`) may be as large
+as the tolerance, or as a small multiple of what rounding alone changes in this model on
+these inputs (`perturbation`).
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import keras
@@ -15,11 +18,11 @@ import numpy as np
 
 from tf_gru_addon._compat import layers_of
 from tf_gru_addon.verify import perturbation
+from tf_gru_addon.verify.difference import difference, difference_of_form, severity
 from tf_gru_addon.verify.inputs import Arrays, Run
 from tf_gru_addon.verify.perturbation import FACTOR
 
-_BATCH = 256  # rows at a time, whatever the size of an example
-_HALF = ("bfloat16", "float16")  # `run_model` gives such outputs in float32
+_BATCH = 256  # The number of rows to run at a time.
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,16 @@ class Comparison:
     """How the outputs of two forms of a model compare, input by input.
 
     A case is *undecided* where rounding alone moves the model's outputs so far that a
-    right form and a wrong one give equally different numbers. To pass, more than half
-    of the cases must be decided, and these within their limits.
+    correct form is as far away as a wrong one. To pass, more than half of the cases
+    must be decided, and the error of each of these must be within its limit.
 
     Attributes:
-        cases: Name and maximum error of each input that was run. An error is relative
-            where the model's number is above 1; infinite where there is a problem.
+        cases: Name and largest error of each input. An error is relative where the
+            model's number is above 1, and infinite where there is a problem.
         tolerance: The largest error allowed where rounding does not explain more.
-        rounding: For each case whose error is above the tolerance: by how much rounding
-            alone moves the model's outputs.
-        problems: For each case that cannot be compared in numbers, what is wrong: the
+        rounding: How far rounding alone moves the model's outputs, for each case whose
+            error is above the tolerance.
+        problems: For each case that cannot be compared in numbers, the reason: the
             form does not run, or its outputs have other shapes or dtypes.
         decidable: How far rounding may move the outputs of a decided case.
 
@@ -60,6 +63,11 @@ class Comparison:
         return [name for name, x in self.rounding.items() if x > self.decidable]
 
     @property
+    def spread(self) -> float:
+        """How far rounding alone moves the outputs in the worst case."""
+        return max(self.rounding.values(), default=0.0)
+
+    @property
     def max_error(self) -> float:
         """The largest error of the decided cases; NaN if one is NaN or none is."""
         return max(self._decided.values(), key=severity, default=math.nan)
@@ -71,7 +79,7 @@ class Comparison:
 
     @property
     def failure(self) -> tuple[str, float] | None:
-        """The worst of the decided cases that are beyond their limits, or None."""
+        """Name and error of the worst decided case that fails, or None."""
         failed = [
             (name, error)
             for name, error in self._decided.items()
@@ -82,7 +90,7 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether the form computes what the model does."""
+        """Whether the form computes what the model computes."""
         judged = 2 * len(self.undecided) < len(self.cases)
         return judged and self.failure is None
 
@@ -95,19 +103,19 @@ class Comparison:
         """Returns the largest error allowed in a case.
 
         Args:
-            case: Its name.
+            case: The name of the case.
         """
-        return perturbation.limit(self.tolerance, self.rounding.get(case, 0.0))
+        return max(self.tolerance, FACTOR * self.rounding.get(case, 0.0))
 
     @property
     def reason(self) -> str:
-        """Why it did not pass, as the end of a sentence that names the form."""
+        """Why the form did not pass, as the end of a sentence that begins with it."""
         if self.passed:
             return ""
         if self.failure is None:
             return (
                 "cannot be judged: rounding alone moves the model's outputs by up to "
-                f"{max(self.rounding.values()):.2g}, in {len(self.undecided)} of "
+                f"{self.spread:.2g}, in {len(self.undecided)} of "
                 f"{len(self.cases)} cases by more than {self.decidable:.2g}"
             )
         name, error = self.failure
@@ -121,30 +129,17 @@ class Comparison:
             f"{allowed}"
         )
 
-    def renamed(self, prefix: str) -> Comparison:
-        """Returns the same with a prefix to the name of each case.
-
-        Args:
-            prefix: The prefix.
-        """
-        return replace(
-            self,
-            cases=tuple((prefix + name, error) for name, error in self.cases),
-            rounding={prefix + name: x for name, x in self.rounding.items()},
-            problems={prefix + name: text for name, text in self.problems.items()},
-        )
-
     def __or__(self, other: Comparison) -> Comparison:
-        """Returns the cases of both."""
+        """Returns the cases of both; of those with one name, the larger numbers."""
         return replace(
             self,
-            cases=(*self.cases, *other.cases),
-            rounding={**self.rounding, **other.rounding},
+            cases=tuple(_worst(dict(self.cases), dict(other.cases)).items()),
+            rounding=_worst(self.rounding, other.rounding),
             problems={**self.problems, **other.problems},
         )
 
     def rows(self) -> list[str]:
-        """Returns a line for each case, and how their limits came about."""
+        """Returns a line for each case, and an explanation of raised limits."""
         rows = [self._row(name, error) for name, error in self.cases]
         if self.undecided or self.allowed > self.tolerance:
             rows += [
@@ -163,92 +158,94 @@ class Comparison:
         return text + (", undecided" if name in self.undecided else "")
 
 
-def severity(error: float) -> float:
-    """Returns a key by which NaN is the worst error.
-
-    Args:
-        error: An error.
-    """
-    return math.inf if math.isnan(error) else error
-
-
 def compare(
     expected: Run,
     received: Run,
     cases: Mapping[str, Arrays],
     model: keras.Model,
-    tolerance: float,
+    tolerance: float | None = None,
+    others: Mapping[str, Run] | None = None,
 ) -> Comparison:
-    """Runs a model and its export.
+    """Runs a model and other forms of it, such as an export, on the same inputs.
 
     Args:
-        expected: Gives the model's outputs, as `run_model` does.
-        received: Gives the export's, in the same order.
-        cases: What to run, as from `example_inputs`.
-        model: The model, whose weights are moved where rounding is to be found.
-        tolerance: The error from which on it is.
+        expected: Returns the model's outputs, as `run_model` does.
+        received: Returns the other form's outputs, in the same order.
+        cases: The inputs by the name of the case, as from `example_inputs`.
+        model: The model whose weights `expected` reads.
+        tolerance: The largest error allowed where rounding does not explain more. None
+            takes the default for the dtypes that the model computes in.
+        others: Runs further forms, by the prefix of the names of their cases.
     """
-    errors: dict[str, float] = {}
-    rounding: dict[str, float] = {}
-    problems: dict[str, str] = {}
     layers = [model, *layers_of(model)]
+    if tolerance is None:
+        tolerance = perturbation.tolerance(layers)
+    forms = {"": received, **(others or {})}
+    empty = Comparison((), tolerance, decidable=perturbation.decidable(layers))
+    results = dict.fromkeys(forms, empty)
     for name, arrays in cases.items():
-        errors[name] = 0.0
         for part in _parts(arrays):
             wanted = expected(part)
-            try:
-                got = [np.asarray(y) for y in received(part)]
-            except Exception as error:  # whatever a runtime raises
-                reason = str(error).strip() or type(error).__name__
-                problems[name] = f"the export does not run: {reason}"
-            else:
-                problems[name] = _difference_of_form(wanted, got)
-            if problems[name]:
-                errors[name] = math.inf
-                break
-            error = _error(wanted, got)
-            errors[name] = max(errors[name], error, key=severity)
-            if error > tolerance:
-                spread = perturbation.rounding(expected, part, layers, _error)
-                rounding[name] = max(rounding.get(name, 0.0), spread, key=severity)
-    problems = {name: text for name, text in problems.items() if text}
+            rounding = functools.cache(
+                functools.partial(perturbation.rounding, expected, part, wanted, layers)
+            )
+            for prefix, run in forms.items():
+                try:
+                    got = [np.asarray(y) for y in run(part)]
+                except Exception as error:  # A runtime may raise anything.
+                    reason = str(error).strip() or type(error).__name__
+                    problem = f"the export does not run: {reason}"
+                    one = _unlike(prefix + name, problem, tolerance)
+                else:
+                    one = compare_outputs(
+                        wanted, got, layers, rounding, prefix + name, tolerance
+                    )
+                results[prefix] |= one
+    return functools.reduce(operator.or_, results.values())
+
+
+def compare_outputs(
+    expected: Arrays,
+    received: Arrays,
+    layers: list[keras.layers.Layer],
+    rounding: Callable[[], float],
+    name: str = "",
+    tolerance: float | None = None,
+) -> Comparison:
+    """Compares the outputs of two forms of a model for the same inputs.
+
+    Args:
+        expected: The model's outputs.
+        received: The other form's outputs.
+        layers: The model and the layers in it.
+        rounding: Returns how far rounding alone moves the outputs. It is called only
+            if the error is above the tolerance.
+        name: A name for the case.
+        tolerance: As `compare` takes it.
+    """
+    if tolerance is None:
+        tolerance = perturbation.tolerance(layers)
+    if problem := difference_of_form(expected, received):
+        return _unlike(name, problem, tolerance)
+    error = difference(expected, received)
+    moved = {name: rounding()} if error > tolerance else {}
     decidable = perturbation.decidable(layers)
-    cases = tuple(errors.items())
-    return Comparison(cases, tolerance, rounding, problems, decidable)
+    return Comparison(((name, error),), tolerance, moved, decidable=decidable)
+
+
+def _unlike(name: str, problem: str, tolerance: float) -> Comparison:
+    """Returns a case that cannot be compared in numbers."""
+    return Comparison(((name, math.inf),), tolerance, problems={name: problem})
 
 
 def _parts(arrays: Arrays) -> Iterator[Arrays]:
-    """Yields the rows of an example, not too many at a time."""
+    """Yields an example in parts of at most `_BATCH` rows."""
     rows = len(arrays[0])
     for start in range(0, max(rows, 1), _BATCH):
         yield [x[start : start + _BATCH] if rows > _BATCH else x for x in arrays]
 
 
-def _difference_of_form(expected: Arrays, received: Arrays) -> str:
-    """Returns how outputs differ in number, shape or dtype; empty if they do not."""
-    if len(expected) != len(received):
-        return f"it has {len(received)} outputs where the model has {len(expected)}"
-    for index, (wanted, got) in enumerate(zip(expected, received, strict=True)):
-        output = "the output" if len(expected) == 1 else f"output {index}"
-        if wanted.shape != got.shape:
-            return (
-                f"{output} has the shape {got.shape} where the model's has "
-                f"{wanted.shape}"
-            )
-        if got.dtype != wanted.dtype and got.dtype.name not in _HALF:
-            return (
-                f"{output} has the dtype {got.dtype.name} where the model's has "
-                f"{wanted.dtype.name}"
-            )
-    return ""
-
-
-def _error(expected: Arrays, received: Arrays) -> float:
-    """Returns the largest error of outputs that have the same form."""
-    errors = [0.0]
-    for wanted, got in zip(expected, received, strict=True):
-        if wanted.size:
-            wanted, got = wanted.astype(np.float64), got.astype(np.float64)
-            scale = np.maximum(1.0, np.abs(wanted))
-            errors.append(float(np.max(np.abs(got - wanted) / scale)))
-    return float(np.max(errors))
+def _worst(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """Returns the larger number of each name."""
+    found = {**one, **other}
+    return {name: max(one.get(name, x), x, key=severity) for name, x in found.items()}

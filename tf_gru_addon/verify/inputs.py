@@ -1,8 +1,9 @@
-"""Inputs to compare a model and its export on: random ones, and edges."""
+"""Inputs to compare two forms of a model on: random ones and edge cases."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,30 +15,30 @@ from tf_gru_addon.errors import ExportError
 Arrays = list[np.ndarray]
 Run = Callable[[Arrays], Arrays]
 
-#: Batch size and timesteps of the cases, where the model leaves them open. Latency is
+#: Batch size and timesteps of the cases, for a model that leaves them open. Latency is
 #: measured on the first.
 SIZES = ((1, 50), (5, 8), (1, 1), (3, 1), (2, 101))
 _MASKED_SIZE = (4, 8)
 
 
 def example_inputs(model: keras.Model) -> dict[str, Arrays]:
-    """Returns inputs of a model by a name of the case, an array for each model input.
+    """Returns inputs by the name of the case: an array for each input of the model.
 
-    A dimension that the model fixes is as the model has it; every other dimension but
-    the batch is taken for timesteps. Where the model makes masks of its inputs
-    (`Masking`, `Embedding(mask_zero=True)`) or takes them (inputs of booleans), there
-    are cases with right-padded rows, left-padded rows, holes, and a row masked wholly.
-    What the model itself refuses is left out.
+    Sizes that the model fixes are kept. Every other dimension but the batch counts as
+    timesteps. A model that computes masks from its inputs (`Masking`,
+    `Embedding(mask_zero=True)`) or takes masks (boolean inputs) gets cases with
+    right-padded rows, left-padded rows, holes and a fully masked row. Cases that the
+    model itself does not run on are left out.
 
     Args:
-        model: A `parity.flat_model`.
+        model: A `flat_model`.
 
     Raises:
-        ExportError: The model refuses everything.
+        ExportError: The model runs on none of them.
     """
     rng = np.random.default_rng(0)
     ports = [_Port(tensor, model) for tensor in model.inputs]
-    cases = {}
+    cases: dict[str, Arrays] = {}
     for batch, timesteps in SIZES:
         arrays = [port.draw(rng, batch, timesteps) for port in ports]
         cases.setdefault(_name(ports, batch, timesteps), arrays)
@@ -57,15 +58,15 @@ def example_inputs(model: keras.Model) -> dict[str, Arrays]:
 
 
 def why_not(model: keras.Model, arrays: Arrays) -> str:
-    """Returns why a model does not run on inputs, or nothing if it does.
+    """Returns why a model does not run on inputs, or "" if it does.
 
     Args:
-        model: A `parity.flat_model`.
+        model: A `flat_model`.
         arrays: An array for each of its inputs.
     """
     try:
         run_model(model, arrays)
-    except Exception as error:  # whatever its layers may raise
+    except Exception as error:  # A layer may raise anything.
         return str(error) or type(error).__name__
     return ""
 
@@ -76,9 +77,9 @@ def run_model(
     """Returns the outputs of a model for inference, in a flat list.
 
     Args:
-        model: A `parity.flat_model`.
+        model: A `flat_model`.
         arrays: An array for each of its inputs.
-        keep_states: Whether the states of stateful layers stay as they are.
+        keep_states: Whether to restore the states of stateful layers afterwards.
     """
     # Keras does not count states among a model's variables.
     states = [
@@ -86,24 +87,33 @@ def run_model(
     ]
     kept = [(state, np.array(state)) for state in states if state is not None]
     try:
-        outputs = keras.tree.flatten(model(arrays, training=False))
+        outputs = model(arrays, training=False)
     finally:
         if keep_states:
             for state, value in kept:
                 state.assign(value)
-    return [np.asarray(keras.ops.cast(y, _comparable(y.dtype))) for y in outputs]
+    return arrays_of(outputs)
 
 
-def _comparable(dtype: str) -> str:
-    """Returns a dtype that NumPy knows for one that it may not."""
-    name = keras.backend.standardize_dtype(dtype)
-    return "float32" if name in ("bfloat16", "float16") else name
+def arrays_of(outputs: Any) -> Arrays:
+    """Returns outputs as a flat list of arrays, half precision as float32.
+
+    Args:
+        outputs: Tensors in any nested structure.
+    """
+
+    def array(tensor: Any) -> np.ndarray:
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        half = dtype in ("bfloat16", "float16")  # NumPy lacks bfloat16.
+        return np.asarray(keras.ops.cast(tensor, "float32") if half else tensor)
+
+    return [array(tensor) for tensor in keras.tree.flatten(outputs)]
 
 
 class _Port:
-    """One input of a model: what it takes."""
+    """Draws arrays for one input of a model."""
 
-    def __init__(self, tensor: keras.KerasTensor, model: keras.Model):
+    def __init__(self, tensor: keras.KerasTensor, model: keras.Model) -> None:
         self.shape = tensor.shape
         self.dtype = np.dtype(keras.backend.standardize_dtype(tensor.dtype))
         readers = [layer for layer in layers_of(model) if _reads(layer, tensor)]
@@ -149,10 +159,10 @@ class _Port:
 
 
 def _reads(layer: keras.layers.Layer, tensor: keras.KerasTensor) -> bool:
-    """Whether a layer's input is a model input, itself or as a nested model's."""
+    """Whether a layer reads a model input, directly or within a nested model."""
     try:
         taken = layer.input
-    except (AttributeError, ValueError):  # never called, or called several times
+    except (AttributeError, ValueError):  # Never called, or several times.
         return False
     if any(each is tensor for each in keras.tree.flatten(taken)):
         return True

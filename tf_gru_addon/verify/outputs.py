@@ -1,4 +1,6 @@
-"""What a layer or a model gives, for comparing it with itself after a change."""
+"""The outputs of a layer or model, to compare it with itself after a change."""
+
+from __future__ import annotations
 
 import contextlib
 import inspect
@@ -9,21 +11,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-_BATCH, _TIMESTEPS = 4, 8
+from tf_gru_addon.verify.inputs import Arrays, arrays_of
 
-#: By dtype computed in: how far outputs may be apart, relative to the largest of them.
-_TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
+_BATCH, _TIMESTEPS = 4, 8
 
 
 class UnknownInputsError(Exception):
-    """A model that random inputs cannot be made for, and why."""
+    """No random inputs can be made for a model. The message says why."""
 
 
-def layer_outputs(layer: keras.layers.RNN) -> list[np.ndarray]:
-    """Returns what a built layer of one state gives for random sequences.
+def layer_outputs(layer: keras.layers.RNN) -> Arrays:
+    """Returns the outputs of a built layer with one state, for random sequences.
 
-    Once from its own state and without a mask; once from a random state, with a mask
-    that has rows of every kind: ended early, begun late, with a hole, masked wholly.
+    It runs twice: from its own state without a mask, and from a random state with a
+    mask whose rows end early, begin late, have a hole or are fully masked.
+
+    Args:
+        layer: The layer.
     """
     rng = np.random.default_rng(0)
     batch = layer.states[0].shape[0] if layer.stateful else _BATCH
@@ -39,31 +43,38 @@ def layer_outputs(layer: keras.layers.RNN) -> list[np.ndarray]:
     with unchanged([layer]):
         plain = layer(sequences, training=False)
         masked = layer(sequences, initial_state=state, mask=mask, training=False)
-    return _arrays([plain, masked])
+    return arrays_of([plain, masked])
 
 
 def model_outputs(
     model: keras.layers.Layer, layers: Iterable[keras.layers.Layer], inputs: Any
-) -> list[np.ndarray]:
-    """Returns what a model, that consists of these layers, gives in inference."""
-    knows_training = "training" in inspect.signature(model.call).parameters
-    with unchanged(layers):
-        return _arrays(model(inputs, **({"training": False} if knows_training else {})))
-
-
-def random_inputs(model: keras.layers.Layer, layers: Iterable[Any]) -> Any:
-    """Returns inputs for a model that says what it takes.
-
-    Floating-point inputs are normal, and zero at the end of the first row, for a
-    `Masking`; integers are below the `input_dim` of every layer that has one, as an
-    `Embedding` has.
+) -> Arrays:
+    """Returns the outputs of a model in inference.
 
     Args:
         model: The model.
-        layers: The model and all layers in it.
+        layers: The model and the layers in it.
+        inputs: The argument that the model is called with.
+    """
+    knows_training = "training" in inspect.signature(model.call).parameters
+    with unchanged(layers):
+        outputs = model(inputs, **({"training": False} if knows_training else {}))
+        return arrays_of(outputs)
+
+
+def random_inputs(model: keras.layers.Layer, layers: Iterable[Any]) -> Any:
+    """Returns random inputs for a model that declares its inputs.
+
+    Floating-point inputs are normal, with zeros at the end of the first row for a
+    `Masking`. Integers are below the smallest `input_dim` of the layers that have one,
+    such as `Embedding`.
+
+    Args:
+        model: The model.
+        layers: The model and the layers in it.
 
     Raises:
-        UnknownInputsError: The model does not say what it takes, or it takes strings.
+        UnknownInputsError: The model does not declare its inputs, or takes strings.
     """
     if not getattr(model, "inputs", None):
         raise UnknownInputsError("it does not say which inputs it takes")
@@ -71,7 +82,7 @@ def random_inputs(model: keras.layers.Layer, layers: Iterable[Any]) -> Any:
     sizes = [getattr(layer, "input_dim", None) for layer in layers]
     limit = min((size for size in sizes if isinstance(size, int)), default=2)
 
-    def array(spec):
+    def array(spec: keras.KerasTensor) -> tf.Tensor:
         shape = [size or _TIMESTEPS for size in spec.shape]
         if spec.shape[0] is None:
             shape[0] = _BATCH
@@ -89,41 +100,13 @@ def random_inputs(model: keras.layers.Layer, layers: Iterable[Any]) -> Any:
     return tf.nest.map_structure(array, model.inputs[0] if sequential else model.input)
 
 
-def _arrays(outputs: Any) -> list[np.ndarray]:
-    arrays = [np.asarray(output) for output in tf.nest.flatten(outputs)]
-    # NumPy itself knows no bfloat16.
-    return [a.astype("float64") if a.dtype.kind in "fV" else a for a in arrays]
-
-
-def difference(actual: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    """Returns how far outputs are apart, relative to the largest expected number."""
-    if [a.shape for a in actual] != [e.shape for e in expected]:
-        return np.inf
-    return max(map(_difference, actual, expected), default=0.0)
-
-
-def _difference(actual: np.ndarray, expected: np.ndarray) -> float:
-    if expected.dtype.kind != "f":
-        return 0.0 if np.array_equal(actual, expected) else np.inf
-    finite = np.isfinite(expected)
-    if not np.array_equal(actual[~finite], expected[~finite], equal_nan=True):
-        return np.inf
-    actual, expected = actual[finite], expected[finite]
-    # Not by less, for then it would be rounding alone that differs.
-    scale = max(1e-3, np.abs(expected).max(initial=0))
-    error = np.abs(actual - expected).max(initial=0) / scale
-    return float(error) if np.isfinite(error) else np.inf
-
-
-def tolerance(layers: Iterable[keras.layers.Layer]) -> float:
-    """Returns how large a `difference` rounding explains where these layers compute."""
-    dtypes = {layer.compute_dtype for layer in layers}
-    return max(_TOLERANCE.get(dtype, 0.0) for dtype in dtypes)
-
-
 @contextlib.contextmanager
 def unchanged(layers: Iterable[keras.layers.Layer]) -> Iterator[None]:
-    """Gives the layers back the states and seeds that they had, when left."""
+    """Restores the layers' states and seeds after the block.
+
+    Args:
+        layers: The layers.
+    """
     variables = {}
     for layer in layers:
         states = getattr(layer, "states", None) if _is_rnn(layer) else None
@@ -140,7 +123,11 @@ def unchanged(layers: Iterable[keras.layers.Layer]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_dropout(layers: Iterable[keras.layers.Layer]) -> Iterator[None]:
-    """Has the cells of recurrent layers drop nothing, not even in training."""
+    """Sets the dropout rates of recurrent layers to 0 within the block.
+
+    Args:
+        layers: The layers.
+    """
     names = ("dropout", "recurrent_dropout")
     cells = [layer.cell for layer in layers if _is_rnn(layer)]
     cells = [cell for cell in cells if all(hasattr(cell, name) for name in names)]

@@ -1,29 +1,34 @@
 """How far rounding alone moves the outputs of a model.
 
-Two right implementations of a model round in different places, so their numbers differ.
-How far depends on the model: most damp a rounding error, and a chaotic recurrent model
-multiplies it at every timestep. A fixed tolerance therefore refuses right
-implementations of some models. Instead the model is run again with its weights and
-inputs moved by one unit in the last place. An implementation that is further away than
-a small multiple of what this changes computes something else.
+Two correct implementations of a model round in different places, so their numbers
+differ. How far depends on the model: most models damp a rounding error, a chaotic
+recurrent one multiplies it at every timestep. A fixed tolerance would refuse correct
+implementations of a chaotic model. So the model runs again with its weights and inputs
+moved by one unit in the last place. An implementation whose error is more than a small
+multiple of that change computes something else.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-#: An implementation may be this many times as far away as rounding moves the outputs.
-#: They differ in every sum and at every timestep, the perturbed runs in the weights.
+from tf_gru_addon.verify.difference import difference, severity
+from tf_gru_addon.verify.inputs import Arrays
+
+#: The allowed error is this many times what rounding changes: implementations differ in
+#: every sum and at every timestep, the perturbed runs only in the weights and inputs.
 FACTOR = 10
-#: Outputs that rounding moves by more than this do not tell right from wrong.
+#: The error allowed for any model, by the dtype that it computes in.
+_TOLERANCES = {"float64": 1e-9, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
+#: Outputs that rounding moves further than this cannot tell right from wrong,
 _DECIDABLE = 1e-2
-#: Likewise, in units in the last place, where these are large.
+#: nor can those that it moves by more than so many units in the last place.
 _DECIDABLE_UNITS = 8
 
 _DRAWS = 4
@@ -31,14 +36,13 @@ _DRAWS = 4
 _UNITS = {"float64": 2**-52, "float32": 2**-23, "float16": 2**-10, "bfloat16": 2**-7}
 
 
-def limit(tolerance: float, spread: float) -> float:
-    """Returns how far away an implementation may be.
+def tolerance(layers: Iterable[keras.layers.Layer]) -> float:
+    """Returns the error allowed whatever rounding changes in the model.
 
     Args:
-        tolerance: What is allowed whatever the model.
-        spread: How far `rounding` moves its outputs.
+        layers: The model and the layers in it.
     """
-    return max(tolerance, FACTOR * spread)
+    return max(_TOLERANCES.get(layer.compute_dtype, 0.0) for layer in layers)
 
 
 def decidable(layers: Iterable[keras.layers.Layer]) -> float:
@@ -50,66 +54,24 @@ def decidable(layers: Iterable[keras.layers.Layer]) -> float:
     return max(_DECIDABLE, _DECIDABLE_UNITS * _unit(layers))
 
 
-class Verdict(NamedTuple):
-    """What an error of outputs says.
-
-    Attributes:
-        error: How far the outputs are from the model's.
-        allowed: How far they may be.
-        spread: How far rounding alone moves the model's outputs; 0 where the tolerance
-            explains the error, or nothing can.
-        decided: Whether outputs that rounding moves so far tell right from wrong.
-    """
-
-    error: float
-    allowed: float
-    spread: float
-    decided: bool
-
-    @property
-    def passed(self) -> bool:
-        """Whether the error is allowed; False where it is NaN."""
-        return self.decided and self.error <= self.allowed
-
-
-def judge(
-    error: float,
-    tolerance: float,
-    spread: Callable[[], float],
-    layers: Iterable[keras.layers.Layer],
-) -> Verdict:
-    """Returns what an error of outputs says.
-
-    Args:
-        error: How far the outputs are from the model's.
-        tolerance: What is allowed whatever the model.
-        spread: Returns how far `rounding` moves the model's outputs. It is called only
-            where the tolerance does not explain the error.
-        layers: The model and the layers in it.
-    """
-    moved = spread() if tolerance < error < np.inf else 0.0
-    return Verdict(error, limit(tolerance, moved), moved, moved <= decidable(layers))
-
-
 def rounding(
-    run: Callable[[Any], Any],
+    run: Callable[[Any], Arrays],
     inputs: Any,
+    outputs: Arrays,
     layers: Iterable[keras.layers.Layer],
-    distance: Callable[[Any, Any], float],
 ) -> float:
     """Returns how far rounding alone moves the outputs of a model.
 
-    The model's variables keep their values: the runs see others in their place, in this
-    thread alone.
+    The model's variables keep their values. Only this thread sees the moved ones.
 
     Args:
-        run: Runs the model eagerly; it has run on inputs of these shapes before.
-        inputs: What `run` takes: arrays, nested as it wants them.
+        run: Runs the model eagerly.
+        inputs: The argument of `run`: arrays, in any nested structure.
+        outputs: What `run` returned for `inputs`.
         layers: The model and the layers in it.
-        distance: Takes the outputs as they are and those of a perturbed run.
 
     Returns:
-        The largest distance of several perturbed runs; NaN if one is NaN.
+        The largest `difference` of several perturbed runs; NaN if one is NaN.
     """
     layers = list(layers)
     unit = _unit(layers)
@@ -122,13 +84,12 @@ def rounding(
         signs = rng.choice([-1, 1], array.shape)
         return (array * (1 + unit * signs)).astype(array.dtype)
 
-    expected = run(inputs)
-    distances = []
+    differences = []
     for _ in range(_DRAWS):
-        with _other_values(layers, moved):
-            outputs = run(keras.tree.map_structure(moved, inputs))
-        distances.append(distance(expected, outputs))
-    return float(np.max(distances))
+        with _values(layers, moved):
+            perturbed = run(keras.tree.map_structure(moved, inputs))
+        differences.append(difference(outputs, perturbed))
+    return max(differences, key=severity)
 
 
 def _unit(layers: Iterable[keras.layers.Layer]) -> float:
@@ -137,13 +98,13 @@ def _unit(layers: Iterable[keras.layers.Layer]) -> float:
 
 
 @contextlib.contextmanager
-def _other_values(
-    layers: list[keras.layers.Layer], other: Callable[[Any], Any]
+def _values(
+    layers: list[keras.layers.Layer], moved: Callable[[Any], Any]
 ) -> Iterator[None]:
-    """Has the layers see other values of their variables within the block."""
+    """Makes the layers read moved values of their variables within the block."""
     variables = {id(v): v for layer in layers for v in layer.variables}
     values = [
-        (v, tf.constant(other(v)))
+        (v, tf.constant(moved(v)))
         for v in variables.values()
         if keras.backend.standardize_dtype(v.dtype) in _UNITS
     ]

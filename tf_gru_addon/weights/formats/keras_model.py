@@ -41,17 +41,18 @@ def run_keras(keras: Any, path: Path, stack: Stack, x: np.ndarray) -> np.ndarray
     return np.asarray(model(x))
 
 
-def _keras_2() -> Any:
+def keras_2() -> Any:
+    """Returns `tf_keras`, or None if it is not installed."""
     from tf_gru_addon import _compat
 
     return _compat.keras_2()
 
 
 def _run_keras_2(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
-    return run_keras(_keras_2(), path, stack, x)
+    return run_keras(keras_2(), path, stack, x)
 
 
-KERAS_2 = Peer("tf_keras", _keras_2, _run_keras_2)
+KERAS_2 = Peer("tf_keras", keras_2, _run_keras_2)
 
 
 def write_keras2_h5(path: Path, layer: str, arrays: list[np.ndarray]) -> None:

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from tf_gru_addon import _compat
 from tf_gru_addon.reading.checkpoint import OBJECT_GRAPH, ObjectCheckpoint
 from tf_gru_addon.weights.directions import FoundGRU, weights_file
 from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.format import Candidate, Format, Peer, Stack
 from tf_gru_addon.weights.formats import sonnet
 from tf_gru_addon.weights.formats.cudnn_gru import from_cudnn_gru
+from tf_gru_addon.weights.formats.keras_model import keras_2
 from tf_gru_addon.weights.gru_layer import GRULayer
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.keras_arrays import from_keras_arrays
@@ -103,7 +103,7 @@ def _cell(weights: GRUWeights) -> Any:
 
 
 def _run(path: Path, stack: Stack, x: np.ndarray) -> np.ndarray:
-    keras = _compat.keras_2()
+    keras = keras_2()
     # A checkpoint loads into variables of its own dtype only.
     model = _model(keras, stack, [layer.dtype.name for layer in stack])
     model.load_weights(str(path)).assert_existing_objects_matched()
@@ -136,5 +136,5 @@ FORMAT = Format(
     write=_write,
     cannot_hold="a layer that only runs backward",
     activations="unstated",
-    peer=Peer("tf_keras", _compat.keras_2, _run),
+    peer=Peer("tf_keras", keras_2, _run),
 )
