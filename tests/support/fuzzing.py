@@ -1,6 +1,7 @@
 """Damaged files of every format, and their readers."""
 
 import contextlib
+import gc
 import resource
 import shutil
 import signal
@@ -24,7 +25,11 @@ from tf_gru_addon.weights import GRULayer, WeightsError, read_weights, write_wei
 
 @contextlib.contextmanager
 def bounded(seconds=20, gibibytes=2.0):
-    """Fails a block that takes more time or more additional memory than this."""
+    """Fails a block that takes more time or more additional memory than this.
+
+    The block does not collect the garbage of earlier tests, which takes seconds in a
+    large process.
+    """
 
     def stop(*_):
         raise TimeoutError(f"still running after {seconds} seconds")
@@ -32,6 +37,7 @@ def bounded(seconds=20, gibibytes=2.0):
     limits = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm") as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
+    gc.disable()
     handler = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     resource.setrlimit(resource.RLIMIT_AS, (now + int(gibibytes * 2**30), limits[1]))
@@ -41,6 +47,7 @@ def bounded(seconds=20, gibibytes=2.0):
         resource.setrlimit(resource.RLIMIT_AS, limits)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
+        gc.enable()
 
 
 def damaged(content, other, rng, count=20):
