@@ -40,7 +40,7 @@ def test_every_form_gives_the_same_answers(run, tmp_path, capsys):
     assert "no other: bidirectional: it cannot be held." in out
     assert refused.refusal
     with pytest.raises(ExportError, match="deployed: exists already"):
-        deploy(run[0], tmp_path / "deployed")
+        deploy(run[0], tmp_path / "deployed", [TARGET])
 
 
 def test_one_reason_is_given_once(capsys):

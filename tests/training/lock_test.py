@@ -60,6 +60,7 @@ with locked(pathlib.Path(sys.argv[1])):
     if child := os.fork():
         print(child, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
+    print("forked", flush=True)  # and its copy of the descriptor is closed
     time.sleep(60)
 """
 )
@@ -68,8 +69,9 @@ with locked(pathlib.Path(sys.argv[1])):
 def test_locking_beside_a_forked_child_raises_nothing(tmp_path):
     command = [sys.executable, "-c", FORK, tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        child = int(process.stdout.readline())
+        lines = {process.stdout.readline().strip() for _ in range(2)}
         process.wait()
+    (child,) = map(int, lines - {"forked"})
     try:
         os.kill(child, 0)
         require_free(tmp_path)
