@@ -53,7 +53,7 @@ def try_out(
             stream.write(content)
             stream.seek(0)
             code = subprocess.run(
-                [sys.executable, "-c", _PROGRAM, *arguments],
+                [sys.executable, "-I", "-c", _PROGRAM, *arguments],
                 stdin=stream,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

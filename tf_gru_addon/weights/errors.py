@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from tf_gru_addon.errors import TfGruAddonError, printable
+from tf_gru_addon.errors import Error, printable
 
 _LINES = re.compile(r"\s*\n\s*")
 _SPELLING = ContextVar("spelling", default="{}=")
 
 
-class WeightsError(TfGruAddonError, ValueError):
+class WeightsError(Error, ValueError):
     """Weights that cannot be used, or that a format cannot hold.
 
     The message names the array or file, what was expected, what was received, and what

@@ -7,6 +7,7 @@ a framework run a script in a process of its own.
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 import tempfile
@@ -57,7 +58,11 @@ def peer_in_process(name: str, package: str, script: str) -> Peer:
 
 
 def _python(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "ignore", "-c", script, *map(str, arguments)]
+    # Isolated, and then with this process' path: Python would otherwise import modules
+    # from the current folder, where a stranger's files may be.
+    script = f"import json, sys; sys.path = json.loads(sys.argv.pop(1))\n{script}"
+    options = [sys.executable, "-I", "-W", "ignore", "-c", script, json.dumps(sys.path)]
+    command = [*options, *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=_SECONDS, check=False
     )

@@ -25,11 +25,39 @@ from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.layouts import GateOrder
+from tf_gru_addon.weights.limits import (
+    require_activations,
+    require_alike,
+    require_reset,
+)
 
 Stack = tuple[GRULayer, ...]
 _ORDER = GateOrder("rzh")
 #: The kinds of arrays, in the order of `from_r_z_n` and `to_r_z_n`.
 KINDS = ("input weights", "recurrent weights", "input bias", "recurrent bias")
+
+
+#: What `require_r_z_n` refuses, for `Format.cannot_hold`.
+CANNOT_HOLD = (
+    "reset before; activations other than tanh and sigmoid; layers that differ in "
+    "units, direction or bias; a layer that only runs backward"
+)
+
+
+def require_r_z_n(stack: Stack, who: str) -> None:
+    """Checks that a framework of this kind can hold a stack.
+
+    Args:
+        stack: The layers.
+        who: The framework's GRU, as the error names it.
+
+    Raises:
+        WeightsError: It cannot; `CANNOT_HOLD` says what it cannot hold.
+    """
+    for layer in stack:
+        require_reset(layer, who, after=True)
+        require_activations(layer, who)
+    require_alike(stack, who)
 
 
 class Part(NamedTuple):

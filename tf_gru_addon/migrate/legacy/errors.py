@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any
 
-from tf_gru_addon.errors import TfGruAddonError, without_colours
+from tf_gru_addon.errors import Error, without_colours
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
@@ -21,7 +21,7 @@ _NAMES = {
 }
 
 
-class LegacyModelError(TfGruAddonError, ValueError):
+class LegacyModelError(Error, ValueError):
     """A model file that cannot be loaded.
 
     The message names the file and the layer, and says what was expected, what was

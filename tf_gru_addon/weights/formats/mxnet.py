@@ -34,13 +34,15 @@ from tf_gru_addon.reading import FileRefusedError, require_regular
 from tf_gru_addon.weights.containers import load_npz
 from tf_gru_addon.weights.format import Candidate, Format, Stack
 from tf_gru_addon.weights.layouts import LayoutArray
-from tf_gru_addon.weights.limits import (
-    require_activations,
-    require_alike,
-    require_reset,
-)
 from tf_gru_addon.weights.peer_process import peer_in_process
-from tf_gru_addon.weights.r_z_n import KINDS, Part, stacks_of, to_r_z_n
+from tf_gru_addon.weights.r_z_n import (
+    CANNOT_HOLD,
+    KINDS,
+    Part,
+    require_r_z_n,
+    stacks_of,
+    to_r_z_n,
+)
 from tf_gru_addon.weights.weights_file import WeightsFile
 
 #: The first eight bytes of a file: 0x112, with the next eight 0.
@@ -106,10 +108,7 @@ def to_mxnet(stack: Stack) -> dict[str, np.ndarray]:
             product, other activations, layers of different sizes, ...
     """
     who = "MXNet's GRU"
-    for layer in stack:
-        require_reset(layer, who, after=True)
-        require_activations(layer, who)
-    require_alike(stack, who)
+    require_r_z_n(stack, who)
     arrays = {}
     for index, layer in enumerate(stack):
         for weights, way in zip(layer.directions, "lr", strict=False):
@@ -283,10 +282,7 @@ FORMAT = Format(
     why_not=_why_not,
     read=_read,
     write=_write,
-    cannot_hold=(
-        "reset before; activations other than tanh and sigmoid; layers that differ in "
-        "units, direction or bias; a layer that only runs backward"
-    ),
+    cannot_hold=CANNOT_HOLD,
     gate_order="r z n",
     activations="fixed",
     peer=peer_in_process("MXNet", "mxnet", _SCRIPT),

@@ -33,13 +33,15 @@ from tf_gru_addon.weights.errors import WeightsError
 from tf_gru_addon.weights.format import Candidate, Format, Stack
 from tf_gru_addon.weights.formats.torch import LEGACY_MAGIC
 from tf_gru_addon.weights.layouts import LayoutArray
-from tf_gru_addon.weights.limits import (
-    require_activations,
-    require_alike,
-    require_reset,
-)
 from tf_gru_addon.weights.peer_process import peer_in_process
-from tf_gru_addon.weights.r_z_n import KINDS, Part, stacks_of, to_r_z_n
+from tf_gru_addon.weights.r_z_n import (
+    CANNOT_HOLD,
+    KINDS,
+    Part,
+    require_r_z_n,
+    stacks_of,
+    to_r_z_n,
+)
 from tf_gru_addon.weights.weights_file import WeightsFile
 
 _WORDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -126,10 +128,7 @@ def to_paddle(stack: Stack) -> dict[str, np.ndarray]:
             product, other activations, layers of different sizes, ...
     """
     who = "PaddlePaddle's GRU"
-    for layer in stack:
-        require_reset(layer, who, after=True)
-        require_activations(layer, who)
-    require_alike(stack, who)
+    require_r_z_n(stack, who)
     flat, cells = {}, {}
     for index, layer in enumerate(stack):
         both = layer.backward is not None
@@ -233,10 +232,7 @@ FORMAT = Format(
     why_not=_why_not,
     read=_read,
     write=_write,
-    cannot_hold=(
-        "reset before; activations other than tanh and sigmoid; layers that differ in "
-        "units, direction or bias; a layer that only runs backward"
-    ),
+    cannot_hold=CANNOT_HOLD,
     gate_order="r z c",
     activations="fixed",
     peer=peer_in_process("PaddlePaddle", "paddle", _SCRIPT),

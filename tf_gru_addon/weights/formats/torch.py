@@ -30,13 +30,8 @@ from tf_gru_addon.weights.format import Candidate, Format, Peer, Stack
 from tf_gru_addon.weights.gru_layer import GRULayer, as_stack
 from tf_gru_addon.weights.gru_weights import GRUWeights
 from tf_gru_addon.weights.layouts import LayoutArray
-from tf_gru_addon.weights.limits import (
-    require_activations,
-    require_alike,
-    require_reset,
-)
 from tf_gru_addon.weights.packages import require_package
-from tf_gru_addon.weights.r_z_n import from_r_z_n, to_r_z_n
+from tf_gru_addon.weights.r_z_n import CANNOT_HOLD, from_r_z_n, require_r_z_n, to_r_z_n
 from tf_gru_addon.weights.weights_file import WeightsFile
 
 if TYPE_CHECKING:
@@ -230,10 +225,7 @@ def torch_arrays(
     arguments.boolean("cell", cell)
     stack = as_stack(stack)
     who = "PyTorch's GRUCell" if cell else "PyTorch's GRU"
-    for layer in stack:
-        require_reset(layer, who, after=True)
-        require_activations(layer, who)
-    require_alike(stack, who)
+    require_r_z_n(stack, who)
     if cell and (len(stack) > 1 or stack[0].backward is not None):
         raise WeightsError(f"{who} is one layer in one direction. Use cell=False.")
     arrays = {}
@@ -332,10 +324,7 @@ FORMAT = Format(
     why_not=_why_not,
     read=_read,
     write=_write,
-    cannot_hold=(
-        "reset before; activations other than tanh and sigmoid; layers that differ in "
-        "units, direction or bias; a layer that only runs backward"
-    ),
+    cannot_hold=CANNOT_HOLD,
     gate_order="r z n",
     activations="fixed",
     peer=Peer("PyTorch", "torch", _run),
